@@ -1,0 +1,152 @@
+# Renkei.  `make help` lists the targets.  On a bare Debian 12: `make deps`, or any of check and demo, which call it.
+# Settings, all of which can be given on the command line:
+PREFIX   ?= /usr/local
+WERROR   ?= 1
+# SANITIZE=address,undefined or SANITIZE=thread builds the same in a folder of its own.
+SANITIZE ?=
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+BUILD    ?= build$(if $(SANITIZE),$(if $(findstring thread,$(SANITIZE)),-tsan,-asan))
+CFLAGS   ?= $(if $(SANITIZE),-O1,-O2) -g
+
+# Asked of pkg-config at the first use, not while this file is read: a bare machine has no pkg-config yet.
+PKGS       := libzmq libprotobuf-c libsodium smartcols jansson inih libsystemd
+PKG_CFLAGS  = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
+PKG_LIBS    = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)))$(PKG_LIBS) -llmdb -lpthread
+
+WARN   := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes $(if $(filter 1,$(WERROR)),-Werror)
+HARDEN := -fstack-protector-strong -fstack-clash-protection -fPIE \
+	  $(if $(filter x86_64,$(shell uname -m)),-fcf-protection) \
+	  $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all,\
+	  -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+COMPILE = $(CC) -std=gnu11 -D_GNU_SOURCE -I. -I$(BUILD)/gen $(PKG_CFLAGS) $(HARDEN) $(CFLAGS) -MMD -MP
+LINK    = $(CC) $(HARDEN) $(CFLAGS) -pie -Wl,-z,relro,-z,now $(LDFLAGS)
+Q      := $(if $(V),,@)
+SAY     = $(if $(V),,@echo "  $(1) $@")
+
+# Each folder is one archive; broker/main.c and client/cli/main.c are the two programs.
+obj        = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+GEN       := $(BUILD)/gen/renkei.pb-c.c $(BUILD)/gen/renkei.pb-c.h $(BUILD)/gen/rules.inc
+PROTO     := $(call obj,$(wildcard proto/*.c)) $(BUILD)/obj/gen/renkei.pb-c.o
+STORE     := $(call obj,$(wildcard store/*.c))
+BROKER    := $(call obj,$(filter-out broker/main.c,$(wildcard broker/*.c)))
+CLIENT    := $(call obj,$(wildcard client/*.c))
+CLI       := $(call obj,$(filter-out client/cli/main.c,$(wildcard client/cli/*.c)))
+KIT       := $(call obj,$(filter-out tests/unit/test_%.c,$(wildcard tests/unit/*.c)))
+MAINS     := $(call obj,$(wildcard broker/main.c client/cli/main.c))
+LIBS      := $(addprefix $(BUILD)/,libproto.a libstore.a libbroker.a librenkei.a libcli.a)
+PROGRAMS  := $(if $(wildcard broker/main.c),$(BUILD)/renkeid) $(if $(wildcard client/cli/main.c),$(BUILD)/renkei)
+# tests/unit/test_x.c is build/tests/test_x; a helper program tests/e2e/x.c is build/tests/e2e/x (also crash, bench).
+UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
+HELPERS   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/e2e/*.c tests/crash/*.c tests/bench/*.c))
+HEADERS   := $(wildcard proto/*.h store/*.h broker/*.h client/*.h client/cli/*.h tests/unit/*.h)
+
+.PHONY: all deps tests headers unit unit-threads e2e check demo bench install clean help
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(LIBS) $(PROGRAMS)
+
+help:
+	@echo "all      build $(BUILD)/renkeid and $(BUILD)/renkei (V=1 shows the commands)"
+	@echo "deps     install the Debian packages that are missing"
+	@echo "unit     build and run the unit tests          e2e      run the end-to-end scenarios"
+	@echo "check    deps, and every test there is         headers  compile every header by itself"
+	@echo "demo     deps, build, and a guided tour        bench    measure"
+	@echo "install  into DESTDIR/PREFIX ($(PREFIX))       clean    remove every build folder"
+	@echo "settings: CC=clang BUILD=dir SANITIZE=address,undefined|thread WERROR=0 CFLAGS=..."
+
+deps:
+	@deploy/install-deps.sh build
+
+# ---- generated code: once, before anything is compiled
+$(BUILD)/gen/renkei.pb-c.c $(BUILD)/gen/renkei.pb-c.h &: proto/renkei.proto
+	$(call SAY,GEN  )
+	@mkdir -p $(BUILD)/gen
+	$(Q)protoc-c --proto_path=proto --c_out=$(BUILD)/gen renkei.proto
+
+$(BUILD)/gen/rules.inc: proto/renkei.proto proto/rules.awk
+	$(call SAY,GEN  )
+	@mkdir -p $(@D)
+	$(Q)awk -f proto/rules.awk proto/renkei.proto >$@
+
+$(BUILD)/obj/gen/renkei.pb-c.o: $(BUILD)/gen/renkei.pb-c.c
+	$(call SAY,CC   )
+	@mkdir -p $(@D)
+	$(Q)$(COMPILE) -c -o $@ $<
+
+$(BUILD)/obj/%.o: %.c | $(GEN)
+	$(call SAY,CC   )
+	@mkdir -p $(@D)
+	$(Q)$(COMPILE) $(WARN) -c -o $@ $<
+
+# ---- archives and programs
+$(BUILD)/libproto.a: $(PROTO)
+$(BUILD)/libstore.a: $(STORE)
+$(BUILD)/libbroker.a: $(BROKER)
+$(BUILD)/librenkei.a: $(CLIENT)
+$(BUILD)/libcli.a: $(CLI)
+$(BUILD)/libtestkit.a: $(KIT)
+$(BUILD)/lib%.a:
+	$(call SAY,AR   )
+	@mkdir -p $(@D) && rm -f $@
+	$(Q)ar rcs $@ $^
+
+$(BUILD)/renkeid: $(BUILD)/obj/broker/main.o $(addprefix $(BUILD)/,libbroker.a libstore.a libproto.a)
+$(BUILD)/renkei: $(BUILD)/obj/client/cli/main.o $(addprefix $(BUILD)/,libcli.a librenkei.a libstore.a libproto.a)
+$(BUILD)/renkeid $(BUILD)/renkei:
+	$(call SAY,LD   )
+	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS)
+
+TEST_LIBS := $(addprefix $(BUILD)/,libtestkit.a libcli.a librenkei.a libbroker.a libstore.a libproto.a)
+$(BUILD)/tests/test_%: $(BUILD)/obj/tests/unit/test_%.o $(TEST_LIBS)
+	$(call SAY,LD   )
+	@mkdir -p $(@D)
+	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS) -lcmocka
+
+$(HELPERS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_LIBS)
+	$(call SAY,LD   )
+	@mkdir -p $(@D)
+	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS) -lcmocka
+
+# ---- tests
+tests: all $(UNIT) $(HELPERS)
+
+headers: $(HEADERS:%=$(BUILD)/headers/%.ok)
+$(BUILD)/headers/%.ok: % | $(GEN)
+	@mkdir -p $(@D)
+	$(Q)echo '#include "$<"' | $(COMPILE) $(WARN) -fsyntax-only -MF $@.d -MT $@ -x c - && touch $@
+
+unit: tests
+	@tests/run-unit.sh $(UNIT)
+
+unit-threads: $(filter $(BUILD)/tests/test_thread_%,$(UNIT))
+	@tests/run-unit.sh $^
+
+e2e: all $(HELPERS)
+	@RENKEI_BUILD=$(abspath $(BUILD)) tests/run-e2e.sh
+
+check:
+	+@MAKE='$(MAKE)' tests/check.sh
+
+demo:
+	@deploy/install-deps.sh build
+	@+$(MAKE) --no-print-directory all
+	@RENKEI_BUILD=$(abspath $(BUILD)) deploy/demo.sh
+
+bench: all $(HELPERS)
+	@RENKEI_BUILD=$(abspath $(BUILD)) tests/bench/run.sh
+
+install: all
+	install -D -t $(DESTDIR)$(PREFIX)/bin $(PROGRAMS)
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib $(BUILD)/librenkei.a
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include $(wildcard client/renkei.h)
+	$(if $(wildcard deploy/*.service),install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system deploy/*.service)
+
+clean:
+	rm -rf build build-*
+
+-include $(patsubst %.o,%.d,$(PROTO) $(STORE) $(BROKER) $(CLIENT) $(CLI) $(KIT) $(MAINS))
+-include $(patsubst $(BUILD)/%,$(BUILD)/obj/%.d,$(HELPERS)) $(UNIT:$(BUILD)/tests/%=$(BUILD)/obj/tests/unit/%.d)
+-include $(HEADERS:%=$(BUILD)/headers/%.ok.d)

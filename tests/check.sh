@@ -1,0 +1,61 @@
+#!/bin/bash
+# check.sh: what `make check` runs, step by step.  Each step prints one line; its output stands in build/check/STEP.log and
+# is shown when it fails.  Stops at the first failure.
+set -u
+cd "$(dirname "$0")/.."
+logs=build/check
+rm -rf "$logs"
+mkdir -p "$logs"
+make="${MAKE:-make} --no-print-directory"
+done_steps=()
+began=$SECONDS
+
+# step NAME COMMAND...
+step() {
+	local name=$1 log=$logs/$1.log start=$SECONDS
+	shift
+	printf '%-14s ' "$name"
+	if "$@" >"$log" 2>&1 </dev/null; then
+		printf 'ok    %4d s  %s\n' $((SECONDS - start)) "$(grep -E '^(unit|e2e|crash|fuzz): |^1\.\.' "$log" | tail -n 1)"
+		grep '^ *skipped:' "$log" | sort -u | sed 's/^ */               /'
+		done_steps+=("$name")
+		return
+	fi
+	printf 'FAILED %3d s\n' $((SECONDS - start))
+	tail -n 80 "$log"
+	echo "check: FAILED at step '$name' after ${#done_steps[@]} steps ($log)"
+	exit 1
+}
+
+# if_there STEP SCRIPT: a step whose script may not be part of the tree.
+if_there() {
+	[[ ! -x $2 ]] || step "$@"
+}
+
+tree_state() {
+	git status --porcelain 2>/dev/null || true
+}
+
+# The tests may leave nothing behind.  In a fresh clone this is: git status prints nothing.
+tree_clean() {
+	[[ $(tree_state) == "$before" ]] && return
+	echo "the tests changed the tree; before and after:"
+	diff <(echo "$before") <(tree_state)
+	return 1
+}
+
+before=$(tree_state)
+step deps         deploy/install-deps.sh check
+step build        $make -j2 all
+step headers      $make -j2 headers
+step tests        $make -j2 tests
+step unit         $make unit
+step clang        $make -j2 CC=clang BUILD=build-clang all headers tests
+step unit-asan    $make -j2 SANITIZE=address,undefined unit
+step unit-tsan    $make -j2 SANITIZE=thread unit-threads
+step e2e          $make e2e
+step e2e-asan     $make -j2 SANITIZE=address,undefined e2e
+if_there crash    tests/crash/run.sh
+if_there fuzz     tests/fuzz/run.sh
+step tree-clean   tree_clean
+echo "check: all ${#done_steps[@]} steps passed in $((SECONDS - began)) s: ${done_steps[*]}"
