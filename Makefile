@@ -69,7 +69,7 @@ $(BUILD)/gen/renkei.pb-c.c $(BUILD)/gen/renkei.pb-c.h &: proto/renkei.proto
 $(BUILD)/gen/rules.inc: proto/renkei.proto proto/rules.awk
 	$(call SAY,GEN  )
 	@mkdir -p $(@D)
-	$(Q)awk -f proto/rules.awk proto/renkei.proto >$@
+	$(Q)LC_ALL=C awk -f proto/rules.awk proto/renkei.proto >$@
 
 $(BUILD)/obj/gen/renkei.pb-c.o: $(BUILD)/gen/renkei.pb-c.c
 	$(call SAY,CC   )
