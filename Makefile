@@ -27,11 +27,11 @@ SAY     = $(if $(V),,@echo "  $(1) $@")
 
 # Each folder is one archive; broker/main.c and client/cli/main.c are the two programs.
 obj        = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
-GEN       := $(BUILD)/gen/renkei.pb-c.c $(BUILD)/gen/renkei.pb-c.h $(BUILD)/gen/rules.inc
+GEN       := $(addprefix $(BUILD)/gen/,renkei.pb-c.c renkei.pb-c.h local.pb-c.c local.pb-c.h rules.inc)
 PROTO     := $(call obj,$(wildcard proto/*.c)) $(BUILD)/obj/gen/renkei.pb-c.o
 STORE     := $(call obj,$(wildcard store/*.c))
 BROKER    := $(call obj,$(filter-out broker/main.c,$(wildcard broker/*.c)))
-CLIENT    := $(call obj,$(wildcard client/*.c))
+CLIENT    := $(call obj,$(wildcard client/*.c)) $(BUILD)/obj/gen/local.pb-c.o
 CLI       := $(call obj,$(filter-out client/cli/main.c,$(wildcard client/cli/*.c)))
 KIT       := $(call obj,$(filter-out tests/unit/test_%.c,$(wildcard tests/unit/*.c)))
 MAINS     := $(call obj,$(wildcard broker/main.c client/cli/main.c))
@@ -66,12 +66,18 @@ $(BUILD)/gen/renkei.pb-c.c $(BUILD)/gen/renkei.pb-c.h &: proto/renkei.proto
 	@mkdir -p $(BUILD)/gen
 	$(Q)protoc-c --proto_path=proto --c_out=$(BUILD)/gen renkei.proto
 
+# What a home keeps for itself; never on the wire.
+$(BUILD)/gen/local.pb-c.c $(BUILD)/gen/local.pb-c.h &: client/local.proto
+	$(call SAY,GEN  )
+	@mkdir -p $(BUILD)/gen
+	$(Q)protoc-c --proto_path=client --c_out=$(BUILD)/gen local.proto
+
 $(BUILD)/gen/rules.inc: proto/renkei.proto proto/rules.awk
 	$(call SAY,GEN  )
 	@mkdir -p $(@D)
 	$(Q)LC_ALL=C awk -f proto/rules.awk proto/renkei.proto >$@
 
-$(BUILD)/obj/gen/renkei.pb-c.o: $(BUILD)/gen/renkei.pb-c.c
+$(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c
 	$(call SAY,CC   )
 	@mkdir -p $(@D)
 	$(Q)$(COMPILE) -c -o $@ $<

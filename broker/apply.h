@@ -1,0 +1,78 @@
+/*
+ * apply: the state machine.  apply(state, command, time) is a function (P8): it reads no clock, no random, no environment, and
+ * never verifies a signature.  One thread, one write transaction for a batch; what it wants done outside the store (replies,
+ * cuts, roster changes) it records as effects, and they are carried out only after the commit.  DESIGN 3.
+ */
+#ifndef RENKEI_BROKER_APPLY_H
+#define RENKEI_BROKER_APPLY_H
+
+#include "broker/command.h"
+#include "broker/roster.h"
+#include "store/env.h"
+#include "store/stream.h"
+
+struct apply;
+
+struct apply_limits {
+	uint64_t org_stored_bytes;      /* 2 GiB */
+	uint64_t pair_pending_bytes;    /* 100 MiB, mailbox and sender */
+	uint32_t unsigned_ndas_per_org; /* 20 */
+	uint32_t open_per_day;          /* 20, to organisations that never answered */
+	uint32_t notices_per_day;       /* 20 a pair */
+	uint32_t writers_per_device;    /* 64 */
+	uint32_t soft_percent, hard_percent; /* 80, 90 of the map */
+	uint32_t rate_per_s, burst;     /* told in HELLO */
+};
+extern const struct apply_limits apply_default_limits;
+
+/** Opens over a broker store.  roster may be NULL (tests, check); else it is loaded, and updated after each commit. */
+int apply_open(struct env *, const struct apply_limits *, struct roster *, struct apply **out);
+void apply_close(struct apply *);
+
+/** The first act of a store's life (renkeid adopt): Charter 1, Directory 1, OrgDevices 1, DeviceKx 1, FeedEpoch 1, FeedKey.
+ *  All signatures are verified here (no peer is involved).  generation: 16 random bytes.  RK_CONFLICT if there is an exchange. */
+int apply_adopt(struct env *, const Rk__CharterFile *, const uint8_t generation[16], int64_t time_ms);
+
+/** One batch: begin at time_ms (never less than the last), then commands in order, then commit. */
+int apply_begin(struct apply *, int64_t time_ms);
+/** Runs one command: exactly one reply effect, whatever comes.  The command must live until the effects are done. */
+void apply_command(struct apply *, struct command *);
+/** Does what is due at the batch's time, at most `limit` items; returns how many were done.  Called once a batch, and by a tick. */
+unsigned apply_due(struct apply *, unsigned limit);
+/** When the next thing is due (INT64_MAX: never); for the tick.  Outside a batch: as of the last commit. */
+int64_t apply_next_due(const struct apply *);
+/** Durable on RK_OK.  RK_EDISKFULL / RK_STORE_FULL: nothing happened, the effects are turned into refusals `store-full`.
+ *  RK_EIO, RK_ESTORE: unknown outcome, stop the process (HAZARDS L8); there are no effects. */
+int apply_commit(struct apply *) __attribute__((warn_unused_result));
+
+/* What to do outside, in order, after a commit. */
+enum effect_kind {
+	EFFECT_REPLY,   /* send `header` and frames to command->peer */
+	EFFECT_CUT,     /* device_id: drop its session and send it nothing more; comes before the reply of the command that caused it */
+	EFFECT_STREAM,  /* stream has entries up to seq (at most one per stream and batch, last) */
+};
+struct effect {
+	enum effect_kind kind;
+	struct command *command;        /* REPLY */
+	struct bytes header;            /* REPLY: packed Down; in apply's memory, until the next begin */
+	struct bytes frames[2];         /* REPLY: bulk of FETCH (WrapList, body) */
+	unsigned frame_count;
+	int code;                       /* REPLY: for counters and log */
+	uint8_t device_id[16];          /* CUT */
+	struct stream_id stream;        /* STREAM */
+	uint64_t seq;
+};
+const struct effect *apply_effects(const struct apply *, size_t *count);
+
+/** Answers a command that never reaches apply (refused by admit, PING): packs Down{reply} into the command's arena. */
+int apply_pack_refusal(struct command *, int code, int64_t time_ms, struct bytes *header);
+
+/** What GET_OBJECT reads: the Signed bytes of (type, id, serial; 0 = newest), borrowed from the transaction.  RK_UNKNOWN_OBJECT. */
+int apply_object(struct txn *, Rk__ObjectType, struct bytes id, uint64_t serial, uint64_t *serial_out, struct bytes *oh,
+                 struct bytes *wire);
+
+/** Facts for logs, HELLO and tests. */
+uint64_t apply_log_size(const struct apply *);
+bool apply_generation(const struct apply *, uint8_t generation[16]);
+
+#endif

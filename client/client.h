@@ -1,0 +1,237 @@
+/*
+ * client: one open home, and what the modules of librenkei share.  A home is a folder (0700) of one device: key files, link.lock,
+ * and an LMDB store.  The way of a message: compose -> outbox (durable) -> seal -> send -> answered; and back:
+ * receive -> verify -> gate again -> open -> store -> cursor.  DESIGN 3, FIELDS "One home, many processes".
+ * A struct client belongs to one thread.
+ */
+#ifndef RENKEI_CLIENT_CLIENT_H
+#define RENKEI_CLIENT_CLIENT_H
+
+#include "local.pb-c.h"
+#include "proto/arena.h"
+#include "proto/bytes.h"
+#include "proto/envelope.h"
+#include "proto/errcode.h"
+#include "proto/object.h"
+#include "renkei.pb-c.h"
+#include "store/env.h"
+#include "store/stream.h"
+
+#define CLIENT_FORMAT 1
+
+enum client_table {
+	C_META,      /* text -> value: see meta keys in home.h */
+	C_OBJECT,    /* type u8 || id 16 || serial u64be -> oh || Signed bytes: verified trust objects */
+	C_CURSOR,    /* stream id -> last seq taken in */
+	C_FOLLOW,    /* channel u8 -> since, i64be */
+	C_EPOCH,     /* n u32be -> vault(EK) */
+	C_OUTBOX,    /* id u64be -> OutboxItem */
+	C_POST,      /* post_id -> PostRecord */
+	C_POST_SEQ,  /* channel u8 || seq u64be -> env_id (32) || post_id (32) || sender_org (16) */
+	C_ARRIVAL,   /* arrival u64be -> channel u8 || post_id (32) || seq u64be: what feed watch prints, in order */
+	C_CONTENT,   /* env_id -> vault(packed rk.Message) */
+	C_EXTERNAL,  /* SHA-256(external_id) -> post_id (32) or empty while queued */
+	C_ENVELOPE,  /* env_id -> EnvelopeRecord */
+	C_NDA,       /* nda_id -> NdaRecord */
+	C_ACT,       /* nda_id || log index u64be -> ActRecord */
+	C_INBOX,     /* no u64be -> InboxRecord */
+	C_ENROLMENT, /* org_id -> EnrolmentRecord (secretariat) */
+	C_INVITE,    /* invite_id -> InviteRecord (secretariat) */
+	C_WAITING,   /* channel u8 || seq u64be -> Signed head || body of a post that waits for its epoch key */
+	CLIENT_TABLE_COUNT
+};
+
+extern const char *const client_tables[CLIENT_TABLE_COUNT];
+
+/* Keys of a home. */
+enum key_role { KEY_DEVICE, KEY_ORG, KEY_SECRETARIAT, KEY_ROOT, KEY_WITNESS, KEY_ROLE_COUNT };
+
+/* How a passphrase is got: *out is sodium_malloc'ed.  again: the last one was wrong (a prompt may ask once more).
+ * confirm: a new passphrase, to be typed twice. */
+typedef int client_passphrase_fn(void *user, enum key_role, bool confirm, bool again, char **out);
+
+struct client_options {
+	const char *home;
+	client_passphrase_fn *passphrase;
+	void *user;
+	int64_t (*now_ms)(void);          /* clock of the program; NULL: the real one */
+	void (*log)(void *user, const char *line); /* developers' lines (-v); may be NULL */
+};
+
+enum client_state { CLIENT_EMPTY, CLIENT_PENDING /* enrolment not approved */, CLIENT_JOINED };
+
+struct client;
+
+/** Opens an existing home.  RK_ENOTJOINED if there is none.  No key is touched until a verb needs it. */
+int client_open(const struct client_options *, struct client **out);
+/** Makes the folder and an empty store; RK_EEXISTS if there is a home already. */
+int client_create(const struct client_options *, struct client **out);
+void client_close(struct client *);
+
+struct env *client_env(struct client *);
+int64_t client_now(const struct client *);
+enum client_state client_state(struct client *);
+const char *client_home(const struct client *);
+const uint8_t *client_exchange_id(struct client *);  /* 32 */
+const uint8_t *client_org_id(struct client *);       /* 16 */
+const uint8_t *client_device_id(struct client *);    /* 16 */
+
+/* ---- meta: small facts of the home (text keys) */
+#define META_EXCHANGE "exchange_id"
+#define META_ORG "org_id"
+#define META_DEVICE "device_id"
+#define META_ENDPOINT "endpoint"
+#define META_BROKER_PK "broker_pk"
+#define META_STATE "state"             /* 1 byte: enum client_state */
+#define META_WRITER "writer_epoch"     /* 8 */
+#define META_NUMBER "last_number"      /* u64be: last number given out */
+#define META_GENERATION "generation"   /* 16 */
+#define META_STALE "stale_writer"      /* 1 byte: a copy of this home is in use */
+#define META_INVITE_SEED "invite_seed" /* vault(seed), while pending */
+#define META_ENROL "enrol_request"     /* EnrolRequest bytes, while pending */
+#define META_NEXT_ID "next_id"         /* u64be: outbox and inbox numbering */
+#define META_WATCH "watch"             /* u64be: last arrival printed by feed watch */
+int meta_get(struct txn *, const char *key, struct bytes *value);
+int meta_put(struct txn *, const char *key, struct bytes value);
+uint64_t meta_u64(struct txn *, const char *key);
+int meta_put_u64(struct txn *, const char *key, uint64_t v);
+uint64_t meta_next_id(struct txn *);   /* 1, 2, 3 … */
+
+/* ---- records: plain protobuf in our own store; RK_ENOTFOUND, RK_ESTORE on damage */
+int record_get(struct txn *, unsigned table, struct bytes key, const ProtobufCMessageDescriptor *, struct arena *,
+               ProtobufCMessage **out);
+int record_put(struct txn *, unsigned table, struct bytes key, const ProtobufCMessage *);
+
+/* ---- keys (client/keys.c) */
+struct key_new { bool no_passphrase; uint32_t mem_mib, ops; };  /* zeros: defaults */
+/** Makes and writes device.key and kx.key (KEY_DEVICE) or an Ed25519 key file.  Leaves it unlocked. */
+int keys_create(struct client *, enum key_role, const struct key_new *);
+/** Opens the key file, asking for its passphrase if it has one; RK_EPASSPHRASE, RK_ENOTJOINED (no file).  Idempotent. */
+int keys_unlock(struct client *, enum key_role);
+bool keys_exists(struct client *, enum key_role);
+/** After unlock.  sign keys: every role; curve: device only.  Borrowed until client_close. */
+const uint8_t *keys_sign_sk(struct client *, enum key_role);  /* 64 */
+void keys_sign_pk(struct client *, enum key_role, uint8_t pk[32]);
+const uint8_t *keys_curve_sk(struct client *);                /* 32 */
+void keys_curve_pk(struct client *, uint8_t pk[32]);
+const uint8_t *keys_home_key(struct client *);                /* HK, 32 */
+/** kx secrets: the newest, and by serial.  false if unknown. */
+bool keys_kx_newest(struct client *, uint32_t *serial, uint8_t pk[32]);
+bool keys_kx(struct client *, uint32_t serial, uint8_t pk[32], uint8_t sk[32]);
+/** Key of one stored dossier, made on first use (rewrites kx.key durably); and its destruction. */
+int keys_dossier(struct client *, const uint8_t env_id[32], bool create, uint8_t key[32]);
+int keys_dossier_destroy(struct client *, const uint8_t env_id[32]);
+
+/* ---- vault (client/vault.c): nonce(24) || XChaCha20-Poly1305(plain, AAD = label || 0x00 || id) */
+int vault_seal(const uint8_t key[32], const char *label, struct bytes id, struct bytes plain, struct arena *, struct bytes *out);
+int vault_open(const uint8_t key[32], const char *label, struct bytes id, struct bytes sealed, struct arena *, struct bytes *plain);
+/** C_CONTENT with the home key, or the dossier's own key for NDA kinds. */
+int content_put(struct client *, struct txn *, const uint8_t env_id[32], bool own_key, struct bytes message);
+int content_get(struct client *, struct txn *, const uint8_t env_id[32], bool own_key, struct arena *, struct bytes *message);
+
+/* ---- book (client/book.c): the verified trust objects of this home */
+/** Newest objects, parsed; in the arena.  RK_ENOTFOUND. */
+int book_charter(struct client *, struct txn *, struct arena *, Rk__Charter **out);
+int book_directory(struct client *, struct txn *, struct arena *, Rk__Directory **out, uint8_t oh[32]);
+int book_org_devices(struct client *, struct txn *, const uint8_t org_id[16], struct arena *, Rk__OrgDevices **out, uint8_t oh[32]);
+int book_device_kx(struct client *, struct txn *, const uint8_t device_id[16], struct arena *, Rk__DeviceKx **out);
+/** n 0 = newest. */
+int book_epoch(struct client *, struct txn *, uint32_t n, struct arena *, Rk__FeedEpoch **out, uint8_t oh[32]);
+int book_epoch_key(struct client *, struct txn *, uint32_t n, uint8_t ek[32]);
+/** The device's row and its organisation, if the device might sign at t_ms (retired_at, status are the caller's to judge). */
+int book_device(struct client *, struct txn *, const uint8_t device_id[16], const uint8_t org_id[16], struct arena *, Rk__Device **out);
+/** Organisation's row in the newest directory; RK_UNKNOWN_RECIPIENT. */
+int book_org(struct client *, struct txn *, const uint8_t org_id[16], struct arena *, Rk__Org **out);
+/** Finds an organisation by id (32 hex), a unique prefix of the id, or a unique (part of a) name; RK_ENOTFOUND, RK_CONFLICT if ambiguous. */
+int book_find_org(struct client *, struct txn *, const char *text, uint8_t org_id[16]);
+/** Name of an organisation in a language, else its first; "(unknown)" — borrowed from the arena. */
+const char *book_org_name(struct client *, struct txn *, const uint8_t org_id[16], enum lang, struct arena *);
+/** Is org's status ACTIVE; and the active mask of an NDA's parties. */
+bool book_org_active(struct client *, struct txn *, const uint8_t org_id[16]);
+/** Seal targets: devices active now with a valid kx, of org_id.  Appends to targets[max], returns how many in all. */
+int book_targets(struct client *, struct txn *, const uint8_t org_id[16], struct envelope_target *targets, size_t max, size_t *count);
+/** Takes in verified objects from charter.rk at creation, or from the invite session at join. */
+int book_take(struct client *, struct txn *, enum object_kind, struct bytes wire, int64_t time_ms);
+
+/* ---- deliveries */
+struct delivery {
+	struct stream_id stream;
+	uint64_t seq;
+	Rk__EntryKind kind;
+	int64_t time_ms;
+	uint64_t control_seq;
+	bool logged, bulk_dropped;
+	uint64_t log_index;
+	struct bytes object, wraps, body;
+};
+/* Each handler runs inside the transaction that also moves the cursor.  It returns RK_OK also for an entry that it refuses to
+ * believe (dropped, counted with client_count, shown by doctor); an error only when this home cannot go on. */
+int book_on_control(struct client *, struct txn *, const struct delivery *);
+int feed_on_post(struct client *, struct txn *, const struct delivery *);
+int feed_on_key(struct client *, struct txn *, const struct delivery *);
+int mail_on_envelope(struct client *, struct txn *, const struct delivery *);
+int mail_on_returned(struct client *, struct txn *, const struct delivery *);
+int mail_on_pickup(struct client *, struct txn *, const struct delivery *);
+int agreement_on_terms(struct client *, struct txn *, const struct delivery *);
+int agreement_on_act(struct client *, struct txn *, const struct delivery *);
+int secretariat_on_enrolment(struct client *, struct txn *, const struct delivery *);
+/** FETCH answered: bulk of an envelope that we picked up. */
+int mail_on_bulk(struct client *, struct txn *, const uint8_t env_id[32], struct bytes wraps, struct bytes body);
+/** Counters kept in C_META under "count/NAME"; doctor lists them. */
+void client_count(struct txn *, const char *name);
+
+/* ---- inbox */
+int inbox_add(struct txn *, Rkl__InboxKind, struct bytes id, const uint8_t *from_org, int64_t time_ms, const char *detail);
+
+/* ---- outbox (client/outbox.c) */
+struct outbox_request {
+	Rk__Op op;
+	const char *what;
+	const Rk__EnvelopeHeader *header; /* template: sealing sets version…, times unless set, sender, directory_serial, feed_epoch, nda_set */
+	int64_t lifetime_ms;              /* of the envelope */
+	struct bytes message;
+	struct bytes object;
+	Rk__ObjectType object_type;
+	const uint8_t *object_oh;         /* 32, PUT_OBJECT */
+	const uint8_t *env_id;            /* FETCH */
+	const uint8_t (*env_ids)[32]; size_t env_id_count; const uint8_t *nda_id; /* PICKUP */
+	struct bytes ref;
+};
+/** Appends durably within the caller's write transaction; *id names it. */
+int outbox_add(struct client *, struct txn *, const struct outbox_request *, uint64_t *id);
+struct outcome { int code; uint64_t seq; bool logged; uint64_t log_index; int64_t time_ms; uint8_t env_id[32]; };
+/** RK_OK with *out when DONE; RK_ENOTFOUND; RK_BUSY while it is not answered. */
+int outbox_outcome(struct txn *, uint64_t id, struct outcome *out);
+int outbox_count(struct txn *, unsigned *queued, unsigned *sent);
+
+/* ---- seal (client/seal.c): makes the frames of an item for the wire; the gate is asked once more (agreement_check_send) */
+int seal_item(struct client *, struct txn *, Rkl__OutboxItem *, uint64_t number, struct arena *);
+/** The client's own gate for a header about to be sealed, with 5 minutes of margin at the dates; fills nda_set. */
+int agreement_check_send(struct client *, struct txn *, Rk__EnvelopeHeader *, struct arena *);
+
+/* ---- link (client/link.c): the one connection of a home */
+struct link_options {
+	int timeout_ms;                   /* in all; -1: none */
+	volatile bool *stop;              /* set by a signal handler; may be NULL */
+	/* called after each commit of new entries and at least each 250 ms; non-zero ends the link with that code, RK_OK goes on */
+	int (*step)(struct client *, void *user);
+	void *user;
+	bool until_synced;                /* end when outbox is empty and every stream has reached the head told at subscribe */
+	uint64_t until_item;              /* end when this item is DONE (0: none) */
+};
+/** Runs the link if the lock is free; else waits on the store for what another process's link does, taking the lock when it falls
+ *  free.  RK_OK, RK_EUNREACHABLE, RK_ETIMEOUT, RK_EINTERRUPTED, RK_REVOKED, RK_SUPERSEDED, RK_EOTHERHOME, step's code … */
+int link_run(struct client *, const struct link_options *);
+/** Runs the link until the item is answered; RK_OK, the refusal, or a failure of the link (the item stays queued). */
+int link_finish(struct client *, uint64_t id, volatile bool *stop, struct outcome *out);
+/** Catches up and sends what is queued. */
+int link_sync(struct client *, volatile bool *stop);
+/** While pending: asks by the invite connection; sets CLIENT_JOINED and takes in Charter and Directory when approved. *state = rk.EnrolState. */
+int link_enrol(struct client *, volatile bool *stop, int *state);
+/** PING without HELLO, for doctor: round trip in ms and the broker's clock. */
+int link_probe(struct client *, int timeout_ms, int64_t *rtt_ms, int64_t *broker_time_ms);
+
+/* ---- posts (client/post.c) */
+int feed_follow(struct client *, Rk__Channel, bool follow);
+
+#endif

@@ -1,0 +1,84 @@
+/*
+ * trust: the rules of the four full snapshots and of feed epochs, by themselves and against their predecessor.
+ * Signatures are object.h's; who is looked up where is the caller's (the broker's state, the client's store).
+ * CRYPTO 2.2, 2.3, 2.6.  Pure; any thread.
+ */
+#ifndef RENKEI_PROTO_TRUST_H
+#define RENKEI_PROTO_TRUST_H
+
+#include "proto/arena.h"
+#include "proto/bytes.h"
+#include "renkei.pb-c.h"
+
+#define TRUST_ROLE_COORDINATOR 1u
+#define TRUST_ROLE_REGISTRAR 2u
+#define TRUST_ROLE_REVIEWER 4u
+#define TRUST_ROLE_SECRETARIAT 8u
+
+#define TRUST_DIRECTORY_AGE_MS ((int64_t)14 * 86400000)
+#define TRUST_CHARTER_AGE_MS ((int64_t)5 * 365 * 86400000)
+#define TRUST_DEVICES_AGE_MS ((int64_t)180 * 86400000)
+#define TRUST_KX_AGE_MS ((int64_t)40 * 86400000)
+#define TRUST_EPOCH_AGE_MS ((int64_t)180 * 86400000)     /* the most a FeedEpoch may last */
+#define TRUST_EPOCH_DEFAULT_MS ((int64_t)90 * 86400000)
+#define TRUST_EPOCH_GRACE_MS ((int64_t)10 * 60 * 1000)
+#define TRUST_RETIRED_KEPT_MS ((int64_t)180 * 86400000)
+
+/* What is remembered of the newest accepted snapshot of a kind; serial 0 = none yet. */
+struct trust_prev {
+	uint64_t serial;
+	uint8_t oh[32];
+};
+
+/** Serial 1 of an exchange: exchange_id = H(root), valid and distinct keys, windows.  RK_MALFORMED, RK_WRONG_EXCHANGE. */
+int trust_check_charter(const Rk__Charter *);
+
+/** The secretariat key of the charter that `signer_id` names and that is valid at t_ms; NULL if none. */
+const uint8_t *trust_secretariat_pk(const Rk__Charter *, const uint8_t *signer_id, int64_t t_ms);
+
+/**
+ * A directory by itself and as successor of `prev` (whose parsed form is prev_dir, NULL for serial 1): serial = prev + 1
+ * and prev_oh (RK_CONFLICT), rows sorted and unique, valid distinct keys, status and kind set, lifetime <= charter's
+ * max age, no organisation disappears, no org_pk changes (RK_UNSUPPORTED), EXPELLED is final, min_devices_serial never falls,
+ * one ACTIVE organisation has role SECRETARIAT, no critical ext (RK_UNSUPPORTED).
+ */
+int trust_check_directory(const Rk__Directory *, const Rk__Charter *, struct trust_prev prev, const Rk__Directory *prev_dir);
+
+/**
+ * A device list by itself and as successor: serial (RK_CONFLICT), valid distinct keys, device_id = H(sign_pk), at least one device
+ * not retired, lifetime <= 180 d.  Uniqueness of keys over the whole exchange is the caller's.
+ */
+int trust_check_org_devices(const Rk__OrgDevices *, struct trust_prev prev);
+
+/** A kx key by itself: lifetime <= 40 d, valid point.  serial must be prev_serial + 1 (RK_CONFLICT). */
+int trust_check_device_kx(const Rk__DeviceKx *, uint32_t prev_serial);
+
+/** An epoch by itself and as successor: n = prev + 1, prev_oh, lifetime. */
+int trust_check_feed_epoch(const Rk__FeedEpoch *, struct trust_prev prev);
+
+/** Row of org_id (binary search), or NULL. */
+const Rk__Org *trust_find_org(const Rk__Directory *, const uint8_t *org_id);
+const Rk__Device *trust_find_device(const Rk__OrgDevices *, const uint8_t *device_id);
+
+/** True if the device may act at t_ms: listed and not retired. */
+bool trust_device_is_active(const Rk__Device *, int64_t t_ms);
+
+/** Enrolment form: names, country, keys; org_devices is serial 1 with one device, the kx is of that device.  Parses the inner objects
+ *  into the arena and verifies all three signatures by the keys inside.  The tag is the secretariat's to check. */
+struct trust_enrol {
+	const Rk__Enrol *enrol;
+	const Rk__OrgDevices *devices;
+	const Rk__DeviceKx *kx;
+	struct bytes enrol_wire, devices_wire, kx_wire; /* Signed bytes */
+	uint8_t enrol_oh[32], devices_oh[32], kx_oh[32];
+};
+int trust_open_enrol(struct bytes enrol_request, const uint8_t exchange_id[32], struct arena *, struct trust_enrol *out);
+
+/* Feed epoch keys. */
+void trust_ek_commit(uint8_t out[32], const uint8_t ek[32]);
+int trust_feed_key_seal(uint8_t sealed[136], uint32_t n, const uint8_t ek[32], const uint8_t kx_pk[32]);
+/** RK_BAD_SIGNATURE unless label, feed 0, n and commit match `epoch`. */
+int trust_feed_key_open(uint8_t ek[32], const Rk__FeedKey *, const Rk__FeedEpoch *, const uint8_t kx_pk[32],
+                        const uint8_t kx_sk[32]);
+
+#endif

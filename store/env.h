@@ -1,0 +1,86 @@
+/*
+ * env: one LMDB environment, its tables and transactions.  The only file of the project that includes lmdb.h; above it
+ * nobody knows an MDB_ name.  Default flags only: each commit is durable when it returns (HAZARDS L1).  Used by the
+ * broker's store and by the client's.  One environment per path and process (L11); never used across fork.
+ */
+#ifndef RENKEI_STORE_ENV_H
+#define RENKEI_STORE_ENV_H
+
+#include "proto/bytes.h"
+#include "proto/errcode.h"
+
+struct env;
+struct txn;
+struct env_cursor;
+
+#define ENV_KEY_MAX_BYTES 511
+#define ENV_TABLES_MAX 64
+
+struct env_options {
+	const char *path;             /* folder; created 0700 if create */
+	const char *const *tables;    /* names; index in this array is the table number */
+	unsigned table_count;
+	uint64_t map_bytes;           /* fixed at open (L6) */
+	uint32_t format;              /* format of this program; a folder of a higher one: RK_ESTOREFORMAT */
+	uint32_t readers;             /* 0: default 126 */
+	bool create;
+};
+
+/** Opens (and creates).  Checks file length against the last page (L4), clears stale readers (L10), creates tables, writes or checks
+ *  the format.  RK_ESTORE, RK_ESTOREFORMAT, RK_EIO, RK_EDISKFULL, RK_ENOTFOUND (no store there and !create). */
+int env_open(const struct env_options *, struct env **out);
+void env_close(struct env *);
+
+/** Locks the folder for one process: flock on `name` inside `path`.  RK_ELOCKED if another holds it.  *fd is closed to unlock. */
+int env_lock_folder(const char *path, const char *name, int *fd);
+
+/** A write transaction waits for the other writer; a read transaction is a snapshot and must be short (L9). */
+int env_begin(struct env *, bool write, struct txn **out);
+/** Commits (durable on return) and frees.  Returns the transaction's sticky error, if any, having aborted.
+ *  RK_EDISKFULL: nothing of it is there, later ones may pass.  RK_ESTORE or RK_EIO at commit: the outcome is unknown; stop (L8). */
+int env_commit(struct txn *) __attribute__((warn_unused_result));
+void env_abort(struct txn *);
+/** First error of the transaction; every call after it does nothing and returns it. RK_ENOTFOUND and RK_EEXISTS are not errors of it. */
+int env_error(const struct txn *);
+
+/** *value is borrowed: until the next write in a write transaction, else until its end.  May be unaligned.  RK_ENOTFOUND. */
+int env_get(struct txn *, unsigned table, struct bytes key, struct bytes *value);
+bool env_has(struct txn *, unsigned table, struct bytes key);
+
+enum env_put_flag { ENV_PUT = 0, ENV_APPEND = 1, ENV_NEW = 2 /* RK_EEXISTS if there */ };
+int env_put(struct txn *, unsigned table, struct bytes key, struct bytes value, enum env_put_flag);
+/** Puts room for len bytes that the caller fills before the next call: bulk is copied once, into the page. */
+int env_reserve(struct txn *, unsigned table, struct bytes key, size_t len, enum env_put_flag, uint8_t **room);
+/** RK_ENOTFOUND if it was not there. */
+int env_del(struct txn *, unsigned table, struct bytes key);
+
+/** A cursor lives inside its transaction; env_cursor_free(NULL) is fine. */
+int env_cursor_open(struct txn *, unsigned table, struct env_cursor **out);
+void env_cursor_free(struct env_cursor *);
+/** First key >= `from`; then the following / preceding ones; the last of the table.  RK_ENOTFOUND at the end. */
+int env_cursor_seek(struct env_cursor *, struct bytes from, struct bytes *key, struct bytes *value);
+int env_cursor_next(struct env_cursor *, struct bytes *key, struct bytes *value);
+int env_cursor_prev(struct env_cursor *, struct bytes *key, struct bytes *value);
+int env_cursor_last(struct env_cursor *, struct bytes *key, struct bytes *value);
+/** Deletes the entry at the cursor; the next env_cursor_next gives the one after it. */
+int env_cursor_del(struct env_cursor *);
+
+/** Last key that starts with prefix, or RK_ENOTFOUND.  key and value as env_get. */
+int env_last_with_prefix(struct txn *, unsigned table, struct bytes prefix, struct bytes *key, struct bytes *value);
+
+struct env_status {
+	uint64_t map_bytes, used_bytes;   /* used = pages in use by the last commit x page size */
+	uint64_t last_txn;
+	uint32_t readers;
+	uint64_t oldest_reader_lag;       /* transactions behind */
+};
+int env_status(struct env *, struct env_status *);
+/** Frees slots of dead readers (L10); call each minute. */
+int env_check_readers(struct env *);
+/** Hot copy into an empty folder, compacted.  A long reader: run it in a process of its own. */
+int env_copy(struct env *, const char *folder);
+
+/** Calls fn for every (table, key, value) in order; for dumps and equality tests.  Stops at fn's first non-zero. */
+int env_walk(struct env *, int (*fn)(void *, unsigned table, struct bytes key, struct bytes value), void *user);
+
+#endif
