@@ -40,7 +40,9 @@ struct command {
 
 	/* -- verify: parsed and proven by pure functions of bytes and key -- */
 	int refusal;                 /* RK_OK, or what verify found; apply answers it and consumes the number */
-	uint8_t signer_pk[32];       /* the key that verified; apply compares it with the state */
+	/* The keys that verified; apply compares them with the state.  signer_pk: of the envelope, or of signed_object where
+	 * there is no envelope.  object_pk: of signed_object (NDA_PROPOSE and an ACCEPT have both: device and organisation). */
+	uint8_t signer_pk[32], object_pk[32];
 	struct envelope envelope;    /* SUBMIT, NDA_PROPOSE, NDA_ACT with an envelope */
 	uint8_t env_id[32], env_oh[32]; /* not for FEED */
 	const Rk__WrapList *wrap_list;
