@@ -51,7 +51,7 @@ int ids_from_text(uint8_t *out, size_t out_max, size_t *out_len, const char *pre
 
 /** Admission check of an Ed25519 public key: crypto_core_ed25519_is_valid_point and not all zero. */
 bool ids_is_valid_sign_pk(const uint8_t pk[32]);
-/** Admission check of an X25519 public key: not all zero and not of low order. */
+/** Admission check of an X25519 public key: not all zero, not of low order, and in its one canonical encoding. */
 bool ids_is_valid_box_pk(const uint8_t pk[32]);
 
 #endif

@@ -55,7 +55,7 @@ int object_sign(enum object_kind, const uint8_t exchange_id[32], const uint8_t s
 int object_make(enum object_kind, const uint8_t exchange_id[32], const uint8_t sk[64], const ProtobufCMessage *message,
                 struct arena *, struct bytes *signed_out);
 
-/** RK_OK or RK_BAD_SIGNATURE.  A pure function of its arguments. */
+/** RK_OK or RK_BAD_SIGNATURE (RK_ENOMEM for objects over 8 KiB).  A pure function of its arguments; any thread. */
 int object_verify(enum object_kind, const uint8_t exchange_id[32], const uint8_t pk[32], struct bytes payload,
                   struct bytes sig) __attribute__((warn_unused_result));
 
