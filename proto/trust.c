@@ -1,0 +1,384 @@
+/* The rules of charter, directory, device lists and keys.  Enrolment and epoch keys: trust_enrol.c, trust_feed.c. */
+#include "proto/trust.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+
+#include "proto/errcode.h"
+#include "proto/ids.h"
+#include "proto/invite.h"
+#include "proto/object.h"
+#include "proto/strict.h"
+#include "proto/trust_internal.h"
+
+#define NOTE_TYPE_LOG 0x01
+#define NOTE_TYPE_WITNESS 0x04
+
+/* A window [from, to) that exists and is no longer than max_ms. */
+static bool is_window(int64_t from, int64_t to, int64_t max_ms)
+{
+	return from >= 1 && to > from && to - from <= max_ms;
+}
+
+static bool is_sign_pk(ProtobufCBinaryData pk)
+{
+	return pk.len == KEY_BYTES && ids_is_valid_sign_pk(pk.data);
+}
+
+static bool is_box_pk(ProtobufCBinaryData pk)
+{
+	return pk.len == KEY_BYTES && ids_is_valid_box_pk(pk.data);
+}
+
+static int by_key(const void *a, const void *b)
+{
+	return memcmp(*(const uint8_t *const *)a, *(const uint8_t *const *)b, KEY_BYTES);
+}
+
+/* Sorts; n pointers to 32-byte keys. */
+static bool are_distinct(const uint8_t **keys, size_t n)
+{
+	qsort(keys, n, sizeof(*keys), by_key);
+	for (size_t i = 1; i < n; i++)
+		if (by_key(&keys[i - 1], &keys[i]) == 0)
+			return false;
+	return true;
+}
+
+/* serial is the next one, and prev_oh names the one before it. */
+static int check_successor(uint64_t serial, ProtobufCBinaryData prev_oh, struct trust_prev prev)
+{
+	if (serial == 0 || serial != prev.serial + 1)
+		return RK_CONFLICT;
+	if (prev.serial == 0)
+		return prev_oh.len == 0 ? RK_OK : RK_CONFLICT;
+	return bytes_equal(bytes_of(prev_oh), BYTES_OF(prev.oh)) ? RK_OK : RK_CONFLICT;
+}
+
+int trust_check_row_ext(Rk__Ext *const *ext, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0 && ext[i - 1]->id >= ext[i]->id)
+			return RK_MALFORMED;
+		if (ext[i]->critical)
+			return RK_UNSUPPORTED;
+	}
+	return RK_OK;
+}
+
+static bool is_upper(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (text[i] < 'A' || text[i] > 'Z')
+			return false;
+	return text[len] == '\0';
+}
+
+int trust_check_org_form(Rk__OrgName *const *names, size_t n_names, Rk__OrgKind kind, const char *country,
+                         const char *corporate_number)
+{
+	size_t digits = strspn(corporate_number, "0123456789");
+
+	if (kind <= RK__ORG_KIND__ORG_KIND_NONE || kind > RK__ORG_KIND__GOVERNMENT)
+		return RK_MALFORMED;
+	if (n_names == 0 || strlen(country) != 2 || !is_upper(country, 2))
+		return RK_MALFORMED;
+	if (corporate_number[digits] != '\0' || (digits != 0 && digits != 13))
+		return RK_MALFORMED;
+	for (size_t i = 0; i < n_names; i++)
+		for (size_t j = 0; j < i; j++)
+			if (strcmp(names[i]->lang, names[j]->lang) == 0)
+				return RK_MALFORMED;
+	return RK_OK;
+}
+
+/* ---- charter */
+
+#define CHARTER_KEYS_MAX 12 /* root, broker, log, witness, 8 of the secretariat */
+
+/* A vkey of the charter: of this type and under the name that follows from the exchange. */
+static bool take_vkey(const char *vkey, uint8_t type, const char *name, uint8_t pk[32])
+{
+	char found_name[NOTE_NAME_CHARS];
+	uint8_t found_type;
+
+	if (note_vkey_parse(vkey, found_name, &found_type, pk) != RK_OK)
+		return false;
+	return found_type == type && strcmp(found_name, name) == 0 && ids_is_valid_sign_pk(pk);
+}
+
+static int check_note_keys(const Rk__Charter *c, uint8_t log_pk[32], uint8_t witness_pk[32])
+{
+	char origin[NOTE_NAME_CHARS], witness[NOTE_NAME_CHARS];
+
+	note_origin(origin, c->exchange_id.data);
+	note_witness_name(witness, c->exchange_id.data);
+	if (!take_vkey(c->log_vkey, NOTE_TYPE_LOG, origin, log_pk))
+		return RK_MALFORMED;
+	return take_vkey(c->witness_vkey, NOTE_TYPE_WITNESS, witness, witness_pk) ? RK_OK : RK_MALFORMED;
+}
+
+static int check_charter_keys(const Rk__Charter *c)
+{
+	const uint8_t *keys[CHARTER_KEYS_MAX];
+	uint8_t log_pk[32], witness_pk[32];
+	size_t n = 0;
+	int r;
+
+	if (!is_sign_pk(c->root_pk) || !is_box_pk(c->curve_pk))
+		return RK_MALFORMED;
+	if (c->n_secretariat_keys == 0 || c->n_secretariat_keys > CHARTER_KEYS_MAX - 4)
+		return RK_MALFORMED;
+	if ((r = check_note_keys(c, log_pk, witness_pk)) != RK_OK)
+		return r;
+	keys[n++] = c->root_pk.data;
+	keys[n++] = c->curve_pk.data;
+	keys[n++] = log_pk;
+	keys[n++] = witness_pk;
+	for (size_t i = 0; i < c->n_secretariat_keys; i++) {
+		const Rk__SecretariatKey *k = c->secretariat_keys[i];
+
+		if (!is_sign_pk(k->pk) || !is_window(k->not_before, k->not_after, INT64_MAX))
+			return RK_MALFORMED;
+		keys[n++] = k->pk.data;
+	}
+	return are_distinct(keys, n) ? RK_OK : RK_MALFORMED;
+}
+
+int trust_check_charter(const Rk__Charter *c)
+{
+	uint8_t exchange_id[32];
+
+	if (c->serial != 1)
+		return RK_UNSUPPORTED;
+	if (c->root_pk.len != KEY_BYTES)
+		return RK_MALFORMED;
+	ids_exchange(exchange_id, c->root_pk.data);
+	if (!bytes_equal(bytes_of(c->exchange_id), BYTES_OF(exchange_id)))
+		return RK_WRONG_EXCHANGE;
+	if (c->min_suite > 1)
+		return RK_UNSUPPORTED;
+	if (c->min_suite == 0 || c->directory_max_age_ms < 1 || c->n_endpoints == 0 || c->n_languages == 0)
+		return RK_MALFORMED;
+	if (!is_window(c->issued_at, c->not_after, INT64_MAX))
+		return RK_MALFORMED;
+	return check_charter_keys(c);
+}
+
+const uint8_t *trust_secretariat_pk(const Rk__Charter *c, const uint8_t *signer_id, int64_t t_ms)
+{
+	for (size_t i = 0; i < c->n_secretariat_keys; i++) {
+		const Rk__SecretariatKey *k = c->secretariat_keys[i];
+		uint8_t id[16];
+
+		ids_signer(id, k->pk.data);
+		if (memcmp(id, signer_id, sizeof(id)) == 0)
+			return t_ms >= k->not_before && t_ms < k->not_after ? k->pk.data : NULL;
+	}
+	return NULL;
+}
+
+/* ---- directory */
+
+/* A key that the last directory had was checked then: the curve arithmetic is paid once an organisation. */
+static bool is_org_pk(const Rk__Org *o, const Rk__Directory *prev_dir)
+{
+	const Rk__Org *before = prev_dir ? trust_find_org(prev_dir, o->org_id.data) : NULL;
+
+	if (before && bytes_equal(bytes_of(before->org_pk), bytes_of(o->org_pk)))
+		return true;
+	return is_sign_pk(o->org_pk);
+}
+
+static int check_org(const Rk__Org *o, const Rk__Directory *prev_dir)
+{
+	int r;
+
+	if (o->org_id.len != 16 || !is_org_pk(o, prev_dir) || o->since < 1 || o->min_devices_serial == 0)
+		return RK_MALFORMED;
+	if (o->status < RK__ORG_STATUS__ACTIVE || o->status > RK__ORG_STATUS__EXPELLED)
+		return RK_MALFORMED;
+	if ((r = trust_check_org_form(o->names, o->n_names, o->kind, o->country, o->corporate_number)) != RK_OK)
+		return r;
+	return trust_check_row_ext(o->ext, o->n_ext);
+}
+
+/* No two organisations under one key, and none under a key of the charter. */
+static int check_org_keys(const Rk__Directory *d, const Rk__Charter *c)
+{
+	size_t n = 0, max = d->n_orgs + CHARTER_KEYS_MAX;
+	const uint8_t **keys = malloc(max * sizeof(*keys));
+	uint8_t log_pk[32], witness_pk[32];
+	int r;
+
+	if (!keys)
+		return RK_ENOMEM;
+	if ((r = check_note_keys(c, log_pk, witness_pk)) != RK_OK)
+		goto out;
+	keys[n++] = c->root_pk.data;
+	keys[n++] = c->curve_pk.data;
+	keys[n++] = log_pk;
+	keys[n++] = witness_pk;
+	for (size_t i = 0; i < c->n_secretariat_keys && n < CHARTER_KEYS_MAX; i++)
+		keys[n++] = c->secretariat_keys[i]->pk.data;
+	for (size_t i = 0; i < d->n_orgs; i++)
+		keys[n++] = d->orgs[i]->org_pk.data;
+	r = are_distinct(keys, n) ? RK_OK : RK_MALFORMED;
+out:
+	free(keys);
+	return r;
+}
+
+/* What may become of a row from one directory to the next. */
+static int check_org_change(const Rk__Org *old, const Rk__Org *new)
+{
+	/* Replacing a key needs the old one's word; that is not in version 1. */
+	if (!bytes_equal(bytes_of(old->org_pk), bytes_of(new->org_pk)))
+		return RK_UNSUPPORTED;
+	if (old->status == RK__ORG_STATUS__EXPELLED && new->status != RK__ORG_STATUS__EXPELLED)
+		return RK_CONFLICT;
+	return new->min_devices_serial < old->min_devices_serial ? RK_CONFLICT : RK_OK;
+}
+
+static int check_directory_change(const Rk__Directory *old, const Rk__Directory *new)
+{
+	for (size_t i = 0; i < old->n_orgs; i++) {
+		const Rk__Org *row = trust_find_org(new, old->orgs[i]->org_id.data);
+		int r;
+
+		if (!row)
+			return RK_CONFLICT;
+		if ((r = check_org_change(old->orgs[i], row)) != RK_OK)
+			return r;
+	}
+	return RK_OK;
+}
+
+static int check_orgs(const Rk__Directory *d, const Rk__Directory *prev_dir)
+{
+	bool has_secretariat = false;
+	int r;
+
+	for (size_t i = 0; i < d->n_orgs; i++) {
+		const Rk__Org *o = d->orgs[i];
+
+		if ((r = check_org(o, prev_dir)) != RK_OK)
+			return r;
+		if (i > 0 && memcmp(d->orgs[i - 1]->org_id.data, o->org_id.data, 16) >= 0)
+			return RK_MALFORMED;
+		has_secretariat |= o->status == RK__ORG_STATUS__ACTIVE && (o->roles & TRUST_ROLE_SECRETARIAT);
+	}
+	return has_secretariat ? RK_OK : RK_MALFORMED;
+}
+
+int trust_check_directory(const Rk__Directory *d, const Rk__Charter *c, struct trust_prev prev,
+                          const Rk__Directory *prev_dir)
+{
+	int r;
+
+	if ((r = check_successor(d->serial, d->prev_oh, prev)) != RK_OK)
+		return r;
+	if (!is_window(d->issued_at, d->expires_at, c->directory_max_age_ms))
+		return RK_MALFORMED;
+	if ((r = check_orgs(d, prev_dir)) != RK_OK)
+		return r;
+	if ((r = check_org_keys(d, c)) != RK_OK)
+		return r;
+	return prev_dir ? check_directory_change(prev_dir, d) : RK_OK;
+}
+
+const Rk__Org *trust_find_org(const Rk__Directory *d, const uint8_t *org_id)
+{
+	size_t low = 0, high = d->n_orgs;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		int order = memcmp(d->orgs[mid]->org_id.data, org_id, 16);
+
+		if (order == 0)
+			return d->orgs[mid];
+		if (order < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return NULL;
+}
+
+/* ---- devices */
+
+static int check_device(const Rk__Device *d)
+{
+	uint8_t id[16];
+
+	if (!is_sign_pk(d->sign_pk) || !is_box_pk(d->curve_pk) || d->accepts_max == 0 || d->retired_at < 0)
+		return RK_MALFORMED;
+	if (d->n_desks != 0)
+		return RK_UNSUPPORTED;
+	ids_device(id, d->sign_pk.data);
+	if (!bytes_equal(bytes_of(d->device_id), BYTES_OF(id)))
+		return RK_MALFORMED;
+	return trust_check_row_ext(d->ext, d->n_ext);
+}
+
+#define DEVICES_MAX 32
+
+int trust_check_org_devices(const Rk__OrgDevices *o, struct trust_prev prev)
+{
+	const uint8_t *keys[2 * DEVICES_MAX];
+	bool has_current = false;
+	size_t n = 0;
+	int r;
+
+	if ((r = check_successor(o->serial, o->prev_oh, prev)) != RK_OK)
+		return r;
+	if (o->org_id.len != 16 || !is_window(o->issued_at, o->valid_until, TRUST_DEVICES_AGE_MS))
+		return RK_MALFORMED;
+	if (o->n_devices == 0 || o->n_devices > DEVICES_MAX)
+		return RK_MALFORMED;
+	for (size_t i = 0; i < o->n_devices; i++) {
+		const Rk__Device *d = o->devices[i];
+
+		if ((r = check_device(d)) != RK_OK)
+			return r;
+		has_current |= d->retired_at == 0;
+		keys[n++] = d->sign_pk.data;
+		keys[n++] = d->curve_pk.data;
+	}
+	return has_current && are_distinct(keys, n) ? RK_OK : RK_MALFORMED;
+}
+
+const Rk__Device *trust_find_device(const Rk__OrgDevices *o, const uint8_t *device_id)
+{
+	for (size_t i = 0; i < o->n_devices; i++)
+		if (memcmp(o->devices[i]->device_id.data, device_id, 16) == 0)
+			return o->devices[i];
+	return NULL;
+}
+
+bool trust_device_is_active(const Rk__Device *d, int64_t t_ms)
+{
+	return d->retired_at == 0 || t_ms < d->retired_at;
+}
+
+int trust_check_device_kx(const Rk__DeviceKx *kx, uint32_t prev_serial)
+{
+	if (kx->serial == 0 || kx->serial != (uint64_t)prev_serial + 1)
+		return RK_CONFLICT;
+	if (kx->device_id.len != 16 || !is_box_pk(kx->kx_pk))
+		return RK_MALFORMED;
+	return is_window(kx->not_before, kx->not_after, TRUST_KX_AGE_MS) ? RK_OK : RK_MALFORMED;
+}
+
+int trust_check_feed_epoch(const Rk__FeedEpoch *e, struct trust_prev prev)
+{
+	int r;
+
+	if (e->feed_id != 0)
+		return RK_UNSUPPORTED;
+	if ((r = check_successor(e->n, e->prev_oh, prev)) != RK_OK)
+		return r;
+	if (e->ek_commit.len != 32 || e->directory_serial == 0)
+		return RK_MALFORMED;
+	return is_window(e->not_before, e->not_after, TRUST_EPOCH_AGE_MS) ? RK_OK : RK_MALFORMED;
+}
