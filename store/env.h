@@ -1,5 +1,5 @@
 /*
- * env: one LMDB environment, its tables and transactions.  The only file of the project that includes lmdb.h; above it
+ * env: one LMDB environment, its tables and transactions.  Only its two sources include lmdb.h; above it
  * nobody knows an MDB_ name.  Default flags only: each commit is durable when it returns (HAZARDS L1).  Used by the
  * broker's store and by the client's.  One environment per path and process (L11); never used across fork.
  */

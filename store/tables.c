@@ -1,0 +1,26 @@
+#include "store/tables.h"
+
+const char *const broker_tables[BROKER_TABLE_COUNT] = {
+	[T_META] = "meta",
+	[T_ENTRY] = "entry",
+	[T_BULK] = "bulk",
+	[T_STREAM] = "stream",
+	[T_STREAM_HEAD] = "stream_head",
+	[T_CURSOR] = "cursor",
+	[T_LOG] = "log",
+	[T_OBJECT] = "object",
+	[T_ORG] = "org",
+	[T_DEVICE] = "device",
+	[T_KEY] = "key",
+	[T_INVITE] = "invite",
+	[T_WRITER] = "writer",
+	[T_POST] = "post",
+	[T_ENVELOPE] = "envelope",
+	[T_WRAP] = "wrap",
+	[T_PENDING] = "pending",
+	[T_QUOTA] = "quota",
+	[T_NDA] = "nda",
+	[T_NDA_ACT] = "nda_act",
+	[T_NDA_TERMS] = "nda_terms",
+	[T_DUE] = "due",
+};
