@@ -63,7 +63,9 @@ struct envelope {
 };
 
 /**
- * Strict-parses Signed, head and header, and applies envelope_check_rules.  Verifies nothing.
+ * Strict-parses Signed, head and header, and applies envelope_check_rules.  Verifies nothing: whether the header's
+ * exchange is ours is said by envelope_verify, or, where no signature is checked (FEED at the broker), by
+ * envelope_check_rules with our exchange_id.
  */
 int envelope_parse(struct bytes signed_head, struct arena *, struct envelope *out);
 int envelope_parse_signed(const Rk__Signed *, struct arena *, struct envelope *out);
@@ -71,11 +73,12 @@ int envelope_parse_signed(const Rk__Signed *, struct arena *, struct envelope *o
 /**
  * What a header of each kind must and must not carry, by itself: exchange, suite (RK_UNSUPPORTED), kind (INTERNAL:
  * RK_UNSUPPORTED), fields of FEED only in FEED, recipients sorted unique and none equal to sender_org, nda fields by
- * kind, post fields by post_op, lifetimes (FEED <= 180 d, else <= 20 d), size by kind, marking by kind.
+ * kind, post fields by post_op, lifetimes (FEED <= 180 d, else <= 20 d), size by kind (RK_TOO_LARGE), marking by kind.
+ * RK_WRONG_EXCHANGE; all else RK_MALFORMED.
  */
 int envelope_check_rules(const Rk__EnvelopeHeader *, const uint8_t exchange_id[32]);
 
-/** Signature of the sending device; RK_BAD_SIGNATURE. */
+/** Exchange and signature of the sending device; RK_WRONG_EXCHANGE, RK_BAD_SIGNATURE. */
 int envelope_verify(const struct envelope *, const uint8_t exchange_id[32], const uint8_t sign_pk[32])
 	__attribute__((warn_unused_result));
 
