@@ -1,0 +1,265 @@
+/* State rows of members: organisations, devices, keys, invites, writers.  Formats: rows.h. */
+#include "broker/rows.h"
+#include "broker/rows_pack.h"
+
+/* ---- organisations */
+#define ORG_BYTES 133
+
+static void walk_org(struct pack *p, struct rows_org *r)
+{
+	field_u8(p, &r->status);
+	field_u32(p, &r->roles);
+	field(p, r->org_pk, 32);
+	field(p, r->key_fp, 32);
+	field(p, r->invite_id, 16);
+	field_u64(p, &r->devices_serial);
+	field(p, r->devices_oh, 32);
+	field_u64(p, &r->min_devices_serial);
+	assert(p->at == ORG_BYTES);
+}
+
+bool rows_read_org(struct bytes value, struct rows_org *r)
+{
+	struct pack p = {.in = value.data};
+
+	memset(r, 0, sizeof(*r));
+	if (value.len != ORG_BYTES)
+		return false;
+	walk_org(&p, r);
+	return true;
+}
+
+int rows_get_org(struct txn *t, const uint8_t org_id[16], struct rows_org *r)
+{
+	struct bytes value;
+	int rc = env_get(t, T_ORG, bytes_make(org_id, 16), &value);
+
+	if (rc != RK_OK)
+		return rc;
+	return rows_read_org(value, r) ? RK_OK : RK_ESTORE;
+}
+
+int rows_put_org(struct txn *t, const uint8_t org_id[16], const struct rows_org *r)
+{
+	uint8_t b[ORG_BYTES];
+	struct rows_org copy = *r;
+	struct pack p = {.out = b};
+
+	walk_org(&p, &copy);
+	return env_put(t, T_ORG, bytes_make(org_id, 16), BYTES_OF(b), ENV_PUT);
+}
+
+/* ---- devices */
+#define DEVICE_BYTES 118
+
+static void walk_device(struct pack *p, struct rows_device *r)
+{
+	field_u8(p, &r->state);
+	field(p, r->org_id, 16);
+	field(p, r->sign_pk, 32);
+	field(p, r->curve_pk, 32);
+	field_i64(p, &r->retired_at);
+	field_u32(p, &r->kx_serial);
+	field_i64(p, &r->kx_not_after);
+	field_i64(p, &r->kx_before_not_after);
+	field_u8(p, &r->writer_count);
+	field(p, r->writer_epoch, 8);
+	assert(p->at == DEVICE_BYTES);
+}
+
+bool rows_read_device(struct bytes value, struct rows_device *r)
+{
+	struct pack p = {.in = value.data};
+
+	memset(r, 0, sizeof(*r));
+	if (value.len != DEVICE_BYTES)
+		return false;
+	walk_device(&p, r);
+	return true;
+}
+
+int rows_get_device(struct txn *t, const uint8_t device_id[16], struct rows_device *r)
+{
+	struct bytes value;
+	int rc = env_get(t, T_DEVICE, bytes_make(device_id, 16), &value);
+
+	if (rc != RK_OK)
+		return rc;
+	return rows_read_device(value, r) ? RK_OK : RK_ESTORE;
+}
+
+int rows_put_device(struct txn *t, const uint8_t device_id[16], const struct rows_device *r)
+{
+	uint8_t b[DEVICE_BYTES];
+	struct rows_device copy = *r;
+	struct pack p = {.out = b};
+
+	walk_device(&p, &copy);
+	return env_put(t, T_DEVICE, bytes_make(device_id, 16), BYTES_OF(b), ENV_PUT);
+}
+
+/* ---- keys */
+bool rows_has_key(struct txn *t, const uint8_t pk[32])
+{
+	return env_has(t, T_KEY, bytes_make(pk, 32));
+}
+
+int rows_put_key(struct txn *t, const uint8_t pk[32], enum rows_key_use use, const uint8_t owner[16])
+{
+	uint8_t b[17];
+
+	b[0] = (uint8_t)use;
+	memcpy(b + 1, owner, 16);
+	return env_put(t, T_KEY, bytes_make(pk, 32), BYTES_OF(b), ENV_PUT);
+}
+
+/* ---- invites */
+#define INVITE_BYTES 161
+
+static void walk_invite(struct pack *p, struct rows_invite *r, uint32_t *devices_len, uint32_t *kx_len)
+{
+	field_u8(p, &r->state);
+	field(p, r->curve_pk, 32);
+	field_i64(p, &r->expires_at);
+	field(p, r->org_id, 16);
+	field(p, r->request_sha256, 32);
+	field(p, r->devices_oh, 32);
+	field(p, r->kx_oh, 32);
+	field_u32(p, devices_len);
+	field_u32(p, kx_len);
+	assert(p->at == INVITE_BYTES);
+}
+
+bool rows_read_invite(struct bytes value, struct rows_invite *r)
+{
+	struct pack p = {.in = value.data};
+	uint32_t devices_len = 0, kx_len = 0;
+
+	memset(r, 0, sizeof(*r));
+	if (value.len < INVITE_BYTES)
+		return false;
+	walk_invite(&p, r, &devices_len, &kx_len);
+	if (value.len != (size_t)INVITE_BYTES + devices_len + kx_len)
+		return false;
+	r->devices = bytes_make(value.data + INVITE_BYTES, devices_len);
+	r->kx = bytes_make(value.data + INVITE_BYTES + devices_len, kx_len);
+	return true;
+}
+
+int rows_get_invite(struct txn *t, const uint8_t invite_id[16], struct rows_invite *r)
+{
+	struct bytes value;
+	int rc = env_get(t, T_INVITE, bytes_make(invite_id, 16), &value);
+
+	if (rc != RK_OK)
+		return rc;
+	return rows_read_invite(value, r) ? RK_OK : RK_ESTORE;
+}
+
+int rows_put_invite(struct txn *t, const uint8_t invite_id[16], const struct rows_invite *r)
+{
+	struct rows_invite copy = *r;
+	uint8_t fixed[INVITE_BYTES], *room;
+	uint32_t devices_len = (uint32_t)r->devices.len, kx_len = (uint32_t)r->kx.len;
+	struct pack p = {.out = fixed};
+	int rc;
+
+	walk_invite(&p, &copy, &devices_len, &kx_len);
+	rc = env_reserve(t, T_INVITE, bytes_make(invite_id, 16), INVITE_BYTES + r->devices.len + r->kx.len, ENV_PUT, &room);
+	if (rc != RK_OK)
+		return rc;
+	memcpy(room, fixed, INVITE_BYTES);
+	if (r->devices.len > 0)
+		memcpy(room + INVITE_BYTES, r->devices.data, r->devices.len);
+	if (r->kx.len > 0)
+		memcpy(room + INVITE_BYTES + r->devices.len, r->kx.data, r->kx.len);
+	return RK_OK;
+}
+
+/* ---- writers */
+static void writer_key(uint8_t key[24], const uint8_t device_id[16], const uint8_t epoch[8])
+{
+	memcpy(key, device_id, 16);
+	memcpy(key + 16, epoch, 8);
+}
+
+static size_t writer_bytes(uint64_t last)
+{
+	return 8 + (size_t)(last < ROWS_WRITER_SLOTS ? last : ROWS_WRITER_SLOTS) * ROWS_SLOT_BYTES;
+}
+
+void rows_writer_init(struct rows_writer *w)
+{
+	memset(w, 0, sizeof(*w));
+}
+
+int rows_get_writer(struct txn *t, const uint8_t device_id[16], const uint8_t epoch[8], struct rows_writer *w)
+{
+	uint8_t key[24];
+	struct bytes value;
+	int rc;
+
+	writer_key(key, device_id, epoch);
+	rows_writer_init(w);
+	if ((rc = env_get(t, T_WRITER, BYTES_OF(key), &value)) != RK_OK)
+		return rc;
+	if (value.len < 8 || value.len > sizeof(w->b) || value.len != writer_bytes(get_u64be(value.data)))
+		return RK_ESTORE;
+	memcpy(w->b, value.data, value.len);
+	return RK_OK;
+}
+
+bool rows_has_writer(struct txn *t, const uint8_t device_id[16], const uint8_t epoch[8])
+{
+	uint8_t key[24];
+
+	writer_key(key, device_id, epoch);
+	return env_has(t, T_WRITER, BYTES_OF(key));
+}
+
+int rows_put_writer(struct txn *t, const uint8_t device_id[16], const uint8_t epoch[8], const struct rows_writer *w)
+{
+	uint8_t key[24];
+
+	writer_key(key, device_id, epoch);
+	return env_put(t, T_WRITER, BYTES_OF(key), bytes_make(w->b, writer_bytes(rows_writer_last(w))), ENV_PUT);
+}
+
+uint64_t rows_writer_last(const struct rows_writer *w)
+{
+	return get_u64be(w->b);
+}
+
+static size_t slot_at(uint64_t number)
+{
+	return 8 + (size_t)((number - 1) % ROWS_WRITER_SLOTS) * ROWS_SLOT_BYTES;
+}
+
+bool rows_writer_find(const struct rows_writer *w, uint64_t number, struct rows_outcome *o)
+{
+	uint64_t last = rows_writer_last(w);
+	const uint8_t *s;
+
+	if (number == 0 || number > last || last - number >= ROWS_WRITER_SLOTS)
+		return false;
+	s = w->b + slot_at(number);
+	memcpy(o->header_hash, s, 8);
+	o->code = get_u16be(s + 8);
+	o->logged = s[10] != 0;
+	o->seq = get_u64be(s + 11);
+	o->log_index = get_u64be(s + 19);
+	return true;
+}
+
+void rows_writer_push(struct rows_writer *w, const struct rows_outcome *o)
+{
+	uint64_t number = rows_writer_last(w) + 1;
+	uint8_t *s = w->b + slot_at(number);
+
+	put_u64be(w->b, number);
+	memcpy(s, o->header_hash, 8);
+	put_u16be(s + 8, o->code);
+	s[10] = o->logged;
+	put_u64be(s + 11, o->seq);
+	put_u64be(s + 19, o->log_index);
+}
