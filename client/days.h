@@ -13,6 +13,9 @@
 /** True if this machine can compute in `zone` ("Asia/Tokyo"). */
 bool days_knows_zone(const char *zone);
 
+/** Makes `zone` the process's own, for what is printed with localtime_r; RK_UNSUPPORTED leaves it as it was. */
+int days_set_zone(const char *zone);
+
 /**
  * First instant of `day` (yyyymmdd) in `zone`, UTC milliseconds.
  * RK_EUSAGE: not a day of the calendar (1970..9998); RK_UNSUPPORTED: this machine does not know the zone.
