@@ -1,8 +1,9 @@
 /*
  * env: transactions, values and cursors.  env_open.c opens, closes and looks after the environment.
  *
- * A transaction has one sticky error.  LMDB demands an abort after most errors (HAZARDS L18), and the callers stay flat: they
- * may ignore each single result and look at env_commit alone.  "Not found" and "exists" are answers, not errors.
+ * A transaction has one sticky error.  LMDB demands an abort after most errors (HAZARDS L18), and the callers stay
+ * flat: they may ignore each single result and look at env_commit alone.  "Not found" and "exists" are answers, not
+ * errors.
  */
 #include "store/env_internal.h"
 
@@ -155,8 +156,8 @@ static void end_cursors(struct txn *t)
 	t->cursors = NULL;
 }
 
-/* A failure at the meta page leaves the environment dead until it is opened again (L8): then nobody may go on as if only the
- * disk were full. */
+/* A failure at the meta page leaves the environment dead until it is opened again (L8): then nobody may go on as if
+ * only the disk were full. */
 static bool is_dead(struct env *env)
 {
 	MDB_txn *probe = NULL;
@@ -355,7 +356,8 @@ int env_cursor_del(struct env_cursor *c)
 	return code;
 }
 
-/* The smallest key after all that start with prefix; its length, or 0 if there is none (prefix is empty or all 0xff). */
+/* The smallest key after all that start with prefix; its length, or 0 if there is none (prefix is empty or all 0xff).
+ * */
 static size_t prefix_end(uint8_t out[ENV_KEY_MAX_BYTES], struct bytes prefix)
 {
 	size_t len = prefix.len;
@@ -398,7 +400,8 @@ int env_last_with_prefix(struct txn *t, unsigned table, struct bytes prefix, str
 /* ---- everything, in order */
 
 /* RK_OK at the end of the table, else what fn or the store answered. */
-static int walk_table(struct txn *t, unsigned table, int (*fn)(void *, unsigned, struct bytes, struct bytes), void *user)
+static int walk_table(struct txn *t, unsigned table, int (*fn)(void *, unsigned, struct bytes, struct bytes),
+                      void *user)
 {
 	struct env_cursor *c = NULL;
 	struct bytes key, value;

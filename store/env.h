@@ -26,24 +26,29 @@ struct env_options {
 	bool create;
 };
 
-/** Opens (and creates).  Checks file length against the last page (L4), clears stale readers (L10), creates tables, writes or checks
- *  the format.  RK_ESTORE, RK_ESTOREFORMAT, RK_EIO, RK_EDISKFULL, RK_ENOTFOUND (no store there and !create). */
+/** Opens (and creates).  Checks file length against the last page (L4), clears stale readers (L10), creates tables,
+ *  writes or checks the format.  RK_ESTORE, RK_ESTOREFORMAT, RK_EIO, RK_EDISKFULL, RK_ENOTFOUND (no store there and
+ *  !create), RK_ELOCKED (this process has it open: L11).  May wait for another process's write transaction. */
 int env_open(const struct env_options *, struct env **out);
 void env_close(struct env *);
 
-/** Locks the folder for one process: flock on `name` inside `path`.  RK_ELOCKED if another holds it.  *fd is closed to unlock. */
+/** Locks the folder for one process: flock on `name` inside `path`.  RK_ELOCKED if another holds it.  *fd is closed
+ *  to unlock. */
 int env_lock_folder(const char *path, const char *name, int *fd);
 
 /** A write transaction waits for the other writer; a read transaction is a snapshot and must be short (L9). */
 int env_begin(struct env *, bool write, struct txn **out);
 /** Commits (durable on return) and frees.  Returns the transaction's sticky error, if any, having aborted.
- *  RK_EDISKFULL: nothing of it is there, later ones may pass.  RK_ESTORE or RK_EIO at commit: the outcome is unknown; stop (L8). */
+ *  RK_EDISKFULL: nothing of it is there, later ones may pass.  RK_ESTORE or RK_EIO at commit: the outcome is unknown;
+ *  stop (L8). */
 int env_commit(struct txn *) __attribute__((warn_unused_result));
 void env_abort(struct txn *);
-/** First error of the transaction; every call after it does nothing and returns it. RK_ENOTFOUND and RK_EEXISTS are not errors of it. */
+/** First error of the transaction; every call after it does nothing and returns it. RK_ENOTFOUND and RK_EEXISTS are
+ *  not errors of it. */
 int env_error(const struct txn *);
 
-/** *value is borrowed: until the next write in a write transaction, else until its end.  May be unaligned.  RK_ENOTFOUND. */
+/** *value is borrowed: until the next write in a write transaction, else until its end.  May be unaligned.
+ *  RK_ENOTFOUND. */
 int env_get(struct txn *, unsigned table, struct bytes key, struct bytes *value);
 bool env_has(struct txn *, unsigned table, struct bytes key);
 

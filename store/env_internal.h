@@ -1,6 +1,6 @@
 /*
- * env_internal: what env.c (transactions) and env_open.c (life of an environment) share.  Nothing else includes this file,
- * so nothing else sees lmdb.h.
+ * env_internal: what env.c (transactions) and env_open.c (life of an environment) share.  Nothing else includes this
+ * file, so nothing else sees lmdb.h.
  */
 #ifndef RENKEI_STORE_ENV_INTERNAL_H
 #define RENKEI_STORE_ENV_INTERNAL_H
@@ -19,7 +19,7 @@ struct env {
 	dev_t dev;                    /* the folder, for the list of open environments */
 	ino_t ino;
 	struct env *next;
-	atomic_uintptr_t writer;      /* thread inside a write transaction, 0: none; a second begin there would wait for itself */
+	atomic_uintptr_t writer;      /* thread in a write transaction, 0: none; its second begin would hang */
 };
 
 /** Turns an LMDB or errno code into ours; the one place that does.  fd: the data file, asked whether its disk is full.

@@ -1,8 +1,8 @@
 /*
  * env_open: the life of an environment: opening with its checks, closing, status, dead readers, hot copy.
  *
- * Flags: MDB_NOTLS alone, which says only that a read transaction belongs to its object and not to its thread (L17).  Each
- * flag that makes LMDB faster also makes it lose or tear data (L1).
+ * Flags: MDB_NOTLS alone, which says only that a read transaction belongs to its object and not to its thread (L17).
+ * Each flag that makes LMDB faster also makes it lose or tear data (L1).
  */
 #include "store/env_internal.h"
 
@@ -80,8 +80,8 @@ static int sync_folder_and_parent(const char *path)
 	return r;
 }
 
-/* Is a store there?  *fresh: its data file is still to be written.  An empty file is what a kill in the middle of the very first
- * open leaves behind; anyone who did not come to create must not take it for a new store. */
+/* Is a store there?  *fresh: its data file is still to be written.  An empty file is what a kill in the middle of the
+ * very first open leaves behind; anyone who did not come to create must not take it for a new store. */
 static int prepare_folder(const struct env_options *o, bool *fresh)
 {
 	char file[PATH_MAX];
@@ -136,10 +136,10 @@ static int count_free_pages(MDB_env *mdb, size_t first, size_t last, size_t *cou
 }
 
 /*
- * The file ends before the last page.  That is a damaged file, which would SIGBUS when read, unless all missing pages are free:
- * LMDB counts but never writes pages that one transaction both took and gave back, so a sound file can be short for a while
- * (measured: 8 % of commits that delete much).  The list of free pages may itself be missing, so the file is made long with
- * zeros before it is read; a damaged file gets its length back, lest it passes next time.
+ * The file ends before the last page.  That is a damaged file, which would SIGBUS when read, unless all missing pages
+ * are free: LMDB counts but never writes pages that one transaction both took and gave back, so a sound file can be
+ * short for a while (measured: 8 % of commits that delete much).  The list of free pages may itself be missing, so
+ * the file is made long with zeros before it is read; a damaged file gets its length back, lest it passes next time.
  */
 static int check_missing_pages(MDB_env *mdb, int fd, off_t size, size_t first, size_t last, size_t page_bytes)
 {

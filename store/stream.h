@@ -45,25 +45,28 @@ struct stream_entry {
 };
 
 /**
- * Appends one entry to each of n streams (1..17) and returns its position and the seqs.  Fills e->control_seq from the control
- * stream (an entry of the control stream itself carries its own seq).
+ * Appends one entry to each of n streams (1..17) and returns its position and the seqs.  Fills e->control_seq from
+ * the control stream (an entry of the control stream itself carries its own seq).
  */
 int stream_append(struct txn *, const struct stream_id *streams, size_t n, struct stream_entry *e, uint64_t *position,
                   uint64_t *seqs);
 
 /** Position of (stream, seq); RK_ENOTFOUND. */
 int stream_position(struct txn *, const struct stream_id *, uint64_t seq, uint64_t *position);
-/** The entry at a position; with_bulk also reads bulk that lies apart (also of HEAD_ONLY entries: the gate is the caller's). */
+/** The entry at a position, with_bulk also its wraps and body (also of HEAD_ONLY entries: the gate is the caller's).
+ *  RK_ENOTFOUND, RK_EINTEGRITY: the record does not prove itself and is not given out. */
 int stream_read(struct txn *, uint64_t position, bool with_bulk, struct stream_entry *e);
 /** Deletes the bulk, keeps the head as a tombstone.  *freed = bytes given back. Nothing to do is RK_OK. */
 int stream_drop_bulk(struct txn *, uint64_t position, uint64_t *freed);
 
 /** head: last seq (0: empty); first: first seq still there (head + 1 when none is). */
 int stream_bounds(struct txn *, const struct stream_id *, uint64_t *first, uint64_t *head);
-/** Deletes references up to and including seq, at most `limit` of them; entries whose last reference goes are deleted too. */
+/** Deletes references up to and including seq, at most `limit` of them; entries whose last reference goes are deleted
+ *  too. */
 int stream_trim(struct txn *, const struct stream_id *, uint64_t seq, unsigned limit);
 
-/** One page from a cursor key: calls fn for entries cursor+1 … while fn returns 0; at most `limit`.  Bulk is given unless HEAD_ONLY. */
+/** One page from a cursor key: calls fn for entries cursor+1 … while fn returns 0; at most `limit`.  Bulk is given
+ *  unless HEAD_ONLY. Entries already trimmed are passed over.  Returns fn's first non-zero, or RK_OK. */
 int stream_page(struct txn *, const struct stream_id *, uint64_t cursor, unsigned limit,
                 int (*fn)(void *, uint64_t seq, const struct stream_entry *), void *user);
 

@@ -1,0 +1,226 @@
+#include "store/entry.h"
+
+#include <stdlib.h>
+
+#include "store/tables.h"
+#include "store/tag.h"
+
+#define HEAD_BYTES 40
+
+/* The fixed part in front; then the object, the bulk unless it lies apart, and the tag. */
+struct entry_head {
+	uint8_t kind, flags, references;
+	uint64_t time_ms, control_seq, log_index;
+	uint32_t object_len, wraps_len, body_len;
+};
+
+enum { /* offsets in the fixed head; byte 3 is 0 */
+	AT_KIND = 0, AT_FLAGS = 1, AT_REFERENCES = 2, AT_TIME = 4, AT_CONTROL = 12, AT_LOG = 20,
+	AT_OBJECT = 28, AT_WRAPS = 32, AT_BODY = 36,
+};
+
+static void head_encode(uint8_t out[HEAD_BYTES], const struct entry_head *h)
+{
+	memset(out, 0, HEAD_BYTES);
+	out[AT_KIND] = h->kind;
+	out[AT_FLAGS] = h->flags;
+	out[AT_REFERENCES] = h->references;
+	put_u64be(out + AT_TIME, h->time_ms);
+	put_u64be(out + AT_CONTROL, h->control_seq);
+	put_u64be(out + AT_LOG, h->log_index);
+	put_u32be(out + AT_OBJECT, h->object_len);
+	put_u32be(out + AT_WRAPS, h->wraps_len);
+	put_u32be(out + AT_BODY, h->body_len);
+}
+
+static void head_decode(struct entry_head *h, const uint8_t in[HEAD_BYTES])
+{
+	h->kind = in[AT_KIND];
+	h->flags = in[AT_FLAGS];
+	h->references = in[AT_REFERENCES];
+	h->time_ms = get_u64be(in + AT_TIME);
+	h->control_seq = get_u64be(in + AT_CONTROL);
+	h->log_index = get_u64be(in + AT_LOG);
+	h->object_len = get_u32be(in + AT_OBJECT);
+	h->wraps_len = get_u32be(in + AT_WRAPS);
+	h->body_len = get_u32be(in + AT_BODY);
+}
+
+static size_t inline_len(const struct entry_head *h)
+{
+	size_t bulk = (h->flags & STREAM_BULK_APART) != 0 ? 0 : (size_t)h->wraps_len + h->body_len;
+	return HEAD_BYTES + (size_t)h->object_len + bulk;
+}
+
+/* Reads and proves the entry at a position; *rest is what follows the fixed head. */
+static int entry_get(struct txn *t, uint64_t position, struct entry_head *h, struct bytes *rest)
+{
+	uint8_t key[8];
+	struct bytes value;
+	put_u64be(key, position);
+	int r = env_get(t, T_ENTRY, BYTES_OF(key), &value);
+	if (r == RK_OK)
+		r = tag_check(T_ENTRY, position, &value);
+	if (r != RK_OK)
+		return r;
+	if (value.len < HEAD_BYTES)
+		return RK_EINTEGRITY;
+	head_decode(h, value.data);
+	if (value.len != inline_len(h))
+		return RK_EINTEGRITY;
+	*rest = bytes_make(value.data + HEAD_BYTES, value.len - HEAD_BYTES);
+	return RK_OK;
+}
+
+static uint8_t *append_bytes(uint8_t *to, struct bytes b)
+{
+	if (b.len > 0)
+		memcpy(to, b.data, b.len);
+	return to + b.len;
+}
+
+/* Writes the parts behind each other, and the tag. */
+static int put_tagged(struct txn *t, unsigned table, uint64_t position, const struct bytes parts[4],
+                      enum env_put_flag flag)
+{
+	uint8_t key[8], *room, *at;
+	size_t len = parts[0].len + parts[1].len + parts[2].len + parts[3].len;
+	put_u64be(key, position);
+	int r = env_reserve(t, table, BYTES_OF(key), len + TAG_BYTES, flag, &room);
+	if (r != RK_OK)
+		return r;
+	at = room;
+	for (size_t i = 0; i < 4; i++)
+		at = append_bytes(at, parts[i]);
+	tag_make(at, table, position, bytes_make(room, len));
+	return RK_OK;
+}
+
+int entry_put(struct txn *t, uint64_t position, const struct stream_entry *e, size_t references)
+{
+	uint8_t head[HEAD_BYTES];
+	struct entry_head h = {
+		.kind = e->kind,
+		.flags = e->flags & (uint8_t)~(STREAM_BULK_APART | STREAM_BULK_DROPPED),
+		.references = (uint8_t)references,
+		.time_ms = (uint64_t)e->time_ms,
+		.control_seq = e->control_seq,
+		.log_index = e->log_index,
+		.object_len = (uint32_t)e->object.len,
+		.wraps_len = (uint32_t)e->wraps.len,
+		.body_len = (uint32_t)e->body.len,
+	};
+	const struct bytes none = {NULL, 0};
+	bool has_bulk = h.wraps_len != 0 || h.body_len != 0;
+	if (has_bulk && inline_len(&h) + TAG_BYTES > STREAM_INLINE_MAX_BYTES)
+		h.flags |= STREAM_BULK_APART;
+	head_encode(head, &h);
+	if ((h.flags & STREAM_BULK_APART) == 0)
+		return put_tagged(t, T_ENTRY, position, (struct bytes[]){BYTES_OF(head), e->object, e->wraps, e->body},
+		                  ENV_APPEND);
+	int r = put_tagged(t, T_ENTRY, position, (struct bytes[]){BYTES_OF(head), e->object, none, none}, ENV_APPEND);
+	if (r == RK_OK)
+		r = put_tagged(t, T_BULK, position, (struct bytes[]){e->wraps, e->body, none, none}, ENV_APPEND);
+	return r;
+}
+
+/* Writes an entry anew with another head; `rest` is borrowed from the store, so it is copied before the page moves. */
+static int entry_put_again(struct txn *t, uint64_t position, const struct entry_head *h, struct bytes rest)
+{
+	uint8_t head[HEAD_BYTES];
+	const struct bytes none = {NULL, 0};
+	uint8_t *copy = malloc(rest.len + 1);
+	if (copy == NULL)
+		return RK_ENOMEM;
+	append_bytes(copy, rest);
+	head_encode(head, h);
+	struct bytes parts[] = {BYTES_OF(head), bytes_make(copy, rest.len), none, none};
+	int r = put_tagged(t, T_ENTRY, position, parts, ENV_PUT);
+	free(copy);
+	return r;
+}
+
+static int bulk_get(struct txn *t, uint64_t position, const struct entry_head *h, struct bytes *bulk)
+{
+	uint8_t key[8];
+	put_u64be(key, position);
+	int r = env_get(t, T_BULK, BYTES_OF(key), bulk);
+	if (r == RK_OK)
+		r = tag_check(T_BULK, position, bulk);
+	if (r == RK_ENOTFOUND || (r == RK_OK && bulk->len != (size_t)h->wraps_len + h->body_len))
+		r = RK_EINTEGRITY;  /* the head says that it is there */
+	return r;
+}
+
+int entry_read(struct txn *t, uint64_t position, enum entry_bulk mode, struct stream_entry *e)
+{
+	struct entry_head h;
+	struct bytes rest, bulk = {NULL, 0};
+	memset(e, 0, sizeof(*e));
+	int r = entry_get(t, position, &h, &rest);
+	if (r != RK_OK)
+		return r;
+	e->kind = h.kind;
+	e->flags = h.flags;
+	e->time_ms = (int64_t)h.time_ms;
+	e->control_seq = h.control_seq;
+	e->log_index = h.log_index;
+	e->object = bytes_make(rest.data, h.object_len);
+	if (mode == ENTRY_BULK_NEVER || (mode == ENTRY_BULK_DELIVERY && (h.flags & STREAM_HEAD_ONLY) != 0))
+		return RK_OK;
+	if ((h.flags & STREAM_BULK_APART) != 0)
+		r = bulk_get(t, position, &h, &bulk);
+	else
+		bulk = bytes_make(rest.data + h.object_len, rest.len - h.object_len);
+	if (r == RK_OK && bulk.len > 0) {
+		e->wraps = bytes_make(bulk.data, h.wraps_len);
+		e->body = bytes_make(bulk.data + h.wraps_len, h.body_len);
+	}
+	return r;
+}
+
+static int del_at(struct txn *t, unsigned table, uint64_t position)
+{
+	uint8_t key[8];
+	put_u64be(key, position);
+	return env_del(t, table, BYTES_OF(key));
+}
+
+int entry_drop_bulk(struct txn *t, uint64_t position, uint64_t *freed)
+{
+	struct entry_head h;
+	struct bytes rest;
+	*freed = 0;
+	int r = entry_get(t, position, &h, &rest);
+	if (r == RK_ENOTFOUND || (r == RK_OK && h.wraps_len == 0 && h.body_len == 0))
+		return RK_OK;
+	if (r != RK_OK)
+		return r;
+	uint64_t len = (uint64_t)h.wraps_len + h.body_len;
+	bool apart = (h.flags & STREAM_BULK_APART) != 0;
+	h.flags = (uint8_t)((h.flags & ~STREAM_BULK_APART) | STREAM_BULK_DROPPED);
+	h.wraps_len = h.body_len = 0;
+	r = entry_put_again(t, position, &h, bytes_make(rest.data, h.object_len));
+	if (r == RK_OK && apart)
+		r = del_at(t, T_BULK, position);
+	if (r == RK_OK)
+		*freed = len;
+	return r == RK_ENOTFOUND ? RK_EINTEGRITY : r;
+}
+
+int entry_release(struct txn *t, uint64_t position)
+{
+	struct entry_head h;
+	struct bytes rest;
+	int r = entry_get(t, position, &h, &rest);
+	if (r != RK_OK)
+		return r == RK_ENOTFOUND ? RK_EINTEGRITY : r;
+	if (h.references > 1) {
+		h.references--;
+		return entry_put_again(t, position, &h, rest);
+	}
+	r = del_at(t, T_ENTRY, position);
+	if (r == RK_OK && (h.flags & STREAM_BULK_APART) != 0)
+		r = del_at(t, T_BULK, position);
+	return r == RK_ENOTFOUND ? RK_EINTEGRITY : r;
+}

@@ -1,0 +1,24 @@
+/*
+ * entry: the record of one stream entry at its position, and its bulk.  Of stream.c only; layout: store/DESIGN.md.
+ */
+#ifndef RENKEI_STORE_ENTRY_H
+#define RENKEI_STORE_ENTRY_H
+
+#include "store/stream.h"
+
+enum entry_bulk {
+	ENTRY_BULK_NEVER,
+	ENTRY_BULK_DELIVERY,  /* unless the entry is HEAD_ONLY */
+	ENTRY_BULK_ALWAYS,
+};
+
+/** Writes the entry of a new, highest position: bulk within it while both fit a leaf page well, else apart. */
+int entry_put(struct txn *, uint64_t position, const struct stream_entry *e, size_t references);
+/** Reads and proves it; borrowed from the transaction.  RK_ENOTFOUND, RK_EINTEGRITY. */
+int entry_read(struct txn *, uint64_t position, enum entry_bulk, struct stream_entry *e);
+/** As stream_drop_bulk. */
+int entry_drop_bulk(struct txn *, uint64_t position, uint64_t *freed);
+/** One stream less refers to it: the last one deletes it. */
+int entry_release(struct txn *, uint64_t position);
+
+#endif
