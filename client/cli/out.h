@@ -43,6 +43,10 @@ void out_table_end(struct out_table *, enum text_id empty);
 void out_field(struct cli *, enum text_id name, const char *value);
 
 /* ---- texts of values; each into the caller's buffer, returned */
+/** The exchange's time zone, for all dates that people read and type; cli_open sets it.  "UTC" before. */
+void out_set_zone(const char *zone);
+const char *out_zone(void);
+
 #define OUT_ID_CHARS 65
 #define OUT_TIME_CHARS 40
 /** 12 hex digits, what people copy; accepted as a prefix everywhere. */
@@ -55,6 +59,9 @@ const char *out_time(char buf[OUT_TIME_CHARS], int64_t ms);
 const char *out_day(char buf[OUT_TIME_CHARS], int64_t ms);
 /** The day before an instant that is a day's end: "until" dates. */
 const char *out_last_day(char buf[OUT_TIME_CHARS], int64_t end_ms);
+
+/** Columns that the text takes on a terminal; kanji take two. */
+unsigned out_width(const char *text);
 
 /** A copy without control characters and bidi overrides (replaced by U+FFFD); malloc'ed, NULL without memory. */
 char *out_clean(const char *text, bool keep_newlines);

@@ -1,0 +1,236 @@
+/* cli: what the verbs share: the home, errors, waiting for an answer, questions, ids and names. */
+#include "client/cli/cli.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "client/cli/out.h"
+#include "client/days.h"
+#include "proto/ids.h"
+
+/* ---- errors */
+
+static char *format(enum lang lang, enum text_id id, va_list ap)
+{
+	char *out = NULL;
+	if (vasprintf(&out, text(id, lang), ap) < 0)
+		return NULL;
+	char *clean = out_clean(out, false);
+	free(out);
+	return clean;
+}
+
+int cli_fail(struct cli *c, int code, enum text_id what, ...)
+{
+	if (c->reported)
+		return code;
+	c->reported = true;
+	va_list ap;
+	va_start(ap, what);
+	char *subject = format(c->lang, what, ap), *message = NULL;
+	va_end(ap);
+	if (code == CLI_PARTIAL)
+		out_error(c, code, subject ? subject : "", "");
+	else if (asprintf(&message, text(TEXT_WHAT_WHY, c->lang), subject ? subject : "", errcode_sentence(code, c->lang)) >= 0)
+		out_error(c, code, message, errcode_hint(code, c->lang));
+	free(subject);
+	free(message);
+	return code;
+}
+
+int cli_refuse(struct cli *c, int code, enum text_id hint, enum text_id what, ...)
+{
+	if (c->reported)
+		return code;
+	c->reported = true;
+	va_list ap;
+	va_start(ap, what);
+	char *message = format(c->lang, what, ap);
+	va_end(ap);
+	out_error(c, code, message ? message : "", text(hint, c->lang));
+	free(message);
+	return code;
+}
+
+/* ---- the home */
+
+static void log_line(void *user, const char *line)
+{
+	struct cli *c = user;
+	if (c->verbose)
+		fprintf(stderr, "%s\n", line);
+}
+
+struct client_options cli_client_options(struct cli *c)
+{
+	return (struct client_options){.home = c->home, .passphrase = cli_passphrase, .user = c, .log = log_line};
+}
+
+/* Dates are shown and read in the exchange's zone from here on. */
+static void use_zone(struct cli *c)
+{
+	struct arena *a = arena_new(1024 * 1024);
+	struct txn *txn = NULL;
+	Rk__Charter *charter;
+	if (a && env_begin(client_env(c->client), false, &txn) == RK_OK) {
+		if (book_charter(c->client, txn, a, &charter) == RK_OK) {
+			out_set_zone(charter->time_zone);
+			if (!days_knows_zone(charter->time_zone))
+				out_warn(c, TEXT_ZONE_UNKNOWN, charter->time_zone);
+		}
+		env_abort(txn);
+	}
+	arena_free(a);
+}
+
+int cli_open(struct cli *c)
+{
+	if (c->client)
+		return RK_OK;
+	struct client_options options = cli_client_options(c);
+	int rc = client_open(&options, &c->client);
+	if (rc == RK_ENOTJOINED)
+		return cli_refuse(c, rc, TEXT_HINT_NO_HOME, TEXT_NO_HOME, c->home);
+	if (rc != RK_OK)
+		return cli_fail(c, rc, TEXT_CANNOT_OPEN_HOME, c->home);
+	use_zone(c);
+	return RK_OK;
+}
+
+int cli_open_joined(struct cli *c)
+{
+	int rc = cli_open(c);
+	if (rc != RK_OK)
+		return rc;
+	if (client_state(c->client) == CLIENT_PENDING)
+		return cli_refuse(c, RK_ENOTJOINED, TEXT_HINT_PENDING, TEXT_PENDING_YET);
+	if (client_state(c->client) != CLIENT_JOINED)
+		return cli_refuse(c, RK_ENOTJOINED, TEXT_HINT_NO_HOME, TEXT_NO_HOME, c->home);
+	return RK_OK;
+}
+
+int cli_finish(struct cli *c, uint64_t item, enum text_id what, struct outcome *out)
+{
+	struct outcome own;
+	int rc = link_finish(c->client, item, &c->stop, out ? out : &own);
+	return rc == RK_OK ? RK_OK : cli_fail(c, rc, what);
+}
+
+/* ---- questions */
+
+bool cli_ask(struct cli *c, char *buf, size_t len, enum text_id question, ...)
+{
+	if (c->no_input || !isatty(STDIN_FILENO) || c->stop)
+		return false;
+	va_list ap;
+	va_start(ap, question);
+	vfprintf(stderr, text(question, c->lang), ap);
+	va_end(ap);
+	fputc(' ', stderr);
+	if (!fgets(buf, (int)len, stdin))
+		return false;
+	buf[strcspn(buf, "\r\n")] = '\0';
+	return true;
+}
+
+bool cli_confirm(struct cli *c, enum text_id question, ...)
+{
+	char asked[1024], answer[16];
+	va_list ap;
+	va_start(ap, question);
+	vsnprintf(asked, sizeof(asked), text(question, c->lang), ap);
+	va_end(ap);
+	if (!cli_ask(c, answer, sizeof(answer), TEXT_YES_NO, asked))
+		return false;
+	return strcasecmp(answer, "y") == 0 || strcasecmp(answer, "yes") == 0 || strcmp(answer, "はい") == 0;
+}
+
+/* ---- ids */
+
+/* True if the first `digits` hex digits of key are `hex`. */
+static bool has_prefix(const uint8_t *key, const char *hex, size_t digits)
+{
+	char shown[OUT_ID_CHARS];
+	ids_hex(shown, bytes_make(key, (digits + 1) / 2));
+	return strncasecmp(shown, hex, digits) == 0;
+}
+
+static int seek_id(struct env_cursor *cur, const char *hex, uint8_t *id, size_t id_len)
+{
+	uint8_t from[32];
+	char padded[OUT_ID_CHARS];
+	size_t digits = strlen(hex);
+	snprintf(padded, sizeof(padded), "%s%.*s", hex, (int)(2 * id_len - digits),
+		 "0000000000000000000000000000000000000000000000000000000000000000");
+	if (!ids_from_hex(from, id_len, padded))
+		return RK_EUSAGE;
+	struct bytes key, value;
+	int rc = env_cursor_seek(cur, bytes_make(from, id_len), &key, &value);
+	if (rc != RK_OK || key.len < id_len || !has_prefix(key.data, hex, digits))
+		return rc == RK_OK ? RK_ENOTFOUND : rc;
+	memcpy(id, key.data, id_len);
+	rc = env_cursor_next(cur, &key, &value);
+	if (rc == RK_OK && digits < 2 * id_len && has_prefix(key.data, hex, digits) && memcmp(key.data, id, id_len) != 0)
+		return RK_CONFLICT;
+	return rc == RK_OK || rc == RK_ENOTFOUND ? RK_OK : rc;
+}
+
+int cli_find_id(struct txn *txn, unsigned table, const char *hex, uint8_t *id, size_t id_len)
+{
+	size_t digits = strlen(hex);
+	if (digits < 4 || digits > 2 * id_len || id_len > 32 || strspn(hex, "0123456789abcdefABCDEF") != digits)
+		return RK_EUSAGE;
+	struct env_cursor *cur;
+	int rc = env_cursor_open(txn, table, &cur);
+	if (rc == RK_OK) {
+		rc = seek_id(cur, hex, id, id_len);
+		env_cursor_free(cur);
+	}
+	return rc;
+}
+
+/* ---- names */
+
+static const char *const channels[] = {"none", "offer", "need", "capability", "event", "call", "notice"};
+static const char *const kinds[] = {"none", "sme", "company", "university", "institute", "tlo", "coordinator", "trading", "bank",
+				    "fund", "incubator", "government"};
+static const char *const statuses[] = {"none", "active", "suspended", "expelled"};
+
+static unsigned find_name(const char *const *names, size_t count, const char *value)
+{
+	for (unsigned i = 1; value && i < count; i++)
+		if (strcasecmp(names[i], value) == 0)
+			return i;
+	return 0;
+}
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+Rk__Channel cli_channel(const char *value)
+{
+	return (Rk__Channel)find_name(channels, COUNT(channels), value);
+}
+
+const char *cli_channel_name(Rk__Channel channel)
+{
+	return (size_t)channel < COUNT(channels) ? channels[channel] : channels[0];
+}
+
+Rk__OrgKind cli_org_kind(const char *value)
+{
+	return (Rk__OrgKind)find_name(kinds, COUNT(kinds), value);
+}
+
+const char *cli_org_kind_name(Rk__OrgKind kind)
+{
+	return (size_t)kind < COUNT(kinds) ? kinds[kind] : kinds[0];
+}
+
+const char *cli_org_status_name(Rk__OrgStatus status)
+{
+	return (size_t)status < COUNT(statuses) ? statuses[status] : statuses[0];
+}
