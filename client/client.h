@@ -75,6 +75,8 @@ const char *client_home(const struct client *);
 const uint8_t *client_exchange_id(struct client *);  /* 32 */
 const uint8_t *client_org_id(struct client *);       /* 16 */
 const uint8_t *client_device_id(struct client *);    /* 16 */
+/** One line for developers (-v): no content, no key, no seed.  Nothing without a log callback. */
+void client_log(const struct client *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- meta: small facts of the home (text keys) */
 #define META_EXCHANGE "exchange_id"
@@ -125,6 +127,11 @@ int keys_dossier_destroy(struct client *, const uint8_t env_id[32]);
 /* ---- vault (client/vault.c): nonce(24) || XChaCha20-Poly1305(plain, AAD = label || 0x00 || id) */
 int vault_seal(const uint8_t key[32], const char *label, struct bytes id, struct bytes plain, struct arena *, struct bytes *out);
 int vault_open(const uint8_t key[32], const char *label, struct bytes id, struct bytes sealed, struct arena *, struct bytes *plain);
+/* Labels of the vault values that more than one module reads, and their ids; all under the home key. */
+#define VAULT_EPOCH "renkei/home/epoch"             /* C_EPOCH, id n u32be; use book_epoch_key_put */
+#define VAULT_INVITE_SEED "renkei/home/invite-seed" /* META_INVITE_SEED, id empty */
+#define VAULT_OUTBOX "renkei/home/outbox"           /* OutboxItem.sealed_compose, id u64be */
+#define VAULT_CONTENT "renkei/home/content"         /* C_CONTENT, id env_id; use content_put */
 /** C_CONTENT with the home key, or the dossier's own key for NDA kinds. */
 int content_put(struct client *, struct txn *, const uint8_t env_id[32], bool own_key, struct bytes message);
 int content_get(struct client *, struct txn *, const uint8_t env_id[32], bool own_key, struct arena *, struct bytes *message);
@@ -138,6 +145,7 @@ int book_device_kx(struct client *, struct txn *, const uint8_t device_id[16], s
 /** n 0 = newest. */
 int book_epoch(struct client *, struct txn *, uint32_t n, struct arena *, Rk__FeedEpoch **out, uint8_t oh[32]);
 int book_epoch_key(struct client *, struct txn *, uint32_t n, uint8_t ek[32]);
+int book_epoch_key_put(struct client *, struct txn *, uint32_t n, const uint8_t ek[32]);
 /** The device's row and its organisation, if the device might sign at t_ms (retired_at, status are the caller's to judge). */
 int book_device(struct client *, struct txn *, const uint8_t device_id[16], const uint8_t org_id[16], struct arena *, Rk__Device **out);
 /** Organisation's row in the newest directory; RK_UNKNOWN_RECIPIENT. */

@@ -1,0 +1,48 @@
+/*
+ * client_internal: what a struct client is made of, for home.c, keys.c, book.c and link*.c only.
+ */
+#ifndef RENKEI_CLIENT_CLIENT_INTERNAL_H
+#define RENKEI_CLIENT_CLIENT_INTERNAL_H
+
+#include "client/client.h"
+
+#define CLIENT_PATH_MAX 4096
+
+struct keys;
+struct book_cache;
+
+struct client {
+	char home[CLIENT_PATH_MAX];
+	struct env *env;
+	client_passphrase_fn *passphrase;
+	void *user;
+	int64_t (*now_ms)(void);
+	void (*log)(void *user, const char *line);
+	/* Copies of META_EXCHANGE, META_ORG, META_DEVICE; zero until they are written. */
+	uint8_t exchange_id[32], org_id[16], device_id[16];
+	struct keys *keys;       /* keys.c; NULL until a key is touched */
+	struct book_cache *book; /* book.c; NULL until a directory is read */
+	void *zmq;               /* link_session.c: the context; NULL until a link is run */
+};
+
+/** Fills the ids of the client from a transaction that may have just written them. */
+void home_load_ids(struct client *, struct txn *);
+void keys_free(struct keys *);
+void book_cache_free(struct book_cache *);
+/** Ends the ZeroMQ context. */
+void link_context_free(struct client *);
+
+/* C_OBJECT also holds what is not an rk.ObjectType. */
+#define BOOK_EVIDENCE 0x80u  /* type | this: a second object of the same serial, kept as evidence */
+#define BOOK_DEVICE_ORG 0xF0u /* device_id || 0 -> org_id of the newest list that named the device */
+#define BOOK_KEY_BYTES 25
+void book_key(uint8_t key[BOOK_KEY_BYTES], unsigned type, const uint8_t *id, uint64_t serial);
+/** The newest object of (type, id): its serial, oh and Signed bytes (borrowed). */
+int book_newest(struct txn *, unsigned type, const uint8_t *id, uint64_t *serial, uint8_t oh[32], struct bytes *wire);
+
+/* Keys of C_META that only the link uses. */
+#define META_SYNC_ASKED "sync_asked" /* u64be: a process without the link wants to be told that all is caught up */
+#define META_SYNC_DONE "sync_done"   /* u64be: the last such wish that the link has fulfilled */
+#define META_WAITING "waiting_posts" /* u64be: entries of C_WAITING */
+
+#endif
