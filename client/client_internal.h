@@ -40,6 +40,14 @@ void book_key(uint8_t key[BOOK_KEY_BYTES], unsigned type, const uint8_t *id, uin
 /** The newest object of (type, id): its serial, oh and Signed bytes (borrowed). */
 int book_newest(struct txn *, unsigned type, const uint8_t *id, uint64_t *serial, uint8_t oh[32], struct bytes *wire);
 
+/* ---- outbox.c, for the link */
+int outbox_load(struct txn *, uint64_t id, struct arena *, Rkl__OutboxItem **item);
+/** Writes an item; was: its state before, for the counters. */
+int outbox_store(struct txn *, const Rkl__OutboxItem *item, Rkl__ItemState was);
+void outbox_moved(struct txn *, Rkl__ItemState from, Rkl__ItemState to);
+#define META_QUEUED "outbox_queued" /* u64be: items of that state */
+#define META_SENT "outbox_sent"
+
 /* Keys of C_META that only the link uses. */
 #define META_SYNC_ASKED "sync_asked" /* u64be: a process without the link wants to be told that all is caught up */
 #define META_SYNC_DONE "sync_done"   /* u64be: the last such wish that the link has fulfilled */

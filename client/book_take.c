@@ -1,0 +1,351 @@
+/*
+ * book_take: objects enter the book only with a proven signature, by their own rules, and never backwards.
+ *
+ *   serial above the newest    verified, then the newest.  A step of more than one is taken too: a home that joins late, or for
+ *                              which older ones are gone, cannot have the chain between; the signature and the pins still hold
+ *   the same object again      nothing to do: streams are read again from the start after a restore
+ *   same serial, other object  both stay: the second as evidence, and an alarm.  Somebody signed two truths
+ *   serial below               refused as a rollback, unless it is one that we have
+ */
+#include <sodium.h>
+
+#include "client/client_internal.h"
+#include "proto/ids.h"
+#include "proto/strict.h"
+#include "proto/trust.h"
+
+struct taking {
+	struct client *c;
+	struct txn *txn;
+	struct arena *arena;
+	struct object o;
+	int64_t time_ms;
+	const uint8_t *id;       /* NULL for those without one */
+	uint64_t serial;
+	uint8_t oh[32];
+	struct trust_prev prev;  /* what the rules compare with */
+	bool is_first;           /* nothing of (type, id) is known */
+};
+
+static void name_object(struct taking *t)
+{
+	const ProtobufCMessage *m = t->o.message;
+
+	switch (t->o.kind) {
+	case OBJECT_KIND_CHARTER:
+		t->serial = ((const Rk__Charter *)m)->serial;
+		break;
+	case OBJECT_KIND_DIRECTORY:
+		t->serial = ((const Rk__Directory *)m)->serial;
+		break;
+	case OBJECT_KIND_ORG_DEVICES:
+		t->serial = ((const Rk__OrgDevices *)m)->serial;
+		t->id = ((const Rk__OrgDevices *)m)->org_id.data;
+		break;
+	case OBJECT_KIND_DEVICE_KX:
+		t->serial = ((const Rk__DeviceKx *)m)->serial;
+		t->id = ((const Rk__DeviceKx *)m)->device_id.data;
+		break;
+	default:
+		t->serial = ((const Rk__FeedEpoch *)m)->n;
+		break;
+	}
+}
+
+static ProtobufCBinaryData prev_oh_of(const struct object *o)
+{
+	switch (o->kind) {
+	case OBJECT_KIND_DIRECTORY:
+		return ((const Rk__Directory *)o->message)->prev_oh;
+	case OBJECT_KIND_ORG_DEVICES:
+		return ((const Rk__OrgDevices *)o->message)->prev_oh;
+	case OBJECT_KIND_FEED_EPOCH:
+		return ((const Rk__FeedEpoch *)o->message)->prev_oh;
+	default:
+		return (ProtobufCBinaryData){0};
+	}
+}
+
+/* ---- who signs */
+
+static int secretariat_key(struct taking *t, ProtobufCBinaryData signer_id, const uint8_t **pk)
+{
+	Rk__Charter *charter;
+	int r = book_charter(t->c, t->txn, t->arena, &charter);
+
+	if (r != RK_OK)
+		return r == RK_ENOTFOUND ? RK_BAD_SIGNATURE : r;
+	*pk = trust_secretariat_pk(charter, signer_id.data, t->time_ms);
+	return *pk == NULL ? RK_BAD_SIGNATURE : RK_OK;
+}
+
+static int device_key(struct taking *t, const uint8_t *device_id, const uint8_t **pk)
+{
+	uint8_t key[BOOK_KEY_BYTES], org_id[ID16_BYTES];
+	const Rk__Device *device;
+	Rk__OrgDevices *list;
+	struct bytes value;
+	int r;
+
+	book_key(key, BOOK_DEVICE_ORG, device_id, 0);
+	if ((r = env_get(t->txn, C_OBJECT, BYTES_OF(key), &value)) != RK_OK)
+		return r == RK_ENOTFOUND ? RK_BAD_SIGNATURE : r;
+	if (value.len != sizeof(org_id))
+		return RK_ESTORE;
+	memcpy(org_id, value.data, sizeof(org_id));
+	/* Also from a list below the directory's pin: while a home catches up, the pinned one comes after this key. */
+	if ((r = book_org_devices(t->c, t->txn, org_id, t->arena, &list, NULL)) != RK_OK)
+		return r;
+	if ((device = trust_find_device(list, device_id)) == NULL)
+		return RK_BAD_SIGNATURE;
+	*pk = device->sign_pk.data;
+	return RK_OK;
+}
+
+static int signer_of(struct taking *t, const uint8_t **pk)
+{
+	const ProtobufCMessage *m = t->o.message;
+	Rk__Org *org;
+	int r;
+
+	*pk = NULL;
+	switch (t->o.kind) {
+	case OBJECT_KIND_CHARTER:
+		*pk = ((const Rk__Charter *)m)->root_pk.data;
+		return RK_OK;
+	case OBJECT_KIND_DIRECTORY:
+		return secretariat_key(t, ((const Rk__Directory *)m)->signer_id, pk);
+	case OBJECT_KIND_FEED_EPOCH:
+		return secretariat_key(t, ((const Rk__FeedEpoch *)m)->signer_id, pk);
+	case OBJECT_KIND_ORG_DEVICES:
+		r = book_org(t->c, t->txn, t->id, t->arena, &org);
+		if (r != RK_OK)
+			return r == RK_UNKNOWN_RECIPIENT ? RK_BAD_SIGNATURE : r;
+		*pk = org->org_pk.data;
+		return RK_OK;
+	default:
+		return device_key(t, t->id, pk);
+	}
+}
+
+/* ---- rules */
+
+/* Where the chain is not whole, the object's own prev_oh is taken as its predecessor's name. */
+static void step_over(struct taking *t)
+{
+	ProtobufCBinaryData prev_oh = prev_oh_of(&t->o);
+
+	t->prev.serial = t->serial - 1;
+	memset(t->prev.oh, 0, sizeof(t->prev.oh));
+	if (prev_oh.len == sizeof(t->prev.oh))
+		memcpy(t->prev.oh, prev_oh.data, prev_oh.len);
+}
+
+static int check_rules(struct taking *t)
+{
+	const ProtobufCMessage *m = t->o.message;
+	Rk__Directory *older = NULL;
+	Rk__Charter *charter;
+	int r;
+
+	if (t->serial != t->prev.serial + 1) {
+		/* Epochs are chained without exception: each key is taken under the commitment of its own place. */
+		if (t->o.kind == OBJECT_KIND_FEED_EPOCH && !t->is_first)
+			return RK_CONFLICT;
+		step_over(t);
+	}
+	switch (t->o.kind) {
+	case OBJECT_KIND_CHARTER:
+		return trust_check_charter((const Rk__Charter *)m);
+	case OBJECT_KIND_DIRECTORY:
+		if ((r = book_charter(t->c, t->txn, t->arena, &charter)) != RK_OK)
+			return r;
+		r = book_directory(t->c, t->txn, t->arena, &older, NULL);
+		if (r != RK_OK && r != RK_ENOTFOUND)
+			return r;
+		return trust_check_directory((const Rk__Directory *)m, charter, t->prev, older);
+	case OBJECT_KIND_ORG_DEVICES:
+		return trust_check_org_devices((const Rk__OrgDevices *)m, t->prev);
+	case OBJECT_KIND_DEVICE_KX:
+		return trust_check_device_kx((const Rk__DeviceKx *)m, (uint32_t)t->prev.serial);
+	default:
+		return trust_check_feed_epoch((const Rk__FeedEpoch *)m, t->prev);
+	}
+}
+
+/* ---- keeping */
+
+static int put_object(struct taking *t, unsigned type)
+{
+	uint8_t key[BOOK_KEY_BYTES], *room;
+	int r;
+
+	book_key(key, type, t->id, t->serial);
+	r = env_reserve(t->txn, C_OBJECT, BYTES_OF(key), ID32_BYTES + t->o.wire.len, ENV_PUT, &room);
+	if (r != RK_OK)
+		return r;
+	memcpy(room, t->oh, ID32_BYTES);
+	memcpy(room + ID32_BYTES, t->o.wire.data, t->o.wire.len);
+	return RK_OK;
+}
+
+/* By this a DeviceKx finds the list that its device stands in. */
+static int index_devices(struct taking *t)
+{
+	const Rk__OrgDevices *list = (const Rk__OrgDevices *)t->o.message;
+	int r = RK_OK;
+
+	for (size_t i = 0; i < list->n_devices && r == RK_OK; i++) {
+		uint8_t key[BOOK_KEY_BYTES];
+
+		book_key(key, BOOK_DEVICE_ORG, list->devices[i]->device_id.data, 0);
+		r = env_put(t->txn, C_OBJECT, BYTES_OF(key), bytes_of(list->org_id), ENV_PUT);
+	}
+	return r;
+}
+
+/* A device belongs to one organisation for ever: a list that names another's device is not believed. */
+static int check_devices_free(struct taking *t)
+{
+	const Rk__OrgDevices *list = (const Rk__OrgDevices *)t->o.message;
+
+	for (size_t i = 0; i < list->n_devices; i++) {
+		uint8_t key[BOOK_KEY_BYTES];
+		struct bytes value;
+		int r;
+
+		book_key(key, BOOK_DEVICE_ORG, list->devices[i]->device_id.data, 0);
+		r = env_get(t->txn, C_OBJECT, BYTES_OF(key), &value);
+		if (r == RK_OK && !bytes_equal(value, bytes_of(list->org_id)))
+			return RK_CONFLICT;
+		if (r != RK_OK && r != RK_ENOTFOUND)
+			return r;
+	}
+	return RK_OK;
+}
+
+/* A second object of the same serial: evidence of two truths.  The first one stays the newest. */
+static int keep_evidence(struct taking *t, unsigned type)
+{
+	uint8_t key[BOOK_KEY_BYTES];
+	int r;
+
+	book_key(key, type | BOOK_EVIDENCE, t->id, t->serial);
+	if (env_has(t->txn, C_OBJECT, BYTES_OF(key)))
+		return RK_CONFLICT;
+	if ((r = put_object(t, type | BOOK_EVIDENCE)) != RK_OK)
+		return r;
+	client_count(t->txn, "two-objects");
+	r = inbox_add(t->txn, RKL__INBOX_KIND__INBOX_ALERT, BYTES_OF(t->oh), NULL, t->time_ms, "two-objects");
+	return r != RK_OK ? r : RK_CONFLICT;
+}
+
+/* Is it one that we have?  RK_ENOTFOUND: no object of this serial. */
+static int compare_known(struct taking *t, unsigned type, bool *is_same)
+{
+	uint8_t key[BOOK_KEY_BYTES];
+	struct bytes value;
+	int r;
+
+	book_key(key, type, t->id, t->serial);
+	if ((r = env_get(t->txn, C_OBJECT, BYTES_OF(key), &value)) != RK_OK)
+		return r;
+	if (value.len <= ID32_BYTES)
+		return RK_ESTORE;
+	*is_same = memcmp(value.data, t->oh, ID32_BYTES) == 0;
+	return RK_OK;
+}
+
+static int take_new(struct taking *t, unsigned type)
+{
+	int r;
+
+	if ((r = check_rules(t)) != RK_OK)
+		return r;
+	if (t->o.kind == OBJECT_KIND_ORG_DEVICES && (r = check_devices_free(t)) != RK_OK)
+		return r;
+	if ((r = put_object(t, type)) != RK_OK)
+		return r;
+	return t->o.kind == OBJECT_KIND_ORG_DEVICES ? index_devices(t) : RK_OK;
+}
+
+static int take(struct taking *t)
+{
+	unsigned type = (unsigned)object_info(t->o.kind)->wire_type;
+	const uint8_t *exchange_id = t->c->exchange_id, *pk;
+	bool is_same = false;
+	struct bytes wire;
+	int r;
+
+	name_object(t);
+	object_oh(t->oh, &t->o, exchange_id);
+	if (t->o.kind == OBJECT_KIND_CHARTER &&
+	    !bytes_equal(bytes_of(((const Rk__Charter *)t->o.message)->exchange_id), bytes_make(exchange_id, ID32_BYTES)))
+		return RK_WRONG_EXCHANGE;
+	r = compare_known(t, type, &is_same);
+	if (r == RK_OK && is_same)
+		return RK_OK;
+	if (r != RK_OK && r != RK_ENOTFOUND)
+		return r;
+	if ((r = signer_of(t, &pk)) != RK_OK || (r = object_check(&t->o, exchange_id, pk)) != RK_OK)
+		return r;
+	r = book_newest(t->txn, type, t->id, &t->prev.serial, t->prev.oh, &wire);
+	if (r != RK_OK && r != RK_ENOTFOUND)
+		return r;
+	t->is_first = r == RK_ENOTFOUND;
+	if (t->is_first)
+		memset(&t->prev, 0, sizeof(t->prev));
+	if (t->serial > t->prev.serial)
+		return take_new(t, type);
+	r = compare_known(t, type, &is_same);
+	return r == RK_OK ? keep_evidence(t, type) : r == RK_ENOTFOUND ? RK_CONFLICT : r;
+}
+
+int book_take(struct client *c, struct txn *txn, enum object_kind kind, struct bytes wire, int64_t time_ms)
+{
+	struct taking t = {.c = c, .txn = txn, .time_ms = time_ms};
+	int r;
+
+	if (!object_info(kind)->control_stream)
+		return RK_EINTERNAL;
+	home_load_ids(c, txn);
+	if ((t.arena = arena_new(0)) == NULL)
+		return RK_ENOMEM;
+	r = object_parse(kind, wire, t.arena, &t.o);
+	if (r == RK_OK)
+		r = take(&t);
+	arena_free(t.arena);
+	return r;
+}
+
+/* ---- the control stream */
+
+int book_on_control(struct client *c, struct txn *txn, const struct delivery *d)
+{
+	static const struct {
+		Rk__EntryKind entry;
+		enum object_kind object;
+	} kinds[] = {
+		{RK__ENTRY_KIND__ENTRY_CHARTER, OBJECT_KIND_CHARTER},
+		{RK__ENTRY_KIND__ENTRY_DIRECTORY, OBJECT_KIND_DIRECTORY},
+		{RK__ENTRY_KIND__ENTRY_ORG_DEVICES, OBJECT_KIND_ORG_DEVICES},
+		{RK__ENTRY_KIND__ENTRY_DEVICE_KX, OBJECT_KIND_DEVICE_KX},
+		{RK__ENTRY_KIND__ENTRY_FEED_EPOCH, OBJECT_KIND_FEED_EPOCH},
+	};
+	int r = RK_MALFORMED;
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (kinds[i].entry == d->kind)
+			r = book_take(c, txn, kinds[i].object, d->object, d->time_ms);
+	if (r < 0)
+		return r;
+	/* Directories from before this home joined come with the stream; a rollback looks the same and is refused the same. */
+	if (r == RK_CONFLICT)
+		client_count(txn, "older-object");
+	else if (r != RK_OK)
+		client_count(txn, "bad-object");
+	if (r != RK_OK)
+		client_log(c, "book: control entry %llu of kind %d not taken: %s", (unsigned long long)d->seq, (int)d->kind,
+			   errcode_name(r));
+	return RK_OK;
+}
