@@ -1,0 +1,192 @@
+#!/bin/bash
+# demo.sh: a guided tour of one exchange, on this machine, with the real programs.  It starts a broker on a free loopback
+# port in a temporary folder, lets a company, a university and a coordinator join, and walks through the main job:
+# offers and needs, a dossier that is refused, an agreement, the dossier under it, the end of the agreement, refused again.
+# KEEP=1 keeps the folder and says how to go on by hand.  Ends with 0 only if every step did what the text says.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+build=${RENKEI_BUILD:-$PWD/build}
+samples=$PWD/deploy/demo
+export PATH="$build:$PATH"
+work=$(mktemp -d "${TMPDIR:-/tmp}/renkei-demo.XXXXXX")
+broker=
+bold= dim= off=
+if [[ -t 1 ]]; then bold=$'\e[1m' dim=$'\e[2m' off=$'\e[0m'; fi
+
+finish() {
+	local code=$?
+	trap - EXIT INT TERM
+	if [[ -n $broker ]] && kill -0 "$broker" 2>/dev/null; then
+		kill -TERM "$broker" 2>/dev/null || true
+		wait "$broker" 2>/dev/null || true
+	fi
+	if [[ ${KEEP:-0} == 1 ]]; then
+		echo
+		echo "The folder is kept: $work"
+		echo "To go on by hand:"
+		echo "  export PATH=\"$build:\$PATH\" RENKEI_PASSPHRASE_FILE=$work/passphrase"
+		echo "  renkeid run --data $work/broker &"
+		echo "  export RENKEI_HOME=$work/university        # or company, coordinator, secretariat"
+		echo "  renkei status; renkei post list; renkei nda list; renkei inbox list"
+		echo "To remove it: rm -r $work"
+	else
+		rm -rf "$work"
+	fi
+	[[ $code == 0 ]] || echo "demo: FAILED (exit $code)" >&2
+	exit "$code"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+chapter() { printf '\n%s== %s%s\n' "$bold" "$*" "$off"; }
+tell() { printf '%s\n' "$*" | fold -s -w 100; }
+
+# show HOME COMMAND...: prints the command as one would type it, then runs it for that participant.
+show() {
+	local who=$1
+	shift
+	printf '%s%-12s $%s' "$dim" "$who" "$off"
+	printf ' %q' "$@"
+	echo
+	RENKEI_HOME=$work/$who "$@" | sed 's/^/    /'
+}
+
+# refused HOME COMMAND...: the same, and it must end with exit 8, "not permitted".
+refused() {
+	local who=$1 code=0
+	shift
+	printf '%s%-12s $%s' "$dim" "$who" "$off"
+	printf ' %q' "$@"
+	echo
+	RENKEI_HOME=$work/$who "$@" >"$work/out" 2>&1 || code=$?
+	sed 's/^/    /' "$work/out"
+	if [[ $code != 8 ]]; then
+		echo "demo: expected exit 8 (not permitted), got $code" >&2
+		exit 1
+	fi
+	tell "    (exit code 8: not permitted)"
+}
+
+# ask HOME KEY COMMAND...: runs with --json, without showing it, and prints the value of a key.
+ask() {
+	local who=$1 key=$2
+	shift 2
+	RENKEI_HOME=$work/$who renkei --json "$@" | sed -n "s/.*\"$key\": *\"\([^\"]*\)\".*/\1/p" | head -n 1
+}
+
+umask 077
+head -c 24 /dev/urandom | base64 >"$work/passphrase"
+export RENKEI_PASSPHRASE_FILE=$work/passphrase RENKEI_KEY_MEMORY_MIB=${RENKEI_KEY_MEMORY_MIB:-64}
+unset RENKEI_HOME
+mkdir "$work/papers"
+
+chapter "1. The operator sets up a broker; the secretariat founds the exchange"
+tell "The operator's machine relays messages and can read none of them. It makes its keys and prints a card, which the secretariat types in."
+printf '%soperator     $%s renkeid init --data broker --listen tcp://127.0.0.1:0\n' "$dim" "$off"
+port=$(python3 - 2>/dev/null <<'PY' || echo 0
+import socket
+s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])
+PY
+)
+[[ $port != 0 ]] || port=$((20000 + RANDOM % 20000))
+card=$(renkeid init --data "$work/broker" --listen "tcp://127.0.0.1:$port")
+echo "    ${card:0:60}…"
+show secretariat renkei exchange create "Okhotsk Bio-Industry Cluster" --broker "$card" --out "$work/charter.rk"
+printf '%soperator     $%s renkeid adopt --data broker charter.rk\n' "$dim" "$off"
+renkeid adopt --data "$work/broker" "$work/charter.rk" | sed 's/^/    /'
+printf '%soperator     $%s renkeid run --data broker &\n' "$dim" "$off"
+renkeid run --data "$work/broker" 2>"$work/broker.log" &
+broker=$!
+for _ in $(seq 100); do
+	grep -q ' ready ' "$work/broker.log" && break
+	kill -0 "$broker" 2>/dev/null || { cat "$work/broker.log" >&2; exit 1; }
+	sleep 0.1
+done
+grep ' ready ' "$work/broker.log" | sed 's/^/    /'
+
+chapter "2. Three organisations join"
+tell "The secretariat hands each an invite on paper. The newcomer makes its own keys and reads a fingerprint aloud on the telephone; only then does the secretariat approve. A stolen invite yields nothing but a request that nobody approves."
+join() { # HOME NAME KIND
+	local invite fingerprint org
+	invite=$(RENKEI_HOME=$work/secretariat renkei member invite --for "$2")
+	show "$1" renkei join "$invite" --name "$2" --kind "$3"
+	fingerprint=$(ask "$1" fingerprint status)
+	org=$(ask "$1" org_id status)
+	RENKEI_HOME=$work/secretariat renkei -q sync
+	show secretariat renkei member approve "$org" --fingerprint "$fingerprint"
+	show "$1" renkei sync
+}
+join company "Kitami Marine Extracts" sme
+join university "Okhotsk Institute of Technology" university
+join coordinator "Abashiri Technology Bridge" coordinator
+show secretariat renkei member list
+
+chapter "3. Offers and needs"
+tell "Posts are sealed for the members of the exchange before they leave the sender's machine. The broker sees who posted and when, never what."
+show company renkei post publish --type offer --file "$samples/chondroitin.md"
+show company renkei post publish --type offer --file "$samples/waste-oil.md"
+show university renkei post publish --type offer --file "$samples/surface-80nm.md"
+show university renkei feed follow need
+show company renkei post publish --type need --file "$samples/hypochlorite.md"
+show coordinator renkei post publish --type need --file "$samples/lsi-inspection.md"
+tell "The university was away. It gets what it missed, once and in order:"
+show university renkei feed watch --until-idle
+show university renkei feed watch --until-idle --topic electronics
+need=$(RENKEI_HOME=$work/university renkei --json post list --type need | sed -n 's/.*"post_id": *"\([^"]*\)".*/\1/p' | head -n 1)
+show coordinator renkei feed follow offer
+show coordinator renkei post list --type offer
+
+chapter "4. First contact, without an agreement"
+tell "The university answers a need. This message is sealed, but no confidentiality agreement covers it, and Renkei says so."
+show university renkei interest send "$need" --message "Our electrolysis cell yields stable hypochlorite at pH 6. May we show you the data?"
+show company renkei interest list
+
+chapter "5. A dossier without an agreement is refused"
+printf 'Cell geometry and run data, confidential.\nElectrode gap 0.8 mm, yield 93 %%\n' >"$work/papers/cell-data.txt"
+company=$(ask company org_id status)
+university=$(ask university org_id status)
+tell "There is no agreement yet, so there is nothing to send under:"
+refused university renkei dossier send --nda "$(printf '0%.0s' {1..64})" --to "$company" "$work/papers/cell-data.txt"
+
+chapter "6. They sign a confidentiality agreement"
+tell "The university proposes one, with dates and a purpose; both organisations sign with their organisation key. The text is sealed to the two; the broker sees parties and dates, no more."
+until=$(date -u -d '+1 year' +%F)
+nda=$(ask university nda_id nda propose --with "$company" --purpose "Evaluate the hypochlorite cell for the salmon line" --form plain --until "$until" --signatory "Prof. Sato Haruka" --signatory-title "Head of laboratory")
+echo "    agreement ${nda:0:16}…"
+tell "Before the company has signed, the dossier is still refused:"
+refused university renkei dossier send --nda "$nda" "$work/papers/cell-data.txt"
+show company renkei inbox list
+show company renkei nda sign "$nda" --yes --signatory "Ito Kenji" --signatory-title "President"
+show university renkei nda view "$nda"
+
+chapter "7. The dossier goes under the agreement"
+tell "The company first sees only who offers what under which agreement. It signs for it, and only then is the content released. So nobody can say: we never received that."
+show university renkei dossier send --nda "$nda" --title "Cell data" --message "Run 14, as discussed." "$work/papers/cell-data.txt"
+show company renkei dossier list
+dossier=$(ask company dossier_id dossier list)
+show company renkei dossier get "$dossier" --output "$work/company-received"
+cmp "$work/papers/cell-data.txt" "$work/company-received/cell-data.txt"
+tell "    The file that arrived is equal to the one sent, byte for byte."
+show university renkei dossier list
+
+chapter "8. A stranger gets nothing"
+tell "The coordinator is a member of the exchange, but no party of this agreement:"
+refused coordinator renkei dossier send --nda "$nda" --to "$company" "$work/papers/cell-data.txt"
+
+chapter "9. The company ends the agreement; the gate closes"
+show company renkei nda terminate "$nda" --yes --reason "The evaluation is finished"
+tell "From the broker's acknowledgement on, nothing more is released:"
+refused university renkei dossier send --nda "$nda" "$work/papers/cell-data.txt"
+
+chapter "10. What the operator could see"
+if grep -aq -e 'hypochlorite' -e 'Electrode gap' -e 'chondroitin' -e 'salmon line' -r "$work/broker"; then
+	echo "demo: found content in the broker's files" >&2
+	exit 1
+fi
+tell "We searched the broker's files for words of the posts, the agreement and the dossier: none is there."
+kill -TERM "$broker"
+wait "$broker"
+broker=
+tail -n 1 "$work/broker.log" | sed 's/^/    /'
+printf '\n%sDone.%s Every step above did what it said; nothing is left running.\n' "$bold" "$off"
