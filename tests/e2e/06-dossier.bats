@@ -1,0 +1,109 @@
+#!/usr/bin/env bats
+# Dossiers: released under an agreement in force, refused otherwise, returned when the agreement ends (P1, P2).
+load kit
+
+pair() { # an agreement between a and b; more arguments to propose
+	exchange_start
+	join a sme
+	join b university
+	NDA=$(as a --json nda propose --with "$(org b)" --purpose P --form plain --until "$(date -u -d '+1 year' +%F)" --signatory A "$@" | value nda_id)
+	as b sync
+	as b nda sign "$NDA" --yes --signatory B
+	as a sync
+}
+
+@test "text and files arrive byte for byte, and nothing is overwritten" {
+	pair
+	head -c 150000 /dev/urandom >"$T/data.bin"
+	printf 'hello\n' >"$T/note.txt"
+	as a dossier send --nda "$NDA" --title "Run 14" --message "See the note." "$T/data.bin" "$T/note.txt"
+	as b sync
+	id=$(as b --json dossier list | value dossier_id)
+	as b dossier get "$id" --output "$T/got"
+	cmp "$T/data.bin" "$T/got/data.bin"
+	cmp "$T/note.txt" "$T/got/note.txt"
+	echo mine >"$T/got/note.txt"
+	as b dossier get "$id" --output "$T/got" || true
+	[[ $(cat "$T/got/note.txt") == mine ]]
+	as a sync
+	as a --json dossier list | grep -q '"picked_up'
+}
+
+@test "more than 200 KiB is refused before anything is sent" {
+	pair
+	head -c 210000 /dev/urandom >"$T/big.bin"
+	code=0; as a dossier send --nda "$NDA" "$T/big.bin" 2>"$T/err" >"$T/out" || code=$?
+	[[ $code != 0 ]]
+	said '200'
+}
+
+@test "refused against the direction of a one-way agreement" {
+	pair --discloser self
+	echo x >"$T/x.txt"
+	as a dossier send --nda "$NDA" "$T/x.txt"
+	refuses 8 as b dossier send --nda "$NDA" "$T/x.txt"
+	said 'direction|one-way|receive|disclos'
+}
+
+@test "refused unmarked where a mark is required" {
+	pair --marking-required
+	echo x >"$T/x.txt"
+	refuses 8 as a dossier send --nda "$NDA" --marking none "$T/x.txt"
+	said 'mark'
+	as a dossier send --nda "$NDA" --marking confidential "$T/x.txt"
+}
+
+@test "refused after hold and after termination; what was not picked up returns" {
+	pair
+	echo one >"$T/one.txt"
+	as a dossier send --nda "$NDA" "$T/one.txt"
+	as b nda hold "$NDA"
+	as a sync
+	refuses 8 as a dossier send --nda "$NDA" "$T/one.txt"
+	as b sync
+	id=$(as b --json dossier list | value dossier_id)
+	refuses 8 as b dossier get "$id" --output "$T/held"
+	as b nda resume "$NDA"
+	as b nda terminate "$NDA" --yes
+	refuses 8 as b dossier get "$id" --output "$T/late"
+	as a sync
+	refuses 8 as a dossier send --nda "$NDA" "$T/one.txt"
+	as a --json dossier list | grep -q 'returned'
+	as a inbox list | grep -qi 'return'
+}
+
+@test "what was received stays readable after the agreement ended" {
+	pair
+	echo keep >"$T/keep.txt"
+	as a dossier send --nda "$NDA" "$T/keep.txt"
+	as b sync
+	id=$(as b --json dossier list | value dossier_id)
+	as b dossier get "$id" --output "$T/one"
+	as a nda terminate "$NDA" --yes
+	as b sync
+	as b dossier get "$id" --output "$T/two"
+	cmp "$T/keep.txt" "$T/two/keep.txt"
+}
+
+@test "a stranger is refused, and an unknown agreement answers alike" {
+	pair
+	join c sme
+	echo x >"$T/x.txt"
+	refuses 8 as c dossier send --nda "$NDA" --to "$(org a)" "$T/x.txt"
+	cp "$T/err" "$T/err1"
+	refuses 8 as c dossier send --nda "$(printf '0%.0s' {1..64})" --to "$(org a)" "$T/x.txt"
+	refuses 8 as a dossier send --nda "$NDA" --to "$(org c)" "$T/x.txt"
+}
+
+@test "no word of posts, agreements or dossiers is in the broker's files" {
+	pair
+	echo "xylophone-secret" >"$T/s.txt"
+	post a offer "zanzibar-offer" >/dev/null
+	as a dossier send --nda "$NDA" --title "quokka-title" --message "wombat-text" "$T/s.txt"
+	as b sync
+	as b dossier get "$(as b --json dossier list | value dossier_id)" --output "$T/got"
+	broker_stop
+	! grep -ra -e xylophone-secret -e zanzibar-offer -e quokka-title -e wombat-text "$T/broker"
+	# nor in clear in the homes' stores
+	! grep -ra -e xylophone-secret -e quokka-title -e wombat-text "$T/a" "$T/b"
+}
