@@ -476,26 +476,50 @@ static uint64_t churn(struct fixture *f, unsigned commits)
 	return store_kit_file_bytes(f->folder);
 }
 
-/* A child opens the store, begins to read, and is killed in it. */
-static void leave_a_dead_reader(struct fixture *f)
+struct child {
+	pid_t pid;
+	int go, ready;   /* our ends: a byte to it lets it open the store, a byte from it says that it has */
+};
+
+/* A child that, when told, opens the store, begins to read if wanted, and stays so until it is killed.  It is made while this
+ * process has nothing open: nothing is kept across fork. */
+static struct child make_child(struct fixture *f, bool reads)
 {
-	int ready[2], status;
+	int go[2], ready[2];
 	char byte = 0;
+	assert_int_equal(pipe(go), 0);
 	assert_int_equal(pipe(ready), 0);
-	pid_t child = fork();
-	assert_true(child >= 0);
-	if (child == 0) {
+	assert_null(f->env);
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
 		struct txn *t;
+		if (read(go[0], &byte, 1) != 1)
+			_exit(1);
 		struct env *env = store_kit_open(f->folder, 0);
-		if (env_begin(env, false, &t) == RK_OK && write(ready[1], &byte, 1) == 1)
+		if ((!reads || env_begin(env, false, &t) == RK_OK) && write(ready[1], &byte, 1) == 1)
 			pause();
 		_exit(1);
 	}
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	assert_int_equal(kill(child, SIGKILL), 0);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	close(ready[0]);
+	close(go[0]);
 	close(ready[1]);
+	return (struct child){pid, go[1], ready[0]};
+}
+
+static void let_open(const struct child *c)
+{
+	char byte = 0;
+	assert_int_equal(write(c->go, &byte, 1), 1);
+	assert_int_equal(read(c->ready, &byte, 1), 1);
+}
+
+static void kill_child(const struct child *c)
+{
+	int status;
+	assert_int_equal(kill(c->pid, SIGKILL), 0);
+	assert_int_equal(waitpid(c->pid, &status, 0), c->pid);
+	close(c->go);
+	close(c->ready);
 }
 
 static void L9_a_long_reader_stops_reuse_and_is_seen(void **state)
@@ -516,8 +540,8 @@ static void L9_a_long_reader_stops_reuse_and_is_seen(void **state)
 	assert_true(churn(f, 300) <= held + 65536);
 }
 
-/* By env_open, and by the minute's check while it is open: either way the pages of the dead can be used again. */
-static void L10_dead_readers_are_cleared(void **state)
+/* Another process keeps the lock file alive, so LMDB does not begin it anew. */
+static void L10_dead_readers_are_cleared_at_open(void **state)
 {
 	struct fixture *f = *state;
 	struct env_status s;
@@ -525,29 +549,25 @@ static void L10_dead_readers_are_cleared(void **state)
 	uint64_t before = churn(f, 300);
 	env_close(f->env);
 	f->env = NULL;
-	leave_a_dead_reader(f);
+	struct child holder = make_child(f, false), reader = make_child(f, true);
+	let_open(&holder);
+	let_open(&reader);
+	kill_child(&reader);
 	assert_int_equal(reopen(f), RK_OK);
 	assert_int_equal(env_status(f->env, &s), RK_OK);
 	assert_int_equal(s.readers, 0);
 	assert_true(churn(f, 300) <= before + 65536);
+	kill_child(&holder);
+}
 
-	env_close(f->env);
-	f->env = NULL;
-	int go[2], status;
-	char byte = 0;
-	assert_int_equal(pipe(go), 0);
-	pid_t child = fork();  /* before this process opens: nothing is kept across fork */
-	assert_true(child >= 0);
-	if (child == 0) {
-		if (read(go[0], &byte, 1) == 1)
-			leave_a_dead_reader(f);
-		_exit(0);
-	}
+static void L10_dead_readers_are_cleared_each_minute(void **state)
+{
+	struct fixture *f = *state;
+	struct env_status s;
+	struct child reader = make_child(f, true);
 	assert_int_equal(reopen(f), RK_OK);
-	assert_int_equal(write(go[1], &byte, 1), 1);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	close(go[0]);
-	close(go[1]);
+	let_open(&reader);
+	kill_child(&reader);
 	churn(f, 10);
 	assert_int_equal(env_status(f->env, &s), RK_OK);
 	assert_int_equal(s.readers, 1);
@@ -635,7 +655,8 @@ int main(void)
 		PIN(L7_a_real_full_disk),
 		PIN(L8_a_failed_meta_page_ends_the_environment),
 		PIN(L9_a_long_reader_stops_reuse_and_is_seen),
-		PIN(L10_dead_readers_are_cleared),
+		PIN(L10_dead_readers_are_cleared_at_open),
+		PIN(L10_dead_readers_are_cleared_each_minute),
 		PIN(L11_a_second_open_in_the_process_is_refused),
 		PIN(L11_a_child_of_fork_cannot_use_it),
 		PIN(L12_key_lengths),
