@@ -1,0 +1,643 @@
+#include "client/mail.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+
+#include "client/agreement.h"
+#include "proto/ids.h"
+#include "proto/strict.h"
+
+#define HEAD_MAX_BYTES 8192
+#define ARENA_BUDGET ((size_t)256 * 1024)
+
+/* One envelope while it is judged. */
+struct letter {
+	struct client *c;
+	struct txn *t;
+	const struct delivery *d;
+	struct arena *a;
+	struct envelope e;
+	const Rk__EnvelopeHeader *h;
+	uint8_t env_id[32], oh[32];
+	bool outgoing;
+	Rkl__EnvelopeRecord record;
+};
+
+const char *mail_state_name(Rkl__EnvelopeState state)
+{
+	switch (state) {
+	case RKL__ENVELOPE_STATE__LODGED:
+		return "lodged";
+	case RKL__ENVELOPE_STATE__PICKED_UP:
+		return "picked_up";
+	case RKL__ENVELOPE_STATE__OPENED:
+		return "opened";
+	case RKL__ENVELOPE_STATE__DECLINED_HERE:
+		return "declined";
+	case RKL__ENVELOPE_STATE__RETURNED_HERE:
+		return "returned";
+	case RKL__ENVELOPE_STATE__NEWER:
+		return "needs_newer";
+	default:
+		return "failed";
+	}
+}
+
+const char *mail_return_name(uint32_t reason)
+{
+	switch (reason) {
+	case RK__RETURN_REASON__RETURN_EXPIRED:
+		return "expired";
+	case RK__RETURN_REASON__RETURN_NDA_ENDED:
+		return "nda_ended";
+	case RK__RETURN_REASON__RETURN_RECIPIENT_LEFT:
+		return "recipient_left";
+	default:
+		return "";
+	}
+}
+
+static bool has_own_key(uint32_t kind)
+{
+	return kind == RK__KIND__NDA || kind == RK__KIND__NDA_NOTICE;
+}
+
+/* ---- records */
+
+int mail_load(struct txn *t, const uint8_t env_id[32], struct arena *a, Rkl__EnvelopeRecord **out)
+{
+	return record_get(t, C_ENVELOPE, bytes_make(env_id, 32), &rkl__envelope_record__descriptor, a, (ProtobufCMessage **)out);
+}
+
+static int mail_store(struct txn *t, const Rkl__EnvelopeRecord *record)
+{
+	return record_put(t, C_ENVELOPE, bytes_of(record->env_id), &record->base);
+}
+
+static int newest_first(const void *a, const void *b)
+{
+	const Rkl__EnvelopeRecord *x = *(Rkl__EnvelopeRecord *const *)a, *y = *(Rkl__EnvelopeRecord *const *)b;
+
+	return x->seq == y->seq ? 0 : x->seq < y->seq ? 1 : -1;
+}
+
+int mail_list(struct txn *t, struct arena *a, bool (*wants)(const Rkl__EnvelopeRecord *), size_t max, Rkl__EnvelopeRecord ***out,
+              size_t *count)
+{
+	struct env_cursor *cursor = NULL;
+	Rkl__EnvelopeRecord **list = NULL;
+	struct bytes key, value;
+	size_t n = 0, room = 0;
+	int r;
+
+	*out = NULL;
+	*count = 0;
+	if ((r = env_cursor_open(t, C_ENVELOPE, &cursor)) != RK_OK)
+		return r;
+	for (r = env_cursor_seek(cursor, bytes_make("", 0), &key, &value); r == RK_OK; r = env_cursor_next(cursor, &key, &value)) {
+		Rkl__EnvelopeRecord *record;
+
+		arena_raise(a, arena_budget(value.len));
+		record = rkl__envelope_record__unpack(arena_allocator(a), value.len, value.data);
+		if (record == NULL) {
+			r = RK_ESTORE;
+			break;
+		}
+		if (!wants(record))
+			continue;
+		if (n == room) {
+			Rkl__EnvelopeRecord **grown;
+
+			room = room == 0 ? 64 : room * 2;
+			arena_raise(a, room * sizeof(*list) + 32);
+			if ((grown = arena_alloc(a, room * sizeof(*list))) == NULL) {
+				r = RK_ENOMEM;
+				break;
+			}
+			if (n > 0)
+				memcpy(grown, list, n * sizeof(*list));
+			list = grown;
+		}
+		list[n++] = record;
+	}
+	env_cursor_free(cursor);
+	if (r != RK_ENOTFOUND)
+		return r;
+	if (n > 1)
+		qsort(list, n, sizeof(*list), newest_first);
+	*out = list;
+	*count = max != 0 && n > max ? max : n;
+	return RK_OK;
+}
+
+int mail_message(struct client *c, struct txn *t, const Rkl__EnvelopeRecord *record, struct arena *a, Rk__Message **out)
+{
+	struct bytes packed;
+	int r = content_get(c, t, record->env_id.data, has_own_key(record->kind), a, &packed);
+
+	*out = NULL;
+	if (r != RK_OK)
+		return r;
+	switch (message_read(packed, a, out)) {
+	case MESSAGE_OK:
+		return RK_OK;
+	case MESSAGE_NEWER:
+		return RK_ENEWER;
+	default:
+		return RK_EINTEGRITY;
+	}
+}
+
+int mail_keep_sent(struct client *c, struct txn *t, Rk__Kind kind, const uint8_t env_id[32], struct bytes message)
+{
+	if (env_has(t, C_CONTENT, bytes_make(env_id, 32)))
+		return RK_OK;
+	return content_put(c, t, env_id, has_own_key((uint32_t)kind), message);
+}
+
+int mail_header(const Rkl__EnvelopeRecord *record, struct arena *a, const Rk__EnvelopeHeader **out)
+{
+	struct envelope e;
+
+	if (envelope_parse(bytes_of(record->head), a, &e) != RK_OK)
+		return RK_ESTORE;
+	*out = e.header;
+	return RK_OK;
+}
+
+int mail_decline(struct txn *t, const uint8_t env_id[32])
+{
+	struct arena *a = arena_new(ARENA_BUDGET);
+	Rkl__EnvelopeRecord *record;
+	int r;
+
+	if (a == NULL)
+		return RK_ENOMEM;
+	if ((r = mail_load(t, env_id, a, &record)) != RK_OK)
+		goto out;
+	r = RK_CONFLICT;
+	if (record->outgoing || record->state == RKL__ENVELOPE_STATE__OPENED || record->state == RKL__ENVELOPE_STATE__PICKED_UP)
+		goto out;
+	record->state = RKL__ENVELOPE_STATE__DECLINED_HERE;
+	r = mail_store(t, record);
+out:
+	arena_free(a);
+	return r;
+}
+
+/* ---- judging */
+
+static bool is_ours(const struct letter *l)
+{
+	const uint8_t *self = client_org_id(l->c);
+
+	if (l->outgoing)
+		return true;
+	for (size_t i = 0; i < l->h->n_recipients; i++)
+		if (memcmp(l->h->recipients[i]->org_id.data, self, 16) == 0)
+			return true;
+	return false;
+}
+
+/* Up to the signature: whatever fails here names nobody who could be asked about it. */
+static int prove(struct letter *l)
+{
+	const uint8_t *exchange_id = client_exchange_id(l->c);
+	Rk__Device *device;
+	int r;
+
+	if (l->d->object.len > HEAD_MAX_BYTES)
+		return RK_TOO_LARGE;
+	if ((r = envelope_parse(l->d->object, l->a, &l->e)) != RK_OK)
+		return r;
+	l->h = l->e.header;
+	if ((r = envelope_check_rules(l->h, exchange_id)) != RK_OK)
+		return r;
+	if (l->h->kind == RK__KIND__FEED)
+		return RK_MALFORMED;
+	r = book_device(l->c, l->t, l->h->sender_device.data, l->h->sender_org.data, l->a, &device);
+	if (r != RK_OK)
+		return r == RK_ESTORE || r == RK_ENOMEM ? r : RK_BAD_SIGNATURE;
+	if (device->retired_at != 0 && l->d->time_ms >= device->retired_at)
+		return RK_REVOKED;
+	if ((r = envelope_verify(&l->e, exchange_id, device->sign_pk.data)) != RK_OK)
+		return r;
+	envelope_id(l->env_id, &l->e, exchange_id);
+	envelope_oh(l->oh, &l->e, exchange_id);
+	l->outgoing = memcmp(l->h->sender_org.data, client_org_id(l->c), 16) == 0;
+	return is_ours(l) ? RK_OK : RK_NOT_PERMITTED;
+}
+
+/* A letter about an agreement goes from one party to all others, neither more nor fewer. */
+static int check_proposal(const struct letter *l, const struct agreement *ag)
+{
+	if (nda_party_index(&ag->row, l->h->sender_org.data) < 0)
+		return RK_NO_NDA;
+	if (l->h->n_recipients + 1 != ag->row.party_count)
+		return RK_MALFORMED;
+	for (size_t i = 0; i < l->h->n_recipients; i++)
+		if (nda_party_index(&ag->row, l->h->recipients[i]->org_id.data) < 0)
+			return RK_NO_NDA;
+	return RK_OK;
+}
+
+/* After the signature: time, and what the agreement says of it at its place in the log. */
+static int judge(struct letter *l)
+{
+	struct agreement *ag;
+	uint8_t nda_set[32];
+	int r;
+
+	if (l->h->created_at > l->d->time_ms + ENVELOPE_CLOCK_MS || l->h->created_at < l->d->time_ms - ENVELOPE_CLOCK_MS)
+		return RK_CLOCK;
+	if (l->d->time_ms >= l->h->expires_at)
+		return RK_ENVELOPE_EXPIRED;
+	if (l->h->kind == RK__KIND__OPEN)
+		return RK_OK;
+	r = agreement_load(l->c, l->t, l->h->nda_id.data, false, l->a, &ag);
+	if (r != RK_OK)
+		return r == RK_ENOTFOUND ? RK_NO_NDA : r;
+	if (l->h->kind == RK__KIND__PROPOSAL)
+		return check_proposal(l, ag);
+	if (!l->d->logged)
+		return RK_EINTEGRITY;
+	agreement_set_before(ag, l->d->log_index, nda_set);
+	if (memcmp(nda_set, l->h->nda_set.data, 32) != 0)
+		return RK_STALE_NDA;
+	return agreement_gate_then(ag, l->h, l->d->log_index, l->d->time_ms);
+}
+
+static int make_record(struct letter *l)
+{
+	Rkl__EnvelopeRecord *r = &l->record;
+
+	rkl__envelope_record__init(r);
+	arena_raise(l->a, l->h->n_recipients * sizeof(*r->recipients) + 32);
+	if ((r->recipients = arena_alloc(l->a, l->h->n_recipients * sizeof(*r->recipients) + 1)) == NULL)
+		return RK_ENOMEM;
+	for (size_t i = 0; i < l->h->n_recipients; i++)
+		r->recipients[r->n_recipients++] = l->h->recipients[i]->org_id;
+	r->env_id = pb_of(BYTES_OF(l->env_id));
+	r->oh = pb_of(BYTES_OF(l->oh));
+	r->kind = l->h->kind;
+	r->outgoing = l->outgoing;
+	r->sender_org = l->h->sender_org;
+	r->sender_device = l->h->sender_device;
+	r->nda_id = l->h->nda_id;
+	r->thread_id = l->h->thread_id;
+	r->created_at = l->h->created_at;
+	r->expires_at = l->h->expires_at;
+	r->time_ms = l->d->time_ms;
+	r->logged = l->d->logged;
+	r->log_index = l->d->log_index;
+	r->marking = l->h->marking;
+	r->reply_only = l->h->reply_only;
+	r->seq = l->d->seq;
+	r->state = RKL__ENVELOPE_STATE__LODGED;
+	r->head = pb_of(l->d->object);
+	r->body_len = l->h->body_len;
+	return RK_OK;
+}
+
+/* The record says what is wrong, and so does the inbox; the content is never looked at. */
+static int fail(struct letter *l, int problem)
+{
+	client_count(l->t, "mail-refused");
+	l->record.state = RKL__ENVELOPE_STATE__FAILED;
+	l->record.problem = problem;
+	return inbox_add(l->t, RKL__INBOX_KIND__INBOX_ALERT, BYTES_OF(l->env_id), l->h->sender_org.data, l->record.time_ms,
+	                 errcode_name(problem));
+}
+
+/* ---- content */
+
+/* Sets the outcome of an Interest that was answered: ours by them, or theirs by us. */
+static int take_reply(struct letter *l, const Rk__InterestReply *reply)
+{
+	Rkl__EnvelopeRecord *asked;
+	bool is_between = false;
+
+	l->record.ref = reply->in_reply_to;
+	l->record.outcome = reply->outcome;
+	if (mail_load(l->t, reply->in_reply_to.data, l->a, &asked) != RK_OK)
+		return RK_OK;
+	/* Only those whom an Interest was sent to may answer it. */
+	for (size_t i = 0; i < asked->n_recipients; i++)
+		is_between |= bytes_equal(bytes_of(asked->recipients[i]), bytes_of(l->h->sender_org));
+	if (asked->kind != RK__KIND__OPEN || asked->message_type != RK__MESSAGE_TYPE__MESSAGE_INTEREST || !is_between)
+		return RK_NOT_PERMITTED;
+	asked->outcome = reply->outcome;
+	return mail_store(l->t, asked);
+}
+
+static int tell(struct letter *l, Rkl__InboxKind kind, const char *detail)
+{
+	if (l->outgoing)
+		return RK_OK;
+	return inbox_add(l->t, kind, BYTES_OF(l->env_id), l->h->sender_org.data, l->record.time_ms, detail);
+}
+
+/* First contact.  Anything but interest, its answer and plain words would be a disclosure without an agreement. */
+static int take_open(struct letter *l, const Rk__Message *m, struct bytes packed)
+{
+	int r;
+
+	switch (m->type) {
+	case RK__MESSAGE_TYPE__MESSAGE_INTEREST:
+		l->record.ref = m->interest->post_id;
+		r = tell(l, RKL__INBOX_KIND__INBOX_INTEREST, "");
+		break;
+	case RK__MESSAGE_TYPE__MESSAGE_INTEREST_REPLY:
+		if ((r = take_reply(l, m->interest_reply)) == RK_OK)
+			r = tell(l, RKL__INBOX_KIND__INBOX_INTEREST_REPLY,
+			         m->interest_reply->outcome == RK__INTEREST_OUTCOME__ACCEPTED ? "accepted" : "declined");
+		break;
+	case RK__MESSAGE_TYPE__MESSAGE_TEXT:
+		r = tell(l, RKL__INBOX_KIND__INBOX_INTEREST, "text");
+		break;
+	default:
+		return RK_NOT_PERMITTED;
+	}
+	return r != RK_OK ? r : content_put(l->c, l->t, l->env_id, false, packed);
+}
+
+static int take_confidential(struct letter *l, const Rk__Message *m, struct bytes packed)
+{
+	bool is_notice = m->type >= RK__MESSAGE_TYPE__MESSAGE_MARKING_CONFIRMATION &&
+	                 m->type <= RK__MESSAGE_TYPE__MESSAGE_DOSSIER_NOTICE;
+	bool is_plain = m->type == RK__MESSAGE_TYPE__MESSAGE_DOSSIER || m->type == RK__MESSAGE_TYPE__MESSAGE_TEXT;
+
+	if (l->h->kind == RK__KIND__NDA_NOTICE ? !is_notice && m->type != RK__MESSAGE_TYPE__MESSAGE_TEXT : !is_plain)
+		return RK_NOT_PERMITTED;
+	return content_put(l->c, l->t, l->env_id, true, packed);
+}
+
+/* A plaintext that matched pc.  RK_OK, a problem, or a failure of this home. */
+static int take_message(struct letter *l, struct bytes packed)
+{
+	Rk__Message *m;
+
+	switch (message_read(packed, l->a, &m)) {
+	case MESSAGE_NEWER:
+		l->record.state = RKL__ENVELOPE_STATE__NEWER;
+		return content_put(l->c, l->t, l->env_id, has_own_key((uint32_t)l->h->kind), packed);
+	case MESSAGE_BAD:
+		return RK_MALFORMED;
+	default:
+		break;
+	}
+	l->record.message_type = m->type;
+	if (!l->outgoing)
+		l->record.state = RKL__ENVELOPE_STATE__OPENED;
+	switch (l->h->kind) {
+	case RK__KIND__OPEN:
+		return take_open(l, m, packed);
+	case RK__KIND__PROPOSAL:
+		return agreement_on_letter(l->c, l->t, l->env_id, l->h, m, packed);
+	default:
+		return take_confidential(l, m, packed);
+	}
+}
+
+static bool find_kx(void *user, uint32_t serial, uint8_t pk[32], uint8_t sk[32])
+{
+	return keys_kx(user, serial, pk, sk);
+}
+
+/* Failures of this home end the transaction; everything else is a judgement on the envelope. */
+static bool is_failure(int r)
+{
+	return r == RK_ENOMEM || r == RK_ESTORE || r == RK_EIO || r == RK_EDISKFULL || r == RK_EINTERNAL || r == RK_EPASSPHRASE ||
+	       r == RK_EKEYFILE;
+}
+
+static int open_bulk(struct letter *l, struct bytes wraps, struct bytes body)
+{
+	Rk__WrapList *list = NULL;
+	struct bytes packed;
+	int r;
+
+	if (wraps.len > ENVELOPE_WRAPS_MAX_BYTES || body.len > ENVELOPE_BODY_MAX_BYTES)
+		return RK_TOO_LARGE;
+	if ((r = keys_unlock(l->c, KEY_DEVICE)) != RK_OK)
+		return r;
+	arena_raise(l->a, 4 * body.len + ARENA_BUDGET);
+	if ((r = envelope_check_bulk(&l->e, wraps, body, l->a, &list)) != RK_OK)
+		return r;
+	if ((r = envelope_open(&l->e, list, body, NULL, client_device_id(l->c), find_kx, l->c, l->a, &packed, NULL)) != RK_OK)
+		return r;
+	return take_message(l, packed);
+}
+
+/* The envelope has reached its record; now its content, if it came along.  Leaves state and problem in the record. */
+static int open_into_record(struct letter *l, struct bytes wraps, struct bytes body)
+{
+	int r = open_bulk(l, wraps, body);
+
+	if (r == RK_OK || is_failure(r))
+		return r;
+	if (r == RK_NO_RECIPIENT_KEY) {
+		/* A device that joined later, or whose secret is gone: nobody's fault, and no other device's loss. */
+		l->record.problem = r;
+		return l->outgoing ? RK_OK : tell(l, RKL__INBOX_KIND__INBOX_ALERT, errcode_name(r));
+	}
+	return fail(l, r);
+}
+
+static int take_in(struct letter *l)
+{
+	int r = judge(l);
+
+	if (is_failure(r))
+		return r;
+	if (r != RK_OK)
+		return fail(l, r);
+	if (l->h->kind == RK__KIND__NDA)
+		return tell(l, RKL__INBOX_KIND__INBOX_DOSSIER, "");
+	if (l->h->kind == RK__KIND__NDA_NOTICE)
+		return tell(l, RKL__INBOX_KIND__INBOX_NOTICE, "");
+	if (l->d->bulk_dropped || l->d->body.len == 0) {
+		l->record.problem = RK_ENVELOPE_EXPIRED;
+		return RK_OK;
+	}
+	return open_into_record(l, l->d->wraps, l->d->body);
+}
+
+int mail_on_envelope(struct client *c, struct txn *t, const struct delivery *d)
+{
+	struct letter l = {.c = c, .t = t, .d = d, .a = arena_new(ARENA_BUDGET)};
+	int r;
+
+	if (l.a == NULL)
+		return RK_ENOMEM;
+	if ((r = prove(&l)) != RK_OK) {
+		if (is_failure(r))
+			goto out;
+		client_count(t, "mail-unproven");
+		r = env_error(t);
+		goto out;
+	}
+	/* Seen before: a replay, or our own cursor that was set back. */
+	if (env_has(t, C_ENVELOPE, BYTES_OF(l.env_id)))
+		goto out;
+	if ((r = make_record(&l)) == RK_OK && (r = take_in(&l)) == RK_OK)
+		r = mail_store(t, &l.record);
+out:
+	arena_free_wiped(l.a);
+	return r;
+}
+
+int mail_on_bulk(struct client *c, struct txn *t, const uint8_t env_id[32], struct bytes wraps, struct bytes body)
+{
+	struct letter l = {.c = c, .t = t, .a = arena_new(ARENA_BUDGET)};
+	Rkl__EnvelopeRecord *record;
+	int r;
+
+	if (l.a == NULL)
+		return RK_ENOMEM;
+	if ((r = mail_load(t, env_id, l.a, &record)) != RK_OK) {
+		r = r == RK_ENOTFOUND ? RK_OK : r;
+		goto out;
+	}
+	if (record->state == RKL__ENVELOPE_STATE__FAILED || env_has(t, C_CONTENT, bytes_make(env_id, 32)))
+		goto out;
+	if ((r = envelope_parse(bytes_of(record->head), l.a, &l.e)) != RK_OK) {
+		r = RK_ESTORE;
+		goto out;
+	}
+	l.h = l.e.header;
+	l.outgoing = record->outgoing;
+	l.record = *record;
+	l.record.problem = RK_OK;
+	memcpy(l.env_id, env_id, 32);
+	if ((r = open_into_record(&l, wraps, body)) == RK_OK)
+		r = mail_store(t, &l.record);
+out:
+	arena_free_wiped(l.a);
+	return r;
+}
+
+/* ---- what became of it */
+
+int mail_on_returned(struct client *c, struct txn *t, const struct delivery *d)
+{
+	struct arena *a = arena_new(ARENA_BUDGET);
+	Rkl__EnvelopeRecord *record;
+	Rk__Returned *returned;
+	int r;
+
+	(void)c;
+	if (a == NULL)
+		return RK_ENOMEM;
+	if (STRICT_PARSE(returned, d->object, a, &returned) != RK_OK ||
+	    mail_load(t, returned->env_id.data, a, &record) != RK_OK || !record->outgoing) {
+		client_count(t, "returned-unknown");
+		r = env_error(t);
+		goto out;
+	}
+	record->return_reason = returned->reason;
+	if (record->n_pickups == 0)
+		record->state = RKL__ENVELOPE_STATE__RETURNED_HERE;
+	if ((r = mail_store(t, record)) == RK_OK)
+		r = inbox_add(t, RKL__INBOX_KIND__INBOX_RETURNED, bytes_of(record->env_id),
+		              returned->n_orgs > 0 ? returned->orgs[0].data : NULL, d->time_ms, mail_return_name(returned->reason));
+out:
+	arena_free(a);
+	return r;
+}
+
+/* The organisation, among those of the envelope, whose device signed; NULL if none did. */
+static const uint8_t *find_signer(struct client *c, struct txn *t, const struct object *o, const Rk__Pickup *p,
+                                  const Rkl__EnvelopeRecord *record, struct arena *a)
+{
+	for (size_t i = 0; i < record->n_recipients; i++) {
+		const uint8_t *org = record->recipients[i].data;
+		Rk__Device *device;
+
+		if (book_device(c, t, p->device_id.data, org, a, &device) == RK_OK &&
+		    object_check(o, client_exchange_id(c), device->sign_pk.data) == RK_OK)
+			return org;
+	}
+	return NULL;
+}
+
+static int mark_picked_up(struct txn *t, Rkl__EnvelopeRecord *record, const Rk__Pickup *p, const uint8_t *org,
+                          const struct delivery *d, struct arena *a)
+{
+	Rkl__PickupMark *mark, **marks;
+	int r;
+
+	for (size_t i = 0; i < record->n_pickups; i++)
+		if (bytes_equal(bytes_of(record->pickups[i]->device_id), bytes_of(p->device_id)))
+			return RK_OK;
+	arena_raise(a, sizeof(*mark) + (record->n_pickups + 1) * sizeof(*marks) + 64);
+	mark = arena_alloc(a, sizeof(*mark));
+	marks = arena_alloc(a, (record->n_pickups + 1) * sizeof(*marks));
+	if (mark == NULL || marks == NULL)
+		return RK_ENOMEM;
+	rkl__pickup_mark__init(mark);
+	mark->org_id = pb_of(bytes_make(org, 16));
+	mark->device_id = p->device_id;
+	mark->time_ms = d->time_ms;
+	mark->log_index = d->log_index;
+	if (record->n_pickups > 0)
+		memcpy(marks, record->pickups, record->n_pickups * sizeof(*marks));
+	marks[record->n_pickups++] = mark;
+	record->pickups = marks;
+	if (record->state == RKL__ENVELOPE_STATE__LODGED)
+		record->state = RKL__ENVELOPE_STATE__PICKED_UP;
+	if ((r = mail_store(t, record)) != RK_OK || !record->outgoing)
+		return r;
+	return inbox_add(t, RKL__INBOX_KIND__INBOX_PICKED_UP, bytes_of(record->env_id), org, d->time_ms, "");
+}
+
+/* One envelope of a pickup: by whom, and was it their right at that place of the log? */
+static int take_pickup(struct client *c, struct txn *t, const struct object *o, const Rk__Pickup *p, const uint8_t *env_id,
+                       const struct delivery *d, struct arena *a)
+{
+	Rkl__EnvelopeRecord *record;
+	struct agreement *ag;
+	uint8_t nda_set[32];
+	const uint8_t *org;
+	int r;
+
+	if ((r = mail_load(t, env_id, a, &record)) != RK_OK)
+		return r == RK_ENOTFOUND ? RK_OK : r;
+	if (!bytes_equal(bytes_of(record->nda_id), bytes_of(p->nda_id)) || (org = find_signer(c, t, o, p, record, a)) == NULL) {
+		client_count(t, "pickup-unproven");
+		return env_error(t);
+	}
+	if ((r = agreement_load(c, t, p->nda_id.data, false, a, &ag)) != RK_OK)
+		return r == RK_ENOTFOUND ? RK_OK : r;
+	agreement_set_before(ag, d->log_index, nda_set);
+	if (memcmp(nda_set, p->nda_set.data, 32) != 0) {
+		client_count(t, "pickup-stale-nda");
+		r = inbox_add(t, RKL__INBOX_KIND__INBOX_ALERT, bytes_make(env_id, 32), org, d->time_ms, errcode_name(RK_STALE_NDA));
+		if (r != RK_OK)
+			return r;
+	}
+	return mark_picked_up(t, record, p, org, d, a);
+}
+
+int mail_on_pickup(struct client *c, struct txn *t, const struct delivery *d)
+{
+	struct arena *a = arena_new(ARENA_BUDGET);
+	const Rk__Pickup *p;
+	struct object o;
+	int r;
+
+	if (a == NULL)
+		return RK_ENOMEM;
+	if (!d->logged || object_parse(OBJECT_KIND_PICKUP, d->object, a, &o) != RK_OK) {
+		client_count(t, "pickup-unproven");
+		r = env_error(t);
+		goto out;
+	}
+	p = (const Rk__Pickup *)(const void *)o.message;
+	r = RK_OK;
+	for (size_t i = 0; i < p->n_env_ids && r == RK_OK; i++)
+		r = take_pickup(c, t, &o, p, p->env_ids[i].data, d, a);
+out:
+	arena_free(a);
+	return r;
+}

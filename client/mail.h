@@ -1,0 +1,35 @@
+/*
+ * mail: envelopes of our organisation's mailbox that are no posts: first contact, proposal letters, what is sent under agreements, and what
+ * became of it.  The checks stand in the order of CRYPTO 2.5, "Receiver order".  What fails before its signature is proven is
+ * dropped and counted; what fails after it is kept as a record with its problem, told in the inbox, and never opened.
+ */
+#ifndef RENKEI_CLIENT_MAIL_H
+#define RENKEI_CLIENT_MAIL_H
+
+#include "client/client.h"
+
+/** Record of an envelope; RK_ENOTFOUND. */
+int mail_load(struct txn *, const uint8_t env_id[32], struct arena *, Rkl__EnvelopeRecord **out);
+
+/** All records of which `wants` says true, newest first, at most `max` (0: all); in the arena. */
+int mail_list(struct txn *, struct arena *, bool (*wants)(const Rkl__EnvelopeRecord *), size_t max, Rkl__EnvelopeRecord ***out,
+              size_t *count);
+
+/** Content of an envelope.  RK_ENOTFOUND (not here), RK_ENEWER (kept sealed), RK_EINTEGRITY. */
+int mail_message(struct client *, struct txn *, const Rkl__EnvelopeRecord *, struct arena *, Rk__Message **out);
+
+/** Keeps our own copy of what we sent, under the envelope's id: no need to fetch it from the broker. */
+int mail_keep_sent(struct client *, struct txn *, Rk__Kind, const uint8_t env_id[32], struct bytes message);
+
+/** Marks an incoming envelope as one that is not wanted: it is never picked up here.  RK_CONFLICT if it was opened. */
+int mail_decline(struct txn *, const uint8_t env_id[32]);
+
+/** Header of a record, parsed again from its signed head. */
+int mail_header(const Rkl__EnvelopeRecord *, struct arena *, const Rk__EnvelopeHeader **out);
+
+/** "lodged", "picked_up", "opened", "declined", "returned", "failed", "needs_newer". */
+const char *mail_state_name(Rkl__EnvelopeState);
+/** "expired", "nda_ended", "recipient_left"; "" for none. */
+const char *mail_return_name(uint32_t reason);
+
+#endif
