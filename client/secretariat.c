@@ -1,0 +1,439 @@
+/* secretariat: whom we invite, who asks, and whom we let in. */
+#include "client/secretariat.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "client/days.h"
+#include "proto/ids.h"
+#include "proto/strict.h"
+
+#define VAULT_INVITE "renkei/home/invite"  /* C_INVITE.sealed_seed, id invite_id */
+#define REQUEST_ARENA_BYTES (1024 * 1024)
+
+bool secretariat_is_here(struct client *c)
+{
+	return keys_exists(c, KEY_SECRETARIAT);
+}
+
+int secretariat_unlock(struct client *c)
+{
+	struct arena *a = arena_new(REQUEST_ARENA_BYTES);
+	struct txn *txn = NULL;
+	Rk__Org *own;
+	if (!a)
+		return RK_ENOMEM;
+	int rc = env_begin(client_env(c), false, &txn);
+	if (rc == RK_OK)
+		rc = book_org(c, txn, client_org_id(c), a, &own);
+	if (rc == RK_OK && (!(own->roles & TRUST_ROLE_SECRETARIAT) || !secretariat_is_here(c)))
+		rc = RK_NOT_PERMITTED;
+	env_abort(txn);
+	arena_free(a);
+	if (rc == RK_OK)
+		rc = keys_unlock(c, KEY_DEVICE);
+	return rc == RK_OK ? keys_unlock(c, KEY_SECRETARIAT) : rc;
+}
+
+static void signer_id_of(struct client *c, uint8_t id[16])
+{
+	uint8_t pk[32];
+	keys_sign_pk(c, KEY_SECRETARIAT, pk);
+	ids_signer(id, pk);
+}
+
+/* ---- invites */
+
+/* Signs and queues an InviteReg; expires_at 0 ends the invite. */
+static int queue_invite_reg(struct client *c, struct txn *txn, const uint8_t seed[32], int64_t expires_at, const char *what,
+			    uint64_t *item)
+{
+	uint8_t curve_pk[32], curve_sk[32], mac_key[32], invite_id[16], signer_id[16];
+	invite_keys(seed, curve_pk, curve_sk, mac_key, invite_id);
+	sodium_memzero(curve_sk, sizeof(curve_sk));
+	sodium_memzero(mac_key, sizeof(mac_key));
+	signer_id_of(c, signer_id);
+	Rk__InviteReg reg = RK__INVITE_REG__INIT;
+	reg.version = 1;
+	reg.invite_id = pb_of(BYTES_OF(invite_id));
+	reg.curve_pk = pb_of(BYTES_OF(curve_pk));
+	reg.expires_at = expires_at;
+	reg.signer_id = pb_of(BYTES_OF(signer_id));
+	struct arena *a = arena_new(65536);
+	struct bytes wire;
+	int rc = a ? object_make(OBJECT_KIND_INVITE_REG, client_exchange_id(c), keys_sign_sk(c, KEY_SECRETARIAT), &reg.base, a, &wire)
+		   : RK_ENOMEM;
+	if (rc == RK_OK) {
+		struct outbox_request request = {.op = RK__OP__OP_INVITE_REG, .what = what, .object = wire,
+						 .ref = BYTES_OF(invite_id)};
+		rc = outbox_add(c, txn, &request, item);
+	}
+	arena_free(a);
+	return rc;
+}
+
+/* Keeps the seed, sealed under the home key. */
+static int store_invite(struct client *c, struct txn *txn, const struct invite *invite, const char *note)
+{
+	uint8_t curve_pk[32], curve_sk[32], mac_key[32], invite_id[16];
+	invite_keys(invite->seed, curve_pk, curve_sk, mac_key, invite_id);
+	sodium_memzero(curve_sk, sizeof(curve_sk));
+	sodium_memzero(mac_key, sizeof(mac_key));
+	struct arena *a = arena_new(65536);
+	struct bytes sealed;
+	int rc = a ? vault_seal(keys_home_key(c), VAULT_INVITE, BYTES_OF(invite_id), BYTES_OF(invite->seed), a, &sealed) : RK_ENOMEM;
+	if (rc == RK_OK) {
+		Rkl__InviteRecord record = RKL__INVITE_RECORD__INIT;
+		record.invite_id = pb_of(BYTES_OF(invite_id));
+		record.sealed_seed = pb_of(sealed);
+		record.expires_at = invite->expires_at;
+		record.note = (char *)(uintptr_t)note;
+		rc = record_put(txn, C_INVITE, BYTES_OF(invite_id), &record.base);
+	}
+	arena_free(a);
+	return rc;
+}
+
+static int fill_invite(struct client *c, struct txn *txn, struct invite *invite)
+{
+	struct bytes value;
+	memcpy(invite->exchange_id, client_exchange_id(c), 32);
+	if (meta_get(txn, META_BROKER_PK, &value) != RK_OK || value.len != 32)
+		return RK_ESTORE;
+	memcpy(invite->broker_curve_pk, value.data, 32);
+	if (meta_get(txn, META_ENDPOINT, &value) != RK_OK || value.len > ENDPOINT_MAX_CHARS)
+		return RK_ESTORE;
+	memcpy(invite->endpoint, value.data, value.len);
+	invite->endpoint[value.len] = '\0';
+	randombytes_buf(invite->seed, sizeof(invite->seed));
+	return RK_OK;
+}
+
+int secretariat_invite(struct client *c, const char *note, int64_t expires_at, char text[INVITE_TEXT_CHARS], uint64_t *item)
+{
+	struct invite invite = {.expires_at = expires_at};
+	struct txn *txn = NULL;
+	int rc = secretariat_unlock(c);
+	if (rc == RK_OK)
+		rc = env_begin(client_env(c), true, &txn);
+	if (rc == RK_OK)
+		rc = fill_invite(c, txn, &invite);
+	if (rc == RK_OK)
+		rc = invite_text(text, &invite);
+	if (rc == RK_OK)
+		rc = store_invite(c, txn, &invite, note);
+	if (rc == RK_OK)
+		rc = queue_invite_reg(c, txn, invite.seed, expires_at, "member invite", item);
+	if (rc == RK_OK)
+		rc = env_commit(txn);
+	else
+		env_abort(txn);
+	sodium_memzero(invite.seed, sizeof(invite.seed));
+	return rc;
+}
+
+/* ---- enrolments that arrive */
+
+static int get_invite(struct txn *txn, const uint8_t *invite_id, struct arena *a, Rkl__InviteRecord **out)
+{
+	ProtobufCMessage *m;
+	int rc = record_get(txn, C_INVITE, bytes_make(invite_id, ID16_BYTES), &rkl__invite_record__descriptor, a, &m);
+	*out = (Rkl__InviteRecord *)m;
+	return rc;
+}
+
+/* Does the tag prove that whoever asks holds the invite? */
+static int check_tag(struct client *c, const Rkl__InviteRecord *invite, struct bytes request, struct arena *a)
+{
+	struct bytes seed;
+	Rk__EnrolRequest *r;
+	uint8_t curve_pk[32], curve_sk[32], mac_key[32], invite_id[16];
+	int rc = STRICT_PARSE(enrol_request, request, a, &r);
+	if (rc == RK_OK)
+		rc = keys_unlock(c, KEY_DEVICE);
+	if (rc == RK_OK)
+		rc = vault_open(keys_home_key(c), VAULT_INVITE, bytes_of(invite->invite_id), bytes_of(invite->sealed_seed), a, &seed);
+	if (rc != RK_OK || seed.len != 32)
+		return rc == RK_OK ? RK_ESTORE : rc;
+	invite_keys(seed.data, curve_pk, curve_sk, mac_key, invite_id);
+	rc = invite_check_tag(r->tag.data, mac_key, client_exchange_id(c), bytes_of(r->enrol->payload), bytes_of(r->enrol->sig));
+	sodium_memzero(curve_sk, sizeof(curve_sk));
+	sodium_memzero(mac_key, sizeof(mac_key));
+	return rc;
+}
+
+/* Why it cannot be approved here, or RK_OK. */
+static int judge(struct client *c, struct txn *txn, const struct trust_enrol *e, struct bytes request, struct arena *a,
+		 Rkl__InviteRecord **invite)
+{
+	int rc = get_invite(txn, e->enrol->invite_id.data, a, invite);
+	if (rc != RK_OK)
+		return rc;
+	if ((rc = check_tag(c, *invite, request, a)) != RK_OK)
+		return rc;
+	if ((*invite)->used_by.len && !bytes_equal(bytes_of((*invite)->used_by), bytes_of(e->enrol->org_id)))
+		return RK_INVITE_USED;
+	return RK_OK;
+}
+
+/* The first request with a right tag has the invite; remembers who. */
+static int mark_used(struct txn *txn, Rkl__InviteRecord *invite, const Rk__Enrol *enrol)
+{
+	if (invite->used_by.len)
+		return RK_OK;
+	invite->used_by = enrol->org_id;
+	return record_put(txn, C_INVITE, bytes_of(invite->invite_id), &invite->base);
+}
+
+static int take_enrolment(struct client *c, struct txn *txn, const struct delivery *d, const struct trust_enrol *e,
+			  struct arena *a)
+{
+	struct bytes org_id = bytes_of(e->enrol->org_id);
+	Rkl__InviteRecord *invite;
+	Rk__Org *known;
+	int rc = judge(c, txn, e, d->object, a, &invite);
+	if (rc == RK_BAD_SIGNATURE || rc == RK_INVITE_USED) {
+		client_count(txn, rc == RK_BAD_SIGNATURE ? "enrolment-bad-tag" : "enrolment-second");
+		return RK_OK;
+	}
+	if (rc != RK_OK && rc != RK_ENOTFOUND)
+		return rc;
+	if (rc == RK_OK && (rc = mark_used(txn, invite, e->enrol)) != RK_OK)
+		return rc;
+	if (env_has(txn, C_ENROLMENT, org_id))
+		return RK_OK;
+	Rkl__EnrolmentRecord record = RKL__ENROLMENT_RECORD__INIT;
+	record.org_id = e->enrol->org_id;
+	record.request = pb_of(d->object);
+	record.time_ms = d->time_ms;
+	record.invite_id = e->enrol->invite_id;
+	/* A home that reads its mailbox again finds the request of somebody who was let in long ago. */
+	bool member = book_org(c, txn, org_id.data, a, &known) == RK_OK;
+	record.state = member ? RKL__ENROLMENT_STATE__APPROVED : RKL__ENROLMENT_STATE__WAITING;
+	rc = record_put(txn, C_ENROLMENT, org_id, &record.base);
+	if (rc == RK_OK && !member)
+		rc = inbox_add(txn, RKL__INBOX_KIND__INBOX_ENROLMENT, org_id, org_id.data, d->time_ms, "enrolment");
+	return rc;
+}
+
+int secretariat_on_enrolment(struct client *c, struct txn *txn, const struct delivery *d)
+{
+	struct arena *a = arena_new(REQUEST_ARENA_BYTES);
+	struct trust_enrol e;
+	if (!a)
+		return RK_ENOMEM;
+	int rc = RK_OK;
+	if (trust_open_enrol(d->object, client_exchange_id(c), a, &e) != RK_OK)
+		client_count(txn, "enrolment-malformed");
+	else
+		rc = take_enrolment(c, txn, d, &e, a);
+	arena_free_wiped(a);
+	return rc;
+}
+
+/* ---- enrolments that wait */
+
+int secretariat_open(struct client *c, struct txn *txn, const uint8_t org_id[16], struct arena *a, struct secretariat_request *out)
+{
+	ProtobufCMessage *m;
+	Rkl__InviteRecord *invite = NULL;
+	memset(out, 0, sizeof(*out));
+	out->note = "";
+	int rc = record_get(txn, C_ENROLMENT, bytes_make(org_id, ID16_BYTES), &rkl__enrolment_record__descriptor, a, &m);
+	if (rc != RK_OK)
+		return rc;
+	out->record = (Rkl__EnrolmentRecord *)m;
+	rc = trust_open_enrol(bytes_of(out->record->request), client_exchange_id(c), a, &out->enrol);
+	if (rc != RK_OK)
+		return rc == RK_ENOMEM ? rc : RK_EINTEGRITY;
+	ids_org_fingerprint(out->fingerprint, out->enrol.enrol->org_pk.data);
+	out->problem = judge(c, txn, &out->enrol, bytes_of(out->record->request), a, &invite);
+	if (invite)
+		out->note = invite->note;
+	return RK_OK;
+}
+
+int secretariat_each(struct client *c, struct txn *txn, Rkl__EnrolmentState state,
+		     int (*fn)(void *, const struct secretariat_request *), void *user)
+{
+	struct arena *a = arena_new(REQUEST_ARENA_BYTES);
+	struct env_cursor *cur = NULL;
+	struct bytes key, value;
+	int rc = a ? env_cursor_open(txn, C_ENROLMENT, &cur) : RK_ENOMEM;
+	if (rc == RK_OK)
+		rc = env_cursor_seek(cur, bytes_make(NULL, 0), &key, &value);
+	while (rc == RK_OK) {
+		struct secretariat_request request;
+		arena_reset(a, REQUEST_ARENA_BYTES);
+		rc = key.len == ID16_BYTES ? secretariat_open(c, txn, key.data, a, &request) : RK_ESTORE;
+		if (rc == RK_OK && request.record->state == state)
+			rc = fn(user, &request);
+		if (rc == RK_OK)
+			rc = env_cursor_next(cur, &key, &value);
+	}
+	env_cursor_free(cur);
+	arena_free_wiped(a);
+	return rc == RK_ENOTFOUND ? RK_OK : rc;
+}
+
+struct search { const char *text; uint8_t *org_id; unsigned found; bool exact; };
+
+/* By id prefix, by whole name, or by a part of one; a whole name beats parts. */
+static int match_request(void *user, const struct secretariat_request *r)
+{
+	struct search *s = user;
+	const Rk__Enrol *e = r->enrol.enrol;
+	char hex[33];
+	ids_hex(hex, bytes_of(e->org_id));
+	bool exact = false, part = strlen(s->text) >= 4 && strncasecmp(hex, s->text, strlen(s->text)) == 0;
+	for (size_t i = 0; i < e->n_names; i++) {
+		exact |= strcmp(e->names[i]->name, s->text) == 0;
+		part |= strcasestr(e->names[i]->name, s->text) != NULL;
+	}
+	if ((!exact && !part) || (s->exact && !exact))
+		return RK_OK;
+	s->found = exact && !s->exact ? 1 : s->found + 1;
+	s->exact |= exact;
+	memcpy(s->org_id, e->org_id.data, ID16_BYTES);
+	return RK_OK;
+}
+
+int secretariat_find(struct client *c, struct txn *txn, const char *text, uint8_t org_id[16])
+{
+	struct search s = {.text = text, .org_id = org_id};
+	if (!*text)
+		return RK_ENOTFOUND;
+	int rc = secretariat_each(c, txn, RKL__ENROLMENT_STATE__WAITING, match_request, &s);
+	if (rc != RK_OK)
+		return rc;
+	return s.found == 0 ? RK_ENOTFOUND : s.found == 1 ? RK_OK : RK_CONFLICT;
+}
+
+/* ---- decisions */
+
+/* The row of a new member, borrowed from its request. */
+static void row_of(struct client *c, const Rk__Enrol *e, Rk__Org *org, Rk__Proofing *proofing)
+{
+	static char method[] = "fingerprint-read-aloud";
+	uint32_t day = 0;
+	(void)days_of(client_now(c), "UTC", &day);
+	rk__proofing__init(proofing);
+	proofing->method = method;
+	proofing->day = day;
+	proofing->by_org = pb_of(bytes_make(client_org_id(c), ID16_BYTES));
+	rk__org__init(org);
+	org->org_id = e->org_id;
+	org->names = e->names;
+	org->n_names = e->n_names;
+	org->kind = e->kind;
+	org->roles = e->kind == RK__ORG_KIND__COORDINATOR ? TRUST_ROLE_COORDINATOR : 0;
+	org->country = e->country;
+	org->region = e->region;
+	org->corporate_number = e->corporate_number;
+	org->org_pk = e->org_pk;
+	org->status = RK__ORG_STATUS__ACTIVE;
+	org->since = client_now(c);
+	org->proofing = proofing;
+	org->min_devices_serial = 1;
+}
+
+static int queue_approval(struct client *c, struct txn *txn, const struct secretariat_request *r, uint64_t *item)
+{
+	Rk__Org org;
+	Rk__Proofing proofing;
+	uint64_t serial;
+	unsigned issued = 0;
+	row_of(c, r->enrol.enrol, &org, &proofing);
+	int rc = secretariat_queue_directory(c, txn, &org, NULL, RK__ORG_STATUS__ORG_STATUS_NONE, &serial, item);
+	if (rc != RK_OK)
+		return rc;
+	/* Numbered requests are taken in order: by the time the keys arrive, the device is known. */
+	return secretariat_queue_keys(c, txn, r->enrol.kx->device_id.data, r->enrol.kx->serial, r->enrol.kx->kx_pk.data, &issued);
+}
+
+int secretariat_approve(struct client *c, const uint8_t org_id[16], const char *fingerprint, uint64_t *item)
+{
+	struct secretariat_request r;
+	struct txn *txn = NULL;
+	struct arena *a = arena_new(REQUEST_ARENA_BYTES);
+	int rc = a ? secretariat_unlock(c) : RK_ENOMEM;
+	if (rc == RK_OK)
+		rc = env_begin(client_env(c), true, &txn);
+	if (rc == RK_OK)
+		rc = secretariat_open(c, txn, org_id, a, &r);
+	if (rc == RK_OK && r.record->state != RKL__ENROLMENT_STATE__WAITING)
+		rc = RK_CONFLICT;
+	if (rc == RK_OK)
+		rc = r.problem;
+	if (rc == RK_OK && !ids_fingerprint_matches(fingerprint, r.fingerprint))
+		rc = RK_EINTEGRITY;
+	if (rc == RK_OK)
+		rc = queue_approval(c, txn, &r, item);
+	if (rc == RK_OK)
+		rc = env_commit(txn);
+	else
+		env_abort(txn);
+	arena_free_wiped(a);
+	return rc;
+}
+
+static int queue_rejection(struct client *c, struct txn *txn, const struct secretariat_request *r, struct arena *a, uint64_t *item)
+{
+	Rkl__InviteRecord *invite;
+	struct bytes seed;
+	int rc = get_invite(txn, r->enrol.enrol->invite_id.data, a, &invite);
+	if (rc != RK_OK)
+		return rc;
+	rc = vault_open(keys_home_key(c), VAULT_INVITE, bytes_of(invite->invite_id), bytes_of(invite->sealed_seed), a, &seed);
+	if (rc == RK_OK && seed.len != 32)
+		rc = RK_ESTORE;
+	if (rc == RK_OK)
+		rc = queue_invite_reg(c, txn, seed.data, 0, "member reject", item);
+	if (rc != RK_OK)
+		return rc;
+	invite->ended = true;
+	return record_put(txn, C_INVITE, bytes_of(invite->invite_id), &invite->base);
+}
+
+int secretariat_reject(struct client *c, const uint8_t org_id[16], uint64_t *item)
+{
+	struct secretariat_request r;
+	struct txn *txn = NULL;
+	struct arena *a = arena_new(REQUEST_ARENA_BYTES);
+	int rc = a ? secretariat_unlock(c) : RK_ENOMEM;
+	if (rc == RK_OK)
+		rc = env_begin(client_env(c), true, &txn);
+	if (rc == RK_OK)
+		rc = secretariat_open(c, txn, org_id, a, &r);
+	if (rc == RK_OK && r.record->state != RKL__ENROLMENT_STATE__WAITING)
+		rc = RK_CONFLICT;
+	if (rc == RK_OK)
+		rc = queue_rejection(c, txn, &r, a, item);
+	if (rc == RK_OK)
+		rc = env_commit(txn);
+	else
+		env_abort(txn);
+	arena_free_wiped(a);
+	return rc;
+}
+
+int secretariat_settle(struct client *c, const uint8_t org_id[16], Rkl__EnrolmentState state)
+{
+	ProtobufCMessage *m;
+	struct txn *txn = NULL;
+	struct arena *a = arena_new(REQUEST_ARENA_BYTES);
+	int rc = a ? env_begin(client_env(c), true, &txn) : RK_ENOMEM;
+	if (rc == RK_OK)
+		rc = record_get(txn, C_ENROLMENT, bytes_make(org_id, ID16_BYTES), &rkl__enrolment_record__descriptor, a, &m);
+	if (rc == RK_OK) {
+		((Rkl__EnrolmentRecord *)m)->state = state;
+		rc = record_put(txn, C_ENROLMENT, bytes_make(org_id, ID16_BYTES), m);
+	}
+	if (rc == RK_OK)
+		rc = env_commit(txn);
+	else
+		env_abort(txn);
+	arena_free(a);
+	return rc;
+}

@@ -1,0 +1,77 @@
+/*
+ * secretariat: the duties of the organisation that keeps the exchange: invites, enrolments, the directory, feed epochs and their keys.
+ * It is an ordinary client with one key more (S).  The seed of an invite stays in the home that made it: only there can the request
+ * be approved (CRYPTO 2.3).  secretariat.c: invites and enrolments; secretariat_feed.c: directory, epochs, keys.
+ *
+ * Every change of the directory is a full snapshot over the newest one known here; so callers sync first, and a second change waits
+ * until the first is answered.
+ */
+#ifndef RENKEI_CLIENT_SECRETARIAT_H
+#define RENKEI_CLIENT_SECRETARIAT_H
+
+#include "client/client.h"
+#include "proto/invite.h"
+#include "proto/trust.h"
+
+/** Is this organisation's role SECRETARIAT in the newest directory, and is the key here?  RK_OK, RK_NOT_PERMITTED; unlocks S. */
+int secretariat_unlock(struct client *);
+bool secretariat_is_here(struct client *);
+
+/* ---- invites */
+
+/** Makes an invite that ends at expires_at, registers it (queued as *item) and writes its text. */
+int secretariat_invite(struct client *, const char *note, int64_t expires_at, char text[INVITE_TEXT_CHARS], uint64_t *item);
+
+/* ---- enrolments */
+
+struct secretariat_request {
+	Rkl__EnrolmentRecord *record;
+	struct trust_enrol enrol;
+	char fingerprint[64];       /* to be compared with what is read aloud */
+	const char *note;           /* of the invite; "" */
+	int problem;                /* RK_OK, or why it cannot be approved here: RK_BAD_SIGNATURE (tag), RK_ENOTFOUND (the invite was
+	                             * made elsewhere), RK_INVITE_USED (a second request of one invite) */
+};
+/** The request of org_id; everything in the arena.  RK_ENOTFOUND. */
+int secretariat_open(struct client *, struct txn *, const uint8_t org_id[16], struct arena *, struct secretariat_request *);
+/** Finds a waiting request by id prefix or (part of a) name: RK_ENOTFOUND, RK_CONFLICT (several). */
+int secretariat_find(struct client *, struct txn *, const char *text, uint8_t org_id[16]);
+/** Calls fn for each request in state `state`; stops at the first non-zero. */
+int secretariat_each(struct client *, struct txn *, Rkl__EnrolmentState, int (*fn)(void *, const struct secretariat_request *),
+                     void *user);
+
+/**
+ * Approves: queues Directory n+1 with the organisation, then its feed keys.  `fingerprint` is what was read aloud.  *item = the
+ * directory's.  RK_EINTEGRITY: the fingerprint differs; request.problem's codes; RK_BUSY: an earlier change is not answered yet.
+ */
+int secretariat_approve(struct client *, const uint8_t org_id[16], const char *fingerprint, uint64_t *item);
+/** Ends the invite and with it the request. */
+int secretariat_reject(struct client *, const uint8_t org_id[16], uint64_t *item);
+/** What to remember when the broker has taken it. */
+int secretariat_settle(struct client *, const uint8_t org_id[16], Rkl__EnrolmentState);
+
+/* ---- directory, epochs, keys (secretariat_feed.c) */
+
+/** A new directory in which org_id has this status.  EXPELLED also begins a new epoch and queues keys for all that remain.
+ *  RK_NOT_PERMITTED (our own organisation), RK_CONFLICT (it has that status, or was expelled), RK_BUSY. */
+int secretariat_set_status(struct client *, const uint8_t org_id[16], Rk__OrgStatus, uint64_t *item);
+
+struct secretariat_done { bool directory, epoch; unsigned feed_keys; };
+/** What is due: a directory older than 7 days signed again, an epoch in its last week replaced, feed keys for active devices that lack
+ *  one.  All queued in one transaction.  RK_BUSY: an earlier change is not answered yet. */
+int secretariat_duties(struct client *, struct secretariat_done *);
+
+/* Pieces, for exchange.c and between the two files. */
+int secretariat_make_epoch(struct client *, const uint8_t exchange_id[32], uint32_t n, const struct trust_prev *prev,
+                           uint64_t directory_serial, const uint8_t ek[32], struct arena *, struct bytes *wire);
+int secretariat_make_feed_key(struct client *, const uint8_t exchange_id[32], uint32_t n, const uint8_t ek[32],
+                              const uint8_t device_id[16], uint32_t kx_serial, const uint8_t kx_pk[32], struct arena *,
+                              struct bytes *wire);
+/** Queues Directory n+1: the newest one with `extra` added (NULL: none) and, where org_id is given, that row's status set. */
+int secretariat_queue_directory(struct client *, struct txn *, const Rk__Org *extra, const uint8_t *org_id, Rk__OrgStatus,
+                                uint64_t *serial, uint64_t *item);
+/** Queues feed keys of one device for every epoch that may still have a live post.  *issued grows. */
+int secretariat_queue_keys(struct client *, struct txn *, const uint8_t device_id[16], uint32_t kx_serial,
+                           const uint8_t kx_pk[32], unsigned *issued);
+
+#endif
