@@ -1,0 +1,525 @@
+/*
+ * The state machine's frame: one batch is one write transaction, one command is one row of the table below and exactly one reply.
+ * What each operation does stands in apply_*.c; the design, in words, in APPLY.md.
+ */
+#include "broker/apply_internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "proto/ids.h"
+
+const struct apply_limits apply_default_limits = {
+	.org_stored_bytes = (uint64_t)2 << 30,
+	.pair_pending_bytes = (uint64_t)100 << 20,
+	.unsigned_ndas_per_org = 20,
+	.open_per_day = 20,
+	.notices_per_day = 20,
+	.writers_per_device = 64,
+	.soft_percent = 80,
+	.hard_percent = 90,
+	.rate_per_s = 100,
+	.burst = 500,
+};
+
+/* ---- what is kept in memory between batches */
+static int load_charter(struct apply *a, struct txn *t)
+{
+	struct object o;
+	struct bytes wire;
+	int rc;
+
+	if (a->charter)
+		return RK_OK; /* a Charter enters by the adoption alone */
+	if ((rc = rows_get_object(t, RK__OBJECT_TYPE__OBJECT_CHARTER, NULL, 0, NULL, NULL, &wire)) != RK_OK)
+		return rc;
+	if (!a->charter_arena && !(a->charter_arena = arena_new(arena_budget(wire.len))))
+		return RK_ENOMEM;
+	if ((rc = object_parse(OBJECT_KIND_CHARTER, wire, a->charter_arena, &o)) != RK_OK)
+		return rc < 0 ? rc : RK_ESTORE;
+	a->charter = (const Rk__Charter *)o.message;
+	return RK_OK;
+}
+
+static void fill_device(struct roster_device *out, const uint8_t device_id[16], const struct rows_device *d, bool active)
+{
+	memcpy(out->device_id, device_id, 16);
+	memcpy(out->org_id, d->org_id, 16);
+	memcpy(out->sign_pk, d->sign_pk, 32);
+	memcpy(out->curve_pk, d->curve_pk, 32);
+	out->active = active;
+}
+
+static void fill_org(struct roster_org *out, const uint8_t org_id[16], const struct rows_org *o)
+{
+	memcpy(out->org_id, org_id, 16);
+	memcpy(out->org_pk, o->org_pk, 32);
+	out->roles = o->roles;
+	out->active = o->status == ORG_ACTIVE;
+}
+
+int apply_trust_change_device(struct apply *a, const uint8_t device_id[16], const struct rows_device *d, bool org_active)
+{
+	struct roster_change c = {.kind = d->state == DEVICE_LISTED ? ROSTER_PUT_DEVICE : ROSTER_DROP_DEVICE};
+
+	a->trust_stamp++;
+	fill_device(&c.device, device_id, d, org_active && apply_device_is_active(d, a->now_ms));
+	return apply_batch_change(a, &c);
+}
+
+int apply_trust_change_org(struct apply *a, const uint8_t org_id[16], const struct rows_org *o)
+{
+	struct roster_change c = {.kind = ROSTER_PUT_ORG};
+
+	a->trust_stamp++;
+	fill_org(&c.org, org_id, o);
+	return apply_batch_change(a, &c);
+}
+
+/* Calls fn for every row of a table. */
+static int each_row(struct txn *t, unsigned table, int (*fn)(struct apply *, struct txn *, struct bytes, struct bytes), struct apply *a)
+{
+	static const uint8_t zero[1] = {0};
+	struct env_cursor *c = NULL;
+	struct bytes key, value;
+	int rc;
+
+	if ((rc = env_cursor_open(t, table, &c)) != RK_OK)
+		return rc;
+	for (rc = env_cursor_seek(c, BYTES_OF(zero), &key, &value); rc == RK_OK; rc = env_cursor_next(c, &key, &value))
+		if ((rc = fn(a, t, key, value)) != RK_OK)
+			break;
+	env_cursor_free(c);
+	return rc == RK_ENOTFOUND ? RK_OK : rc;
+}
+
+static int load_org(struct apply *a, struct txn *t, struct bytes key, struct bytes value)
+{
+	struct rows_org o;
+	struct roster_org r;
+
+	(void)t;
+	if (key.len != 16 || !rows_read_org(value, &o))
+		return RK_ESTORE;
+	if (o.status == ORG_ACTIVE && o.roles & TRUST_ROLE_SECRETARIAT && a->secretariat_count < APPLY_SECRETARIATS_MAX)
+		memcpy(a->secretariats[a->secretariat_count++], key.data, 16);
+	if (!a->roster || o.status == ORG_PENDING || o.status == ORG_REJECTED)
+		return RK_OK;
+	fill_org(&r, key.data, &o);
+	return roster_put_org(a->roster, &r) ? RK_OK : RK_ENOMEM;
+}
+
+static int load_device(struct apply *a, struct txn *t, struct bytes key, struct bytes value)
+{
+	struct rows_device d;
+	struct rows_org o;
+	struct roster_device r;
+	int rc;
+
+	if (key.len != 16 || !rows_read_device(value, &d))
+		return RK_ESTORE;
+	if (d.state != DEVICE_LISTED)
+		return RK_OK;
+	if ((rc = rows_get_org(t, d.org_id, &o)) != RK_OK)
+		return rc == RK_ENOTFOUND ? RK_ESTORE : rc;
+	fill_device(&r, key.data, &d, o.status == ORG_ACTIVE && apply_device_is_active(&d, a->last_time_ms));
+	return roster_put_device(a->roster, &r) ? RK_OK : RK_ENOMEM;
+}
+
+static int load_invite(struct apply *a, struct txn *t, struct bytes key, struct bytes value)
+{
+	struct rows_invite i;
+	struct roster_invite r;
+
+	(void)t;
+	if (key.len != 16 || !rows_read_invite(value, &i))
+		return RK_ESTORE;
+	if (i.expires_at == 0 || i.expires_at <= a->last_time_ms)
+		return RK_OK;
+	memcpy(r.invite_id, key.data, 16);
+	memcpy(r.curve_pk, i.curve_pk, 32);
+	r.expires_at = i.expires_at;
+	return roster_put_invite(a->roster, &r) ? RK_OK : RK_ENOMEM;
+}
+
+static int load_roster(struct apply *a, struct txn *t)
+{
+	uint8_t id[16];
+	int rc;
+
+	roster_set_exchange(a->roster, a->exchange_id);
+	for (size_t i = 0; i < a->charter->n_secretariat_keys; i++) {
+		const uint8_t *pk = a->charter->secretariat_keys[i]->pk.data;
+
+		ids_signer(id, pk);
+		if (!roster_put_secretariat_key(a->roster, id, pk))
+			return RK_ENOMEM;
+	}
+	if ((rc = each_row(t, T_DEVICE, load_device, a)) != RK_OK)
+		return rc;
+	return each_row(t, T_INVITE, load_invite, a);
+}
+
+static int load_log_size(struct apply *a, struct txn *t)
+{
+	struct env_cursor *c = NULL;
+	struct bytes key, value;
+	int rc;
+
+	a->log_size = 0;
+	if ((rc = env_cursor_open(t, T_LOG, &c)) != RK_OK)
+		return rc;
+	rc = env_cursor_last(c, &key, &value);
+	if (rc == RK_OK && key.len != 8)
+		rc = RK_ESTORE;
+	if (rc == RK_OK)
+		a->log_size = get_u64be(key.data) + 1;
+	env_cursor_free(c);
+	return rc == RK_ENOTFOUND ? RK_OK : rc;
+}
+
+static int load_next_due(struct apply *a, struct txn *t)
+{
+	struct rows_due due;
+	int rc = rows_first_due(t, &due);
+
+	a->next_due_ms = rc == RK_OK ? due.time_ms : INT64_MAX;
+	return rc == RK_ENOTFOUND ? RK_OK : rc;
+}
+
+static int load_facts(struct apply *a, struct txn *t)
+{
+	int rc = rows_get_meta(t, "exchange", a->exchange_id, sizeof(a->exchange_id));
+
+	a->has_exchange = rc == RK_OK;
+	if (rc != RK_OK)
+		return rc == RK_ENOTFOUND ? RK_OK : rc;
+	if ((rc = rows_get_meta(t, "generation", a->generation, sizeof(a->generation))) != RK_OK ||
+	    (rc = rows_get_time(t, &a->last_time_ms)) != RK_OK ||
+	    (rc = rows_get_directory(t, &a->directory)) != RK_OK ||
+	    (rc = rows_get_epoch(t, &a->epoch)) != RK_OK ||
+	    (rc = load_charter(a, t)) != RK_OK)
+		return rc == RK_ENOTFOUND ? RK_ESTORE : rc;
+	if ((rc = load_log_size(a, t)) != RK_OK)
+		return rc;
+	a->secretariat_count = 0;
+	if ((rc = each_row(t, T_ORG, load_org, a)) != RK_OK)
+		return rc;
+	return load_next_due(a, t);
+}
+
+/* Everything that is kept between batches, from the store; the roster only at the start. */
+static int load(struct apply *a, bool with_roster)
+{
+	struct txn *t = NULL;
+	int rc;
+
+	if ((rc = env_begin(a->env, false, &t)) != RK_OK)
+		return rc;
+	a->next_due_ms = INT64_MAX;
+	rc = load_facts(a, t);
+	if (rc == RK_OK && with_roster && a->roster && a->has_exchange)
+		rc = load_roster(a, t);
+	env_abort(t);
+	return rc;
+}
+
+int apply_open(struct env *env, const struct apply_limits *limits, struct roster *roster, struct apply **out)
+{
+	struct apply *a = calloc(1, sizeof(*a));
+	int rc;
+
+	*out = NULL;
+	if (!a)
+		return RK_ENOMEM;
+	a->env = env;
+	a->limits = limits ? *limits : apply_default_limits;
+	a->roster = roster;
+	a->next_due_ms = INT64_MAX;
+	a->trust_stamp = 1;
+	if ((rc = load(a, true)) != RK_OK) {
+		apply_close(a);
+		return rc;
+	}
+	*out = a;
+	return RK_OK;
+}
+
+void apply_close(struct apply *a)
+{
+	if (!a)
+		return;
+	if (a->txn)
+		env_abort(a->txn);
+	apply_batch_free(a);
+	arena_free(a->charter_arena);
+	free(a);
+}
+
+/* ---- checks that many operations share */
+int apply_check_charter(const struct apply *a)
+{
+	return a->now_ms < a->charter->not_after ? RK_OK : RK_CHARTER_EXPIRED;
+}
+
+int apply_check_directory(const struct apply *a)
+{
+	return a->now_ms < a->directory.expires_at ? RK_OK : RK_DIRECTORY_EXPIRED;
+}
+
+int apply_check_room(const struct apply *a, enum mark refused_from)
+{
+	return a->mark >= refused_from ? RK_STORE_FULL : RK_OK;
+}
+
+bool apply_is_secretariat(const struct member *m)
+{
+	return m->is_active && m->org.roles & TRUST_ROLE_SECRETARIAT;
+}
+
+int apply_check_clock(const struct apply *a, int64_t t_ms)
+{
+	int64_t off = t_ms > a->now_ms ? t_ms - a->now_ms : a->now_ms - t_ms;
+
+	return off <= APPLY_CLOCK_MS ? RK_OK : RK_CLOCK;
+}
+
+int apply_check_signer(const struct apply *a, const struct command *c, ProtobufCBinaryData signer_id)
+{
+	const uint8_t *pk = trust_secretariat_pk(a->charter, signer_id.data, a->now_ms);
+
+	if (!pk)
+		return RK_NOT_PERMITTED;
+	return memcmp(pk, c->object_pk, 32) == 0 ? RK_OK : RK_BAD_SIGNATURE;
+}
+
+/* ---- the table: operation -> function */
+static int ack(struct apply *a, struct command *c, struct member *m, struct result *r)
+{
+	const Rk__Ack *req = c->req->ack;
+	struct stream_id s;
+	uint64_t first, head, old;
+	int rc;
+
+	(void)r;
+	if (!req || !req->stream || stream_from_wire(&s, req->stream) != RK_OK)
+		return RK_MALFORMED;
+	if (req->stream->type == RK__STREAM_TYPE__STREAM_MAILBOX && memcmp(req->stream->org_id.data, m->device.org_id, 16) != 0)
+		return RK_NOT_PERMITTED;
+	if ((rc = stream_bounds(a->txn, &s, &first, &head)) != RK_OK)
+		return rc;
+	if (req->seq > head)
+		return RK_GENERATION;
+	rc = stream_cursor_get(a->txn, m->device_id, &s, &old);
+	if (rc == RK_OK && old >= req->seq)
+		return RK_OK;
+	if (rc != RK_OK && rc != RK_ENOTFOUND)
+		return rc;
+	return stream_cursor_put(apply_w(a), m->device_id, &s, req->seq);
+}
+
+static const struct op_rule {
+	int (*run)(struct apply *, struct command *, struct member *, struct result *); /* NULL: not apply's */
+	bool is_numbered;
+	bool works_in_expired_charter;  /* of what a member has under agreements, nothing is locked away */
+} op_rules[] = {
+	[RK__OP__OP_HELLO] = {apply_writer_hello, false, true},
+	[RK__OP__OP_ACK] = {ack, false, true},
+	[RK__OP__OP_FETCH] = {apply_release_fetch, false, true},
+	[RK__OP__OP_INVITE_REG] = {apply_trust_invite, true, false},
+	[RK__OP__OP_PUT_OBJECT] = {apply_trust_put, true, false},
+	[RK__OP__OP_SUBMIT] = {apply_submit, true, false},
+	[RK__OP__OP_NDA_PROPOSE] = {apply_nda_propose, true, false},
+	[RK__OP__OP_NDA_ACT] = {apply_nda_act, true, true}, /* judges by the act */
+	[RK__OP__OP_PICKUP] = {apply_release_pickup, true, false},
+};
+
+static int run_operation(struct apply *a, struct command *c, const struct op_rule *rule, struct member *m, struct result *r)
+{
+	int rc;
+
+	if (c->refusal != RK_OK)
+		return c->refusal;
+	if (!rule->works_in_expired_charter && (rc = apply_check_charter(a)) != RK_OK)
+		return rc;
+	return rule->run(a, c, m, r);
+}
+
+static int run_member(struct apply *a, struct command *c, struct result *r)
+{
+	const struct op_rule *rule = &op_rules[c->req->op];
+	struct member *m = NULL;
+	bool repeated = false;
+	int code = RK_OK, rc;
+
+	if ((rc = apply_writer_member(a, c->peer.id, &m)) != RK_OK)
+		return rc;
+	if (!rule->is_numbered)
+		return run_operation(a, c, rule, m, r);
+	if ((rc = apply_writer_check(a, c, m, &repeated, &code, r)) != RK_OK || repeated)
+		return repeated ? code : rc;
+	code = run_operation(a, c, rule, m, r);
+	if (code >= RK_OK)
+		apply_writer_done(c, m, code, r);
+	return code;
+}
+
+static int run(struct apply *a, struct command *c, struct result *r)
+{
+	int rc;
+
+	if (!a->has_exchange)
+		return RK_NOT_ADMITTED;
+	if (!c->req)
+		return c->refusal > RK_OK ? c->refusal : RK_MALFORMED;
+	if (c->peer.is_invite) {
+		if (c->req->op != RK__OP__OP_ENROL)
+			return RK_NOT_PERMITTED;
+		if (c->refusal != RK_OK)
+			return c->refusal;
+		return (rc = apply_check_charter(a)) != RK_OK ? rc : apply_trust_enrol(a, c, r);
+	}
+	if (c->req->op == RK__OP__OP_ENROL)
+		return RK_NOT_PERMITTED;
+	if ((size_t)c->req->op >= sizeof(op_rules) / sizeof(op_rules[0]) || !op_rules[c->req->op].run)
+		return RK_UNSUPPORTED;
+	return run_member(a, c, r);
+}
+
+/* ---- a batch */
+static enum mark mark_of(struct apply *a)
+{
+	struct env_status s;
+	uint64_t percent;
+
+	if (env_status(a->env, &s) != RK_OK || s.map_bytes == 0)
+		return MARK_NONE;
+	percent = s.used_bytes / (s.map_bytes / 100 + 1);
+	if (percent >= a->limits.hard_percent)
+		return MARK_HARD;
+	return percent >= a->limits.soft_percent ? MARK_SOFT : MARK_NONE;
+}
+
+int apply_begin(struct apply *a, int64_t time_ms)
+{
+	assert(!a->txn);
+	apply_batch_reset(a);
+	a->now_ms = time_ms > a->last_time_ms ? time_ms : a->last_time_ms;
+	a->mark = mark_of(a);
+	return env_begin(a->env, true, &a->txn);
+}
+
+void apply_command(struct apply *a, struct command *c)
+{
+	struct result r = {0};
+	int code = RK_OK, rc;
+
+	assert(a->txn);
+	a->command_wrote = false;
+	if (a->failed == RK_OK) {
+		code = run(a, c, &r);
+		/* A full map is a refusal by its number and a failure of the transaction by its nature. */
+		a->failed = code < RK_OK ? code : env_error(a->txn);
+	}
+	/* A refusal leaves no trace but its number. */
+	assert(a->failed != RK_OK || code == RK_OK || !a->command_wrote);
+	/* After a failure every reply is replaced at the commit, if there are replies at all. */
+	rc = apply_batch_reply(a, c, a->failed != RK_OK ? RK_STORE_FULL : code, &r);
+	if (rc != RK_OK && a->failed == RK_OK)
+		a->failed = rc;
+}
+
+static int finish_writes(struct apply *a)
+{
+	int rc;
+
+	if (a->failed != RK_OK)
+		return a->failed;
+	if ((rc = apply_writer_flush(a)) != RK_OK)
+		return rc;
+	if (a->batch_wrote && a->now_ms != a->last_time_ms && (rc = rows_put_time(a->txn, a->now_ms)) != RK_OK)
+		return rc;
+	return load_next_due(a, a->txn);
+}
+
+int apply_commit(struct apply *a)
+{
+	int rc, again;
+
+	assert(a->txn);
+	rc = finish_writes(a);
+	/* The transaction's own error says more than what a function made of it. */
+	if (rc != RK_OK) {
+		int sticky = env_error(a->txn);
+
+		env_abort(a->txn);
+		rc = sticky != RK_OK ? sticky : rc;
+	} else {
+		rc = env_commit(a->txn);
+	}
+	a->txn = NULL;
+	if (rc == RK_OK) {
+		a->last_time_ms = a->now_ms;
+		return apply_batch_finish(a);
+	}
+	a->change_count = a->touched_count = 0;
+	if (rc != RK_EDISKFULL && rc != RK_STORE_FULL) {
+		a->effect_count = 0;
+		return rc;
+	}
+	if ((again = load(a, false)) != RK_OK || (again = apply_batch_refuse_all(a, RK_STORE_FULL)) != RK_OK) {
+		a->effect_count = 0;
+		return again;
+	}
+	return rc;
+}
+
+int64_t apply_next_due(const struct apply *a)
+{
+	return a->next_due_ms;
+}
+
+const struct effect *apply_effects(const struct apply *a, size_t *count)
+{
+	*count = a->effect_count;
+	return a->effects;
+}
+
+uint64_t apply_log_size(const struct apply *a)
+{
+	return a->log_size;
+}
+
+bool apply_generation(const struct apply *a, uint8_t generation[16])
+{
+	if (a->has_exchange)
+		memcpy(generation, a->generation, 16);
+	return a->has_exchange;
+}
+
+/* ---- what needs no apply */
+int apply_pack_refusal(struct command *c, int code, int64_t time_ms, struct bytes *header)
+{
+	size_t len = apply_batch_pack(c, code, time_ms, NULL, NULL, NULL);
+	uint8_t *b;
+
+	/* A frame that did not parse may have used the whole budget; its answer must fit nevertheless. */
+	arena_raise(c->arena, len + 64);
+	if (!(b = arena_alloc(c->arena, len)))
+		return RK_ENOMEM;
+	*header = bytes_make(b, apply_batch_pack(c, code, time_ms, NULL, NULL, b));
+	return RK_OK;
+}
+
+int apply_object(struct txn *t, Rk__ObjectType type, struct bytes id, uint64_t serial, uint64_t *serial_out, struct bytes *oh,
+                 struct bytes *wire)
+{
+	enum object_kind kind = object_kind_of(type);
+	bool has_id = type == RK__OBJECT_TYPE__OBJECT_ORG_DEVICES || type == RK__OBJECT_TYPE__OBJECT_DEVICE_KX;
+	int rc;
+
+	if (kind == OBJECT_KIND_COUNT || !object_info(kind)->control_stream || id.len != (has_id ? 16u : 0u))
+		return RK_UNKNOWN_OBJECT;
+	rc = rows_get_object(t, (uint8_t)type, has_id ? id.data : NULL, serial, serial_out, oh, wire);
+	return rc == RK_ENOTFOUND ? RK_UNKNOWN_OBJECT : rc;
+}

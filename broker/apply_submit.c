@@ -1,0 +1,428 @@
+/*
+ * SUBMIT: posts (FEED), first contact (OPEN), and what goes under an agreement (NDA, NDA_NOTICE).  The head and mail checks and the
+ * storing serve PROPOSAL envelopes too, which enter by apply_nda.c only.  CRYPTO 2.5, 2.8; FIELDS "EnvelopeHeader".
+ */
+#include "broker/apply_internal.h"
+
+#include <assert.h>
+
+#define DAY_MS ((int64_t)86400000)
+
+static const uint8_t no_nda[32];
+
+int apply_submit_check_head(struct apply *a, const struct command *c, const struct member *m)
+{
+	const Rk__EnvelopeHeader *h = c->envelope.header;
+
+	if (!h || !c->req->head)
+		return RK_MALFORMED;
+	if (memcmp(h->sender_device.data, m->device_id, 16) != 0 || memcmp(h->sender_org.data, m->device.org_id, 16) != 0)
+		return RK_NOT_PERMITTED;
+	/* A post's signature is its readers' to check; of every other kind verify has proven one, by this key. */
+	if (h->kind != RK__KIND__FEED && memcmp(c->signer_pk, m->device.sign_pk, 32) != 0)
+		return RK_BAD_SIGNATURE;
+	if (memcmp(h->exchange_id.data, a->exchange_id, 32) != 0)
+		return RK_WRONG_EXCHANGE;
+	if (apply_check_clock(a, h->created_at) != RK_OK)
+		return RK_CLOCK;
+	return h->expires_at > a->now_ms ? RK_OK : RK_ENVELOPE_EXPIRED;
+}
+
+/* The Signed head as it came: the strict parser has shown that packing gives the bytes that were parsed. */
+static int pack_head(struct apply *a, const struct command *c, struct bytes *out)
+{
+	size_t len = rk__signed__get_packed_size(c->req->head);
+	uint8_t *b = apply_batch_alloc(a, len);
+
+	if (!b)
+		return RK_ENOMEM;
+	*out = bytes_make(b, rk__signed__pack(c->req->head, b));
+	return RK_OK;
+}
+
+static int check_stored(struct apply *a, const struct member *m, uint64_t bulk)
+{
+	uint64_t stored;
+	int rc = rows_get_quota(a->txn, QUOTA_STORED, m->device.org_id, NULL, &stored);
+
+	if (rc != RK_OK)
+		return rc;
+	return stored + bulk > a->limits.org_stored_bytes ? RK_QUOTA : RK_OK;
+}
+
+/* ---- posts */
+static int check_epoch(const struct apply *a, uint32_t n)
+{
+	if (n == 0 || n > a->epoch.n)
+		return RK_EPOCH_UNKNOWN;
+	if (n < a->epoch.n && a->now_ms >= a->epoch.logged_at + TRUST_EPOCH_GRACE_MS)
+		return RK_STALE_EPOCH;
+	return RK_OK;
+}
+
+/* What an operation on an earlier post asks of it; *post is its row. */
+static int check_post(struct apply *a, const Rk__EnvelopeHeader *h, struct rows_post *post)
+{
+	int rc = rows_get_post(a->txn, (uint8_t)h->channel, h->post_seq, post);
+
+	if (rc != RK_OK)
+		return rc == RK_ENOTFOUND ? RK_UNKNOWN_OBJECT : rc;
+	if (memcmp(post->sender_org, h->sender_org.data, 16) != 0)
+		return RK_NOT_OWNER;
+	if (post->withdrawn || h->post_version != post->version + 1)
+		return RK_CONFLICT;
+	return RK_OK;
+}
+
+static int check_feed(struct apply *a, const struct command *c, const struct member *m, struct rows_post *post)
+{
+	const Rk__EnvelopeHeader *h = c->envelope.header;
+	int rc;
+
+	/* A withdrawal takes bulk away in the end: it passes the marks. */
+	if (h->post_op != RK__POST_OP__WITHDRAW && (rc = apply_check_room(a, MARK_SOFT)) != RK_OK)
+		return rc;
+	if (c->body.len != h->body_len || c->wraps.len != 0)
+		return RK_MALFORMED;
+	if ((rc = check_epoch(a, h->feed_epoch)) != RK_OK)
+		return rc;
+	if ((h->channel == RK__CHANNEL__CALL || h->channel == RK__CHANNEL__NOTICE) && !apply_is_secretariat(m))
+		return RK_NOT_PERMITTED;
+	if (h->post_op != RK__POST_OP__NEW && (rc = check_post(a, h, post)) != RK_OK)
+		return rc;
+	return h->post_op == RK__POST_OP__WITHDRAW ? RK_OK : check_stored(a, m, c->body.len);
+}
+
+/* The version before: its bulk goes, its head stays as a tombstone. */
+static int drop_version(struct apply *a, uint8_t channel, uint64_t seq, const struct rows_post *post)
+{
+	uint8_t id[9];
+	uint64_t freed;
+	int rc;
+
+	if (post->expires_at == 0)
+		return RK_OK;
+	id[0] = channel;
+	put_u64be(id + 1, seq);
+	if ((rc = stream_drop_bulk(apply_w(a), post->position, &freed)) != RK_OK ||
+	    (rc = rows_del_due(apply_w(a), post->expires_at, DUE_POST_EXPIRES, id, sizeof(id))) != RK_OK)
+		return rc;
+	return apply_batch_add(a, QUOTA_STORED, post->sender_org, NULL, -(int64_t)post->bulk);
+}
+
+/* The hot path: besides the entry one row, one deadline and one counter.  No hash is computed and nothing is verified. */
+static int submit_feed(struct apply *a, struct command *c, struct member *m, struct result *r)
+{
+	const Rk__EnvelopeHeader *h = c->envelope.header;
+	struct stream_id channel = stream_channel(h->channel);
+	struct stream_entry e = {.kind = RK__ENTRY_KIND__ENTRY_POST, .body = c->body};
+	struct rows_post post = {.version = h->post_version, .expires_at = h->expires_at, .bulk = (uint32_t)c->body.len}, before = {0};
+	uint8_t id[9];
+	int rc;
+
+	if ((rc = check_feed(a, c, m, &before)) != RK_OK || (rc = pack_head(a, c, &e.object)) != RK_OK)
+		return rc;
+
+	if ((rc = apply_batch_entry(a, &channel, 1, &e, &post.position, &r->seq)) != RK_OK)
+		return rc;
+	id[0] = (uint8_t)h->channel;
+	put_u64be(id + 1, h->post_op == RK__POST_OP__NEW ? r->seq : h->post_seq);
+	memcpy(post.sender_org, m->device.org_id, 16);
+	post.withdrawn = h->post_op == RK__POST_OP__WITHDRAW;
+	if (h->post_op != RK__POST_OP__NEW && (rc = drop_version(a, id[0], h->post_seq, &before)) != RK_OK)
+		return rc;
+	if ((rc = rows_put_post(apply_w(a), id[0], get_u64be(id + 1), &post)) != RK_OK ||
+	    (rc = rows_put_due(apply_w(a), h->expires_at, DUE_POST_EXPIRES, id, sizeof(id))) != RK_OK)
+		return rc;
+	return apply_batch_add(a, QUOTA_STORED, post.sender_org, NULL, (int64_t)c->body.len);
+}
+
+/* ---- mail */
+static int check_recipients(struct apply *a, const Rk__EnvelopeHeader *h)
+{
+	if (h->n_recipients == 0 || h->n_recipients > ROWS_RECIPIENTS_MAX)
+		return RK_TOO_LARGE;
+	for (size_t i = 0; i < h->n_recipients; i++) {
+		struct rows_org org;
+		int rc = rows_get_org(a->txn, h->recipients[i]->org_id.data, &org);
+
+		if (rc != RK_OK && rc != RK_ENOTFOUND)
+			return rc;
+		if (rc == RK_ENOTFOUND || org.status != ORG_ACTIVE)
+			return RK_UNKNOWN_RECIPIENT;
+	}
+	return RK_OK;
+}
+
+static bool is_kx_valid(const struct rows_device *d, uint32_t serial, int64_t t_ms)
+{
+	if (d->kx_serial == 0 || serial == 0)
+		return false;
+	if (serial == d->kx_serial)
+		return t_ms < d->kx_not_after;
+	return serial + 1 == d->kx_serial && t_ms < d->kx_before_not_after;
+}
+
+/* Wraps go to devices of the recipients and of the sender, each in force and with a kx key in force; every recipient has one. */
+static int check_wraps(struct apply *a, const struct command *c, const Rk__EnvelopeHeader *h)
+{
+	bool has_wrap[ROWS_RECIPIENTS_MAX] = {false};
+
+	if (!c->wrap_list)
+		return RK_MALFORMED;
+	for (size_t i = 0; i < c->wrap_list->n_wraps; i++) {
+		const Rk__Wrap *w = c->wrap_list->wraps[i];
+		struct rows_device d;
+		size_t r = 0;
+		int rc = rows_get_device(a->txn, w->device_id.data, &d);
+
+		if (rc != RK_OK)
+			return rc == RK_ENOTFOUND ? RK_STALE_DIRECTORY : rc;
+		if (!apply_device_is_active(&d, a->now_ms) || !is_kx_valid(&d, w->kx_serial, a->now_ms))
+			return RK_STALE_DIRECTORY;
+		while (r < h->n_recipients && memcmp(h->recipients[r]->org_id.data, d.org_id, 16) != 0)
+			r++;
+		if (r < h->n_recipients)
+			has_wrap[r] = true;
+		else if (memcmp(d.org_id, h->sender_org.data, 16) != 0)
+			return RK_STALE_DIRECTORY;
+	}
+	for (size_t i = 0; i < h->n_recipients; i++)
+		if (!has_wrap[i])
+			return RK_NO_RECIPIENT_KEY;
+	return RK_OK;
+}
+
+static int check_pending(struct apply *a, const Rk__EnvelopeHeader *h, uint64_t bulk)
+{
+	for (size_t i = 0; i < h->n_recipients; i++) {
+		uint64_t pending;
+		int rc = rows_get_quota(a->txn, QUOTA_PENDING, h->recipients[i]->org_id.data, h->sender_org.data, &pending);
+
+		if (rc != RK_OK)
+			return rc;
+		if (pending + bulk > a->limits.pair_pending_bytes)
+			return RK_QUOTA;
+	}
+	return RK_OK;
+}
+
+int apply_submit_check_mail(struct apply *a, const struct command *c, const struct member *m)
+{
+	const Rk__EnvelopeHeader *h = c->envelope.header;
+	uint64_t bulk = c->wraps.len + c->body.len;
+	int rc;
+
+	if ((rc = apply_check_room(a, MARK_SOFT)) != RK_OK)
+		return rc;
+	if (env_has(a->txn, T_ENVELOPE, bytes_make(c->env_id, 32)))
+		return RK_DUPLICATE;
+	if ((rc = check_recipients(a, h)) != RK_OK)
+		return rc;
+	if (h->directory_serial != a->directory.serial)
+		return RK_STALE_DIRECTORY;
+	if ((rc = check_wraps(a, c, h)) != RK_OK || (rc = check_stored(a, m, bulk)) != RK_OK)
+		return rc;
+	return check_pending(a, h, bulk);
+}
+
+static int put_recipient(struct apply *a, const struct command *c, const uint8_t nda_id[32], const uint8_t org_id[16], uint32_t bulk)
+{
+	const Rk__EnvelopeHeader *h = c->envelope.header;
+	uint8_t key[ROWS_PENDING_KEY_BYTES];
+	int rc;
+
+	rows_pending_key(key, nda_id, c->env_id, org_id);
+	if ((rc = rows_put_pending(apply_w(a), key, bulk, (uint8_t)h->kind)) != RK_OK ||
+	    (rc = apply_batch_add(a, QUOTA_PENDING, org_id, h->sender_org.data, bulk)) != RK_OK)
+		return rc;
+	return rows_put_quota(apply_w(a), QUOTA_HAS_WRITTEN, h->sender_org.data, org_id, 1);
+}
+
+static int put_wraps(struct apply *a, const struct command *c)
+{
+	for (size_t i = 0; i < c->wrap_list->n_wraps; i++) {
+		const Rk__Wrap *w = c->wrap_list->wraps[i];
+		struct rows_wrap row = {.kx_serial = w->kx_serial};
+		int rc = rows_put_wrap(apply_w(a), c->env_id, w->device_id.data, &row);
+
+		if (rc != RK_OK)
+			return rc;
+	}
+	return RK_OK;
+}
+
+int apply_submit_store(struct apply *a, const struct command *c, const struct member *m, bool logged, uint64_t log_index)
+{
+	const Rk__EnvelopeHeader *h = c->envelope.header;
+	bool is_gated = h->kind == RK__KIND__NDA || h->kind == RK__KIND__NDA_NOTICE;
+	struct rows_envelope row = {.kind = (uint8_t)h->kind, .reply_only = h->reply_only != 0, .expires_at = h->expires_at};
+	struct stream_entry e = {.kind = RK__ENTRY_KIND__ENTRY_ENVELOPE, .wraps = c->wraps, .body = c->body, .log_index = log_index};
+	const uint8_t *nda_id = is_gated ? h->nda_id.data : no_nda;
+	struct stream_id boxes[ROWS_RECIPIENTS_MAX + 1];
+	int rc;
+
+	assert(h->n_recipients <= ROWS_RECIPIENTS_MAX);
+	row.bulk = (uint32_t)(c->wraps.len + c->body.len);
+	memcpy(row.sender_org, m->device.org_id, 16);
+	memcpy(row.nda_id, nda_id, 32);
+	row.recipient_count = (uint8_t)h->n_recipients;
+	if ((rc = pack_head(a, c, &e.object)) != RK_OK)
+		return rc;
+	e.flags = (uint8_t)((logged ? STREAM_LOGGED : 0) | (is_gated ? STREAM_HEAD_ONLY : 0));
+	boxes[0] = stream_mailbox(row.sender_org);
+	for (size_t i = 0; i < h->n_recipients; i++) {
+		const uint8_t *org_id = h->recipients[i]->org_id.data;
+
+		memcpy(row.recipients[i].org_id, org_id, 16);
+		boxes[i + 1] = stream_mailbox(org_id);
+		if ((rc = put_recipient(a, c, nda_id, org_id, row.bulk)) != RK_OK)
+			return rc;
+	}
+	if ((rc = apply_batch_entry(a, boxes, h->n_recipients + 1, &e, &row.position, NULL)) != RK_OK ||
+	    (rc = rows_put_envelope(apply_w(a), c->env_id, &row)) != RK_OK ||
+	    (rc = rows_put_due(apply_w(a), h->expires_at, DUE_ENVELOPE_EXPIRES, c->env_id, 32)) != RK_OK ||
+	    (rc = apply_batch_add(a, QUOTA_STORED, row.sender_org, NULL, row.bulk)) != RK_OK)
+		return rc;
+	return is_gated ? put_wraps(a, c) : RK_OK;
+}
+
+/* ---- counters of a day */
+static uint64_t today(const struct apply *a)
+{
+	return (uint64_t)(a->now_ms / DAY_MS);
+}
+
+static int day_count(struct apply *a, enum rows_quota_kind kind, const uint8_t *x, const uint8_t *y, uint64_t *count)
+{
+	uint64_t value;
+	int rc = rows_get_quota(a->txn, kind, x, y, &value);
+
+	*count = value >> 32 == today(a) ? (uint32_t)value : 0;
+	return rc;
+}
+
+static int put_day_count(struct apply *a, enum rows_quota_kind kind, const uint8_t *x, const uint8_t *y, uint64_t count)
+{
+	return rows_put_quota(apply_w(a), kind, x, y, count ? today(a) << 32 | count : 0);
+}
+
+static int submit_open(struct apply *a, struct command *c, struct member *m, struct result *r)
+{
+	const Rk__EnvelopeHeader *h = c->envelope.header;
+	uint64_t strangers = 0, sent;
+	int rc;
+
+	(void)r;
+	if ((rc = apply_submit_check_mail(a, c, m)) != RK_OK)
+		return rc;
+	for (size_t i = 0; i < h->n_recipients; i++) {
+		uint64_t has_written;
+
+		rc = rows_get_quota(a->txn, QUOTA_HAS_WRITTEN, h->recipients[i]->org_id.data, m->device.org_id, &has_written);
+		if (rc != RK_OK)
+			return rc;
+		strangers += has_written == 0;
+	}
+	if ((rc = day_count(a, QUOTA_OPEN_DAY, m->device.org_id, NULL, &sent)) != RK_OK)
+		return rc;
+	if (strangers > 0 && sent + strangers > a->limits.open_per_day)
+		return RK_QUOTA;
+
+	if (strangers > 0 && (rc = put_day_count(a, QUOTA_OPEN_DAY, m->device.org_id, NULL, sent + strangers)) != RK_OK)
+		return rc;
+	return apply_submit_store(a, c, m, false, 0);
+}
+
+/* ---- under an agreement */
+static int check_notices(struct apply *a, const Rk__EnvelopeHeader *h)
+{
+	for (size_t i = 0; i < h->n_recipients; i++) {
+		uint64_t sent;
+		int rc = day_count(a, QUOTA_NOTICE_DAY, h->sender_org.data, h->recipients[i]->org_id.data, &sent);
+
+		if (rc != RK_OK)
+			return rc;
+		if (sent >= a->limits.notices_per_day)
+			return RK_QUOTA;
+	}
+	return RK_OK;
+}
+
+static int count_notices(struct apply *a, const Rk__EnvelopeHeader *h)
+{
+	for (size_t i = 0; i < h->n_recipients; i++) {
+		const uint8_t *to = h->recipients[i]->org_id.data;
+		uint64_t sent;
+		int rc = day_count(a, QUOTA_NOTICE_DAY, h->sender_org.data, to, &sent);
+
+		if (rc == RK_OK)
+			rc = put_day_count(a, QUOTA_NOTICE_DAY, h->sender_org.data, to, sent + 1);
+		if (rc != RK_OK)
+			return rc;
+	}
+	return RK_OK;
+}
+
+/* The gate before anything that could tell a stranger whether an agreement exists. */
+static int check_gate(struct apply *a, const struct command *c, const struct member *m)
+{
+	const Rk__EnvelopeHeader *h = c->envelope.header;
+	const uint8_t *recipients[ROWS_RECIPIENTS_MAX];
+	struct nda_row nda;
+	int rc;
+
+	if (h->n_recipients == 0 || h->n_recipients > ROWS_RECIPIENTS_MAX)
+		return RK_NO_NDA; /* an agreement has no more parties: one of these is none */
+	for (size_t i = 0; i < h->n_recipients; i++)
+		recipients[i] = h->recipients[i]->org_id.data;
+	if ((rc = apply_nda_lookup(a, bytes_of(h->nda_id), m->device.org_id, &nda)) != RK_OK ||
+	    (rc = apply_nda_gate(a, &nda, h->kind, m->device.org_id, recipients, h->n_recipients, h->reply_only != 0)) != RK_OK)
+		return rc;
+	if (h->nda_set.len != 32 || memcmp(h->nda_set.data, nda.nda_set, 32) != 0)
+		return RK_STALE_NDA;
+	if (h->kind == RK__KIND__NDA && nda.marking_required && h->marking == RK__MARKING__UNMARKED)
+		return RK_UNMARKED;
+	return RK_OK;
+}
+
+static int submit_gated(struct apply *a, struct command *c, struct member *m, struct result *r)
+{
+	const Rk__EnvelopeHeader *h = c->envelope.header;
+	bool is_notice = h->kind == RK__KIND__NDA_NOTICE;
+	int rc;
+
+	/* Duties under an agreement do not wait for the secretariat's next directory; disclosures do. */
+	if (!is_notice && (rc = apply_check_directory(a)) != RK_OK)
+		return rc;
+	if ((rc = check_gate(a, c, m)) != RK_OK || (rc = apply_submit_check_mail(a, c, m)) != RK_OK ||
+	    (is_notice && (rc = check_notices(a, h)) != RK_OK))
+		return rc;
+
+	if ((is_notice && (rc = count_notices(a, h)) != RK_OK) ||
+	    (rc = apply_batch_log(a, RK__LOG_TYPE__LOG_DISCLOSURE, c->env_oh, &r->log_index)) != RK_OK)
+		return rc;
+	r->logged = true;
+	return apply_submit_store(a, c, m, true, r->log_index);
+}
+
+int apply_submit(struct apply *a, struct command *c, struct member *m, struct result *r)
+{
+	int rc;
+
+	if ((rc = apply_submit_check_head(a, c, m)) != RK_OK)
+		return rc;
+	switch (c->envelope.header->kind) {
+	case RK__KIND__FEED:
+		return submit_feed(a, c, m, r);
+	case RK__KIND__OPEN:
+		return submit_open(a, c, m, r);
+	case RK__KIND__NDA:
+	case RK__KIND__NDA_NOTICE:
+		return submit_gated(a, c, m, r);
+	case RK__KIND__PROPOSAL:
+		return RK_NOT_PERMITTED; /* with its terms or act only */
+	default:
+		return RK_UNSUPPORTED;
+	}
+}
