@@ -48,6 +48,9 @@ void outbox_moved(struct txn *, Rkl__ItemState from, Rkl__ItemState to);
 #define META_QUEUED "outbox_queued" /* u64be: items of that state */
 #define META_SENT "outbox_sent"
 
+/** Our own post, taken in by the broker: known at once, also in a channel that this home does not follow.  Told when it comes. */
+int feed_on_sent(struct client *, struct txn *, const struct delivery *);
+
 /* Keys of C_META that only the link uses. */
 #define META_SYNC_ASKED "sync_asked" /* u64be: a process without the link wants to be told that all is caught up */
 #define META_SYNC_DONE "sync_done"   /* u64be: the last such wish that the link has fulfilled */
