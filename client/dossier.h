@@ -1,0 +1,67 @@
+/*
+ * dossier: text and files under an agreement: composing them behind our own gate, asking for them (Pickup, then FETCH), and saving what
+ * was opened.  Attachments stand in the message itself for now: 200 KiB in all.  FIELDS "Dossier", CRYPTO 2.11.
+ */
+#ifndef RENKEI_CLIENT_DOSSIER_H
+#define RENKEI_CLIENT_DOSSIER_H
+
+#include "client/client.h"
+#include "client/savefile.h"
+
+#define DOSSIER_MAX_BYTES (200 * 1024)  /* text and files together */
+#define DOSSIER_FILES_MAX 32
+
+struct dossier_part {
+	const char *name;           /* base name */
+	const char *media_type;
+	struct bytes data;
+};
+
+struct dossier_new {
+	const uint8_t *nda_id;
+	const uint8_t (*to)[16];    /* recipients; none: all other parties that may receive, or with reply_to its sender */
+	size_t to_count;
+	const char *title, *text;   /* may be NULL */
+	Rk__Marking marking;
+	const uint8_t *reply_to;    /* env_id, or NULL */
+	bool reply_only;            /* no secret of our own in it: may go against the direction; needs reply_to */
+	const struct dossier_part *parts;
+	size_t part_count;
+};
+
+/**
+ * Reads a file to be sent: a regular one, not empty, at most DOSSIER_MAX_BYTES; its base name must be fit to be shown.
+ * RK_EIO, RK_TOO_LARGE, RK_EUSAGE (name, or not a regular file), RK_ENOTFOUND.  In the arena.
+ */
+int dossier_read(const char *path, struct arena *, struct dossier_part *out);
+
+/**
+ * Composes and queues, if our own gate is open: its refusals come back as they are.  *message (in the arena) is what was sent, for
+ * mail_keep_sent.  RK_TOO_LARGE; RK_EUSAGE (nothing to send, two files of one name, reply_only without reply_to); RK_ENOTFOUND
+ * (reply_to is not of this agreement).
+ */
+int dossier_send(struct client *, struct txn *, const struct dossier_new *, struct arena *, struct bytes *message, uint64_t *item);
+
+/** May our organisation still get this one?  The refusal of our own gate; RK_OK. */
+int dossier_check_get(struct client *, struct txn *, const Rkl__EnvelopeRecord *);
+
+/** Queues the signed Pickup, and the FETCH that is asked after it was granted. */
+int dossier_pickup(struct client *, struct txn *, const Rkl__EnvelopeRecord *, uint64_t *item);
+int dossier_fetch(struct client *, struct txn *, const uint8_t env_id[32], uint64_t *item);
+
+/* A file as it was saved. */
+struct dossier_saved {
+	char name[SAVEFILE_NAME_MAX];
+	struct bytes data;
+};
+
+/**
+ * Proves lengths and hashes, then writes everything into `folder`: all names are checked before the first byte is written.
+ * saved[DOSSIER_FILES_MAX + 1].  RK_EINTEGRITY; RK_EEXISTS with saved[*count] the name that is taken; RK_EIO, RK_EDISKFULL.
+ */
+int dossier_save(const Rk__Message *, const char *folder, struct dossier_saved *saved, size_t *count);
+
+/** Same for text/plain and the like; "application/octet-stream" for what we do not know. */
+const char *dossier_media_type(const char *name);
+
+#endif

@@ -1,0 +1,103 @@
+#include "client/savefile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <sodium.h>
+
+static int io_code(void)
+{
+	return errno == ENOSPC || errno == EDQUOT ? RK_EDISKFULL : errno == EEXIST ? RK_EEXISTS : RK_EIO;
+}
+
+int savefile_open(const char *folder, int *dir_fd)
+{
+	*dir_fd = -1;
+	if (mkdir(folder, 0700) != 0 && errno != EEXIST)
+		return io_code();
+	*dir_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return *dir_fd >= 0 ? RK_OK : io_code();
+}
+
+void savefile_name(char out[SAVEFILE_NAME_MAX], const char *given)
+{
+	size_t n = 0;
+
+	/* The given name has at most 200 bytes (renkei.proto); what is longer is cut before a character begins. */
+	for (const char *p = given; *p != '\0' && n < SAVEFILE_NAME_MAX - 16; p++) {
+		unsigned char ch = (unsigned char)*p;
+
+		out[n++] = ch < 0x20 || ch == 0x7f || ch == '/' || ch == '\\' || ch == ':' ? '_' : (char)ch;
+	}
+	while (n >= SAVEFILE_NAME_MAX - 16 && n > 0 && ((unsigned char)out[n - 1] & 0xC0) == 0x80)
+		n--;
+	out[n] = '\0';
+	if (out[0] == '.')
+		out[0] = '_';
+	if (n == 0)
+		snprintf(out, SAVEFILE_NAME_MAX, "_");
+}
+
+bool savefile_exists(int dir_fd, const char *name)
+{
+	struct stat st;
+
+	return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+}
+
+static int write_all(int fd, struct bytes content)
+{
+	while (content.len > 0) {
+		ssize_t n = write(fd, content.data, content.len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return io_code();
+		content.data += n;
+		content.len -= (size_t)n;
+	}
+	return fsync(fd) == 0 ? RK_OK : io_code();
+}
+
+/* File systems without RENAME_NOREPLACE: a hard link fails as well where the name is taken. */
+static int rename_new(int dir_fd, const char *from, const char *to)
+{
+	if (renameat2(dir_fd, from, dir_fd, to, RENAME_NOREPLACE) == 0)
+		return RK_OK;
+	if (errno != EINVAL && errno != ENOSYS)
+		return io_code();
+	if (linkat(dir_fd, from, dir_fd, to, 0) != 0)
+		return io_code();
+	return unlinkat(dir_fd, from, 0) == 0 ? RK_OK : io_code();
+}
+
+int savefile_write(int dir_fd, const char *name, struct bytes content)
+{
+	char temporary[64];
+	int fd, r;
+
+	snprintf(temporary, sizeof(temporary), ".renkei-%08x%08x.part", randombytes_random(), randombytes_random());
+	fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return io_code();
+	r = write_all(fd, content);
+	if (close(fd) != 0 && r == RK_OK)
+		r = io_code();
+	if (r == RK_OK)
+		r = rename_new(dir_fd, temporary, name);
+	if (r != RK_OK)
+		(void)unlinkat(dir_fd, temporary, 0); /* half a file under a hidden name: nothing more can be done */
+	return r;
+}
+
+int savefile_close(int dir_fd)
+{
+	int r = fsync(dir_fd) == 0 ? RK_OK : io_code();
+
+	return close(dir_fd) == 0 ? r : io_code();
+}

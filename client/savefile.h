@@ -1,0 +1,31 @@
+/*
+ * savefile: writing what others sent into a folder, without harm: names become harmless base names, nothing is overwritten, and a
+ * file is there whole and durable or not at all.
+ */
+#ifndef RENKEI_CLIENT_SAVEFILE_H
+#define RENKEI_CLIENT_SAVEFILE_H
+
+#include "proto/bytes.h"
+#include "proto/errcode.h"
+
+#define SAVEFILE_NAME_MAX 256
+
+/** Opens a folder, making its last part (0700) if it is missing.  RK_EIO (errno says), RK_EDISKFULL. */
+int savefile_open(const char *folder, int *dir_fd);
+
+/**
+ * A harmless name made of what a sender gave: path separators, a leading dot, control characters and names that lead elsewhere
+ * are replaced; never empty.  UTF-8 stays UTF-8.
+ */
+void savefile_name(char out[SAVEFILE_NAME_MAX], const char *given);
+
+/** True if something of that name is there, of whatever kind. */
+bool savefile_exists(int dir_fd, const char *name);
+
+/** Writes a new file (0600): temporary name, fsync, rename without replacing.  RK_EEXISTS, RK_EIO, RK_EDISKFULL. */
+int savefile_write(int dir_fd, const char *name, struct bytes content);
+
+/** Makes the names in the folder durable.  RK_EIO. */
+int savefile_close(int dir_fd);
+
+#endif
