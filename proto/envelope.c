@@ -95,7 +95,8 @@ static int by_device(const void *a, const void *b)
 	return memcmp(x->device_id, y->device_id, sizeof(x->device_id));
 }
 
-static int seal_one(const struct envelope_target *t, const uint8_t plain[WRAP_PLAIN_BYTES], struct arena *a, Rk__Wrap *wrap)
+static int seal_one(const struct envelope_target *t, const uint8_t plain[WRAP_PLAIN_BYTES], struct arena *a,
+                    Rk__Wrap *wrap)
 {
 	uint8_t *sealed = arena_alloc(a, ENVELOPE_SEALED_BYTES);
 	uint8_t *device_id = arena_copy(a, t->device_id, sizeof(t->device_id));
@@ -150,8 +151,8 @@ out:
 	return r;
 }
 
-static int sign_head(const Rk__EnvelopeHeader *h, struct bytes header, const uint8_t nonce[24], const uint8_t sign_sk[64],
-                     struct arena *a, struct envelope_wire *out)
+static int sign_head(const Rk__EnvelopeHeader *h, struct bytes header, const uint8_t nonce[24],
+                     const uint8_t sign_sk[64], struct arena *a, struct envelope_wire *out)
 {
 	Rk__EnvelopeHead head = RK__ENVELOPE_HEAD__INIT;
 	Rk__Signed wire = RK__SIGNED__INIT;
@@ -210,8 +211,8 @@ int envelope_seal(Rk__EnvelopeHeader *h, struct bytes message, const uint8_t *ek
 	r = RK_ENOMEM;
 	if (!(body = arena_alloc(a, plain_len + TAG_BYTES)))
 		goto out;
-	crypto_aead_xchacha20poly1305_ietf_encrypt(body, NULL, plain, plain_len, header.data, header.len, NULL, random->nonce,
-	                                           key);
+	crypto_aead_xchacha20poly1305_ietf_encrypt(body, NULL, plain, plain_len, header.data, header.len, NULL,
+	                                           random->nonce, key);
 	wire.body = bytes_make(body, plain_len + TAG_BYTES);
 	if (!is_feed && (r = seal_wraps(targets, target_count, header, key, a, &wire.wraps)) != RK_OK)
 		goto out;
@@ -335,7 +336,7 @@ static const Rk__Wrap *find_wrap(const Rk__WrapList *wraps, const uint8_t device
 	return NULL;
 }
 
-/* The seal is anonymous and proves nothing; that this header's hash lies in it is what ties the key to this envelope. */
+/* The seal is anonymous and proves nothing; this header's hash in it is what ties the key to this envelope. */
 static int open_wrap(const Rk__Wrap *wrap, struct bytes header, envelope_kx_lookup *lookup, void *user,
                      uint8_t cek[CEK_BYTES])
 {
@@ -381,7 +382,8 @@ static int open_body(const struct envelope *e, struct bytes body, const uint8_t 
 	envelope_pc(pc, bytes_make(plain, plain_len));
 	if (sodium_memcmp(pc, e->header->pc.data, sizeof(pc)) != 0)
 		goto out;
-	if (sodium_unpad(&message_len, plain + ENVELOPE_SALT_BYTES, plain_len - ENVELOPE_SALT_BYTES, ENVELOPE_PAD_BYTES) != 0)
+	if (sodium_unpad(&message_len, plain + ENVELOPE_SALT_BYTES, plain_len - ENVELOPE_SALT_BYTES,
+	                 ENVELOPE_PAD_BYTES) != 0)
 		goto out;
 	*message = bytes_make(plain + ENVELOPE_SALT_BYTES, message_len);
 	r = RK_OK;

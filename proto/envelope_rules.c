@@ -19,7 +19,8 @@ struct kind_rule {
 
 static const struct kind_rule rules[] = {
 	[RK__KIND__FEED] = {ENVELOPE_BODY_MAX_BYTES, 0, 0, 0, 0, FEED_LIFE_MS, true, false, false},
-	[RK__KIND__OPEN] = {ENVELOPE_SMALL_BODY_MAX_BYTES, 1, ENVELOPE_OPEN_RECIPIENTS_MAX, 0, 0, LIFE_MS, false, false, false},
+	[RK__KIND__OPEN] = {ENVELOPE_SMALL_BODY_MAX_BYTES, 1, ENVELOPE_OPEN_RECIPIENTS_MAX, 0, 0, LIFE_MS, false, false,
+	                    false},
 	/* The 16 KiB of a PROPOSAL that carries a later ACCEPT is for whoever sees the act beside it. */
 	[RK__KIND__PROPOSAL] = {ENVELOPE_BODY_MAX_BYTES, 1, 64, 32, 0, LIFE_MS, false, true, false},
 	[RK__KIND__NDA] = {ENVELOPE_BODY_MAX_BYTES, 1, 64, 32, 32, LIFE_MS, false, true, true},

@@ -1,4 +1,4 @@
-/* Both texts are prefix, base64url of a fixed layout, and a check sum against typing mistakes; neither is authentic by itself. */
+/* Both texts: prefix, base64url of a fixed layout, a check sum against slips of the pen; neither is authentic by itself. */
 #include "proto/invite.h"
 
 #include <sodium.h>
@@ -127,7 +127,8 @@ out:
 	return r;
 }
 
-void invite_keys(const uint8_t seed[32], uint8_t curve_pk[32], uint8_t curve_sk[32], uint8_t mac_key[32], uint8_t id[16])
+void invite_keys(const uint8_t seed[32], uint8_t curve_pk[32], uint8_t curve_sk[32], uint8_t mac_key[32],
+                 uint8_t id[16])
 {
 	uint8_t curve_seed[32];
 
@@ -159,8 +160,8 @@ void invite_tag(uint8_t tag[32], const uint8_t mac_key[32], const uint8_t exchan
 	sodium_memzero(&state, sizeof(state));
 }
 
-int invite_check_tag(const uint8_t tag[32], const uint8_t mac_key[32], const uint8_t exchange_id[32], struct bytes payload,
-                     struct bytes sig)
+int invite_check_tag(const uint8_t tag[32], const uint8_t mac_key[32], const uint8_t exchange_id[32],
+                     struct bytes payload, struct bytes sig)
 {
 	uint8_t expected[32];
 	int r;

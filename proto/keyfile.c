@@ -80,8 +80,8 @@ int keyfile_seal(uint8_t *out, const struct keyfile_params *params, struct bytes
 	if ((r = derive(key, &p, passphrase, at)) != RK_OK)
 		goto out;
 	at += SALT_BYTES;
-	crypto_aead_xchacha20poly1305_ietf_encrypt(out + HEADER_BYTES, NULL, secret.data, secret.len, out, HEADER_BYTES, NULL,
-	                                           at, key);
+	crypto_aead_xchacha20poly1305_ietf_encrypt(out + HEADER_BYTES, NULL, secret.data, secret.len, out, HEADER_BYTES,
+	                                           NULL, at, key);
 out:
 	sodium_memzero(key, sizeof(key));
 	return r;
@@ -119,8 +119,8 @@ int keyfile_open(struct bytes file, struct bytes passphrase, uint8_t **secret, s
 	if (!(plain = sodium_malloc(plain_len)))
 		goto out;
 	r = RK_EPASSPHRASE;
-	if (crypto_aead_xchacha20poly1305_ietf_decrypt(plain, NULL, NULL, file.data + HEADER_BYTES, file.len - HEADER_BYTES,
-	                                               file.data, HEADER_BYTES, nonce, key) != 0)
+	if (crypto_aead_xchacha20poly1305_ietf_decrypt(plain, NULL, NULL, file.data + HEADER_BYTES,
+	                                               file.len - HEADER_BYTES, file.data, HEADER_BYTES, nonce, key) != 0)
 		goto out;
 	*secret = plain;
 	*secret_len = plain_len;

@@ -1,6 +1,6 @@
 /*
- * Reading what was sealed.  A newer Renkei may send types and critical extensions that this one does not know; those are
- * kept sealed, not refused.  So the type is looked up before the strict parse, which would call their fields unknown.
+ * Reading what was sealed.  A newer Renkei may send types and critical extensions that this one does not know; those
+ * are kept sealed, not refused.  So the type is looked up before the strict parse, which would call their fields unknown.
  */
 #include "proto/envelope.h"
 #include "proto/errcode.h"
@@ -90,14 +90,17 @@ static bool peek(struct bytes packed, uint64_t *version, uint64_t *type)
 
 static bool is_known_type(uint64_t type)
 {
-	return (type >= RK__MESSAGE_TYPE__MESSAGE_POST && type <= RK__MESSAGE_TYPE__MESSAGE_TEXT) ||
-	       (type >= RK__MESSAGE_TYPE__MESSAGE_MARKING_CONFIRMATION && type <= RK__MESSAGE_TYPE__MESSAGE_DOSSIER_NOTICE);
+	if (type >= RK__MESSAGE_TYPE__MESSAGE_POST && type <= RK__MESSAGE_TYPE__MESSAGE_TEXT)
+		return true;
+	return type >= RK__MESSAGE_TYPE__MESSAGE_MARKING_CONFIRMATION &&
+	       type <= RK__MESSAGE_TYPE__MESSAGE_DOSSIER_NOTICE;
 }
 
 /* The part that `type` names is present, and no other.  Free text may go with any. */
 static bool has_its_part(const Rk__Message *m)
 {
-	const void *parts[] = {m->post, m->interest, m->interest_reply, m->proposal, m->signature_page, m->dossier, m->notice};
+	const void *parts[] = {m->post, m->interest, m->interest_reply, m->proposal, m->signature_page, m->dossier,
+	                       m->notice};
 	const void *wanted = NULL;
 
 	switch (m->type) {

@@ -1,6 +1,6 @@
 /*
- * Names and keys of C2SP signed notes, as the Charter carries them: "name+xxxxxxxx+base64(type || key)".  The key id binds
- * name, type and key, so a vkey that was put together wrongly does not parse.  Declared in invite.h.
+ * Names and keys of C2SP signed notes, as the Charter carries them: "name+xxxxxxxx+base64(type || key)".  The key id
+ * binds name, type and key, so a vkey that was put together wrongly does not parse.  Declared in invite.h.
  */
 #include <sodium.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* An enrolment: everything in it is signed by keys that it brings itself, so what is checked is that it agrees with itself. */
+/* An enrolment: all in it is signed by keys that it brings itself, so what is checked is that it agrees with itself. */
 #include <sodium.h>
 
 #include "proto/errcode.h"
@@ -58,7 +58,8 @@ static int check_kx(const Rk__Device *device, const Rk__DeviceKx *kx)
 	return bytes_equal(bytes_of(kx->kx_pk), bytes_of(device->curve_pk)) ? RK_MALFORMED : RK_OK;
 }
 
-int trust_open_enrol(struct bytes enrol_request, const uint8_t exchange_id[32], struct arena *a, struct trust_enrol *out)
+int trust_open_enrol(struct bytes enrol_request, const uint8_t exchange_id[32], struct arena *a,
+                     struct trust_enrol *out)
 {
 	struct object enrol, devices, kx;
 	struct trust_enrol t = {0};

@@ -265,7 +265,7 @@ static void predicate_agrees_with_the_model(void **state)
 		bool from_accepted;
 		int depth, full_depth;
 	} cases[] = {
-		{2, MUTUAL, false, 3, 1}, {2, ONE_WAY, true, 2, 1}, {2, ONE_WAY, false, 2, 1}, {2, MUTUAL, true, 3, 0},
+		{2, MUTUAL, false, 3, 0}, {2, ONE_WAY, true, 2, 1}, {2, ONE_WAY, false, 2, 0}, {2, MUTUAL, true, 2, 1},
 		{3, MUTUAL, false, 2, 0}, {3, ONE_WAY, true, 2, 0}, {3, MIXED, true, 2, 0}, {3, TWO_SOURCES, true, 1, 1},
 		{4, MIXED, false, 1, 0}, {4, MUTUAL, true, 1, 0},
 	};
