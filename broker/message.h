@@ -1,0 +1,78 @@
+/*
+ * message: what travels through the broker's rings.  A message_in is a command with the frames it came in; a message_out is what
+ * front shall send.  Both are owned by whoever popped them last.  Frames are zmq_msg_t: bulk is never copied on its way.
+ */
+#ifndef RENKEI_BROKER_MESSAGE_H
+#define RENKEI_BROKER_MESSAGE_H
+
+#include <zmq.h>
+
+#include "broker/command.h"
+#include "store/stream.h"
+
+/* All commands inside the broker, of all threads: what bounds memory between front and commit. */
+struct message_load {
+	_Atomic uint64_t count, bytes;
+};
+
+struct message_in {
+	struct command command;      /* first: the command is the message */
+	zmq_msg_t frames[COMMAND_FRAMES_MAX];
+	size_t bytes;                /* of all frames */
+	struct message_load *load;
+	struct message_in *next;     /* admit's queue of its device */
+	uint64_t seen_batch;         /* admit: key unknown as of this batch */
+	bool looked_twice;           /* admit: the second look at an unknown key */
+	bool key_unknown;            /* verify's answer to admit */
+};
+
+/** Takes over (moves) the first `count` of frames; NULL without memory, the frames stay the caller's.  Adds to the load. */
+struct message_in *message_in_new(const struct peer *, zmq_msg_t *frames, unsigned count, struct message_load *);
+/** From the command that it carries. */
+struct message_in *message_in_of(struct command *);
+/** Closes frames, frees the arena, takes from the load.  NULL is allowed. */
+void message_in_free(struct message_in *);
+
+/** Tells connections of one authenticated peer apart (a hash of the routing id); nothing else may hang on it.  Never 0. */
+uint64_t message_connection(const struct peer *);
+
+#define MESSAGE_OUT_FRAMES 4
+
+enum message_out_kind {
+	MESSAGE_REPLY,    /* one for each request */
+	MESSAGE_DELIVERY, /* an entry of a stream; front gives it back with its result */
+	MESSAGE_CUT,      /* peer.id: forget it, send it nothing more */
+};
+
+enum message_result { MESSAGE_SENT, MESSAGE_AGAIN, MESSAGE_GONE };
+
+struct message_out {
+	enum message_out_kind kind;
+	struct peer peer;
+	zmq_msg_t frames[MESSAGE_OUT_FRAMES];
+	unsigned frame_count;
+	size_t bytes;
+	bool to_cut;                 /* REPLY: the one thing a cut peer may still hear: that it is cut */
+	/* REPLY with bulk: it never waits, since its release was decided now; `fallback` (a refusal `busy`) goes instead. */
+	bool has_fallback;
+	zmq_msg_t fallback;
+	struct message_out *next;    /* front's queue of what waits for its peer */
+	/* DELIVERY */
+	uint64_t epoch;              /* of deliver's session: what was overtaken by a rewind is recognised by it */
+	unsigned subscription;
+	uint64_t seq;
+	enum message_result result;  /* set by front */
+};
+
+/** Without frames; NULL without memory. */
+struct message_out *message_out_new(enum message_out_kind, const struct peer *);
+/** Adds a frame with a copy; false without memory. */
+bool message_out_copy(struct message_out *, struct bytes);
+/** Adds a frame that shares the memory of `frame`, which stays valid; false without memory. */
+bool message_out_share(struct message_out *, zmq_msg_t *frame);
+/** Sets what is sent in place of bulk that cannot leave at once. */
+bool message_out_set_fallback(struct message_out *, struct bytes header);
+/** NULL is allowed. */
+void message_out_free(struct message_out *);
+
+#endif

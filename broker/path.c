@@ -1,0 +1,95 @@
+#include "broker/path.h"
+
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "proto/errcode.h"
+
+#define VERIFY_RING 1024       /* commands in one verify thread; admit counts, so its rings never fill */
+#define OUT_RING 8192
+#define EVENT_RING 8192
+
+static bool make(struct ring **r, size_t capacity, struct ring_bell *bell)
+{
+	if (bell != NULL)
+		*r = ring_new(capacity, bell);
+	return *r != NULL;
+}
+
+static bool make_verify(struct path *p, unsigned i)
+{
+	p->verify_bell[i] = ring_bell_new();
+	return make(&p->admit_verify[i], VERIFY_RING, p->verify_bell[i]) &&
+	       make(&p->verify_admit[i], VERIFY_RING, p->admit_bell);
+}
+
+int path_init(struct path *p, const struct config *config)
+{
+	memset(p, 0, sizeof(*p));
+	p->config = config;
+	p->failure_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	p->front_bell = ring_bell_new();
+	p->admit_bell = ring_bell_new();
+	p->apply_bell = ring_bell_new();
+	p->deliver_bell = ring_bell_new();
+	if (p->failure_fd < 0 || !make(&p->front_admit, (size_t)config->ring_messages, p->admit_bell) ||
+	    !make(&p->admit_apply, (size_t)config->ring_messages, p->apply_bell) ||
+	    !make(&p->admit_deliver, (size_t)config->ring_messages, p->deliver_bell) ||
+	    !make(&p->apply_front, OUT_RING, p->front_bell) || !make(&p->admit_front, OUT_RING, p->front_bell) ||
+	    !make(&p->deliver_front, PATH_DELIVERIES_MAX, p->front_bell) ||
+	    !make(&p->apply_deliver, EVENT_RING, p->deliver_bell) ||
+	    !make(&p->front_deliver, PATH_DELIVERIES_MAX, p->deliver_bell))
+		return RK_ENOMEM;
+	for (unsigned i = 0; i < (unsigned)config->verify_threads; i++)
+		if (!make_verify(p, i))
+			return RK_ENOMEM;
+	return RK_OK;
+}
+
+void path_clear(struct path *p)
+{
+	struct ring *const rings[] = {p->front_admit, p->admit_apply,   p->admit_deliver, p->apply_front,
+	                              p->admit_front, p->deliver_front, p->apply_deliver, p->front_deliver};
+	struct ring_bell *const bells[] = {p->front_bell, p->admit_bell, p->apply_bell, p->deliver_bell};
+
+	for (size_t i = 0; i < sizeof(rings) / sizeof(rings[0]); i++)
+		ring_free(rings[i]);
+	for (unsigned i = 0; i < PATH_VERIFY_MAX; i++) {
+		ring_free(p->admit_verify[i]);
+		ring_free(p->verify_admit[i]);
+		ring_bell_free(p->verify_bell[i]);
+	}
+	for (size_t i = 0; i < sizeof(bells) / sizeof(bells[0]); i++)
+		ring_bell_free(bells[i]);
+	if (p->failure_fd > 0)
+		close(p->failure_fd);
+	memset(p, 0, sizeof(*p));
+}
+
+void path_fail(struct path *p, int code)
+{
+	int none = 0;
+
+	if (atomic_compare_exchange_strong(&p->failure, &none, code))
+		(void)eventfd_write(p->failure_fd, 1);
+}
+
+void path_wake(struct path *p)
+{
+	ring_bell_ring(p->front_bell);
+	ring_bell_ring(p->admit_bell);
+	ring_bell_ring(p->apply_bell);
+	ring_bell_ring(p->deliver_bell);
+	for (unsigned i = 0; i < PATH_VERIFY_MAX && p->verify_bell[i] != NULL; i++)
+		ring_bell_ring(p->verify_bell[i]);
+}
+
+int64_t path_monotonic_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}

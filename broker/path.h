@@ -1,0 +1,72 @@
+/*
+ * path: what the threads of the broker share: configuration, roster, rings, bells, and the few flags by which they start and stop.
+ * Made once before the threads, freed after them.  DESIGN.md beside this file draws it.
+ */
+#ifndef RENKEI_BROKER_PATH_H
+#define RENKEI_BROKER_PATH_H
+
+#include <stdatomic.h>
+
+#include "broker/config.h"
+#include "broker/message.h"
+#include "broker/ring.h"
+#include "broker/roster.h"
+#include "broker/sequence.h"
+#include "store/env.h"
+
+#define PATH_VERIFY_MAX 16
+#define PATH_DELIVERIES_MAX 4096 /* that front has not given back */
+
+struct apply;
+struct keys;
+
+struct path {
+	const struct config *config;
+	const struct keys *keys;
+	struct roster *roster;
+	struct env *env;
+	struct apply *apply;         /* applier's alone while it runs */
+	struct sequence *sequence;
+	void *zmq;                   /* the process's one context */
+	uint8_t exchange_id[32];
+	uint8_t generation[16];      /* of the store */
+	struct message_load load;
+
+	/* One bell for each thread that sleeps; the rings it consumes ring it.  Ring a_b: producer a, consumer b. */
+	struct ring_bell *front_bell, *admit_bell, *apply_bell, *deliver_bell, *verify_bell[PATH_VERIFY_MAX];
+	struct ring *front_admit;    /* message_in; full: dropped and counted */
+	struct ring *admit_apply;    /* message_in; full: admit waits */
+	struct ring *admit_deliver;  /* message_in; full: admit waits */
+	struct ring *admit_verify[PATH_VERIFY_MAX], *verify_admit[PATH_VERIFY_MAX]; /* message_in; never full: admit counts */
+	struct ring *apply_front, *admit_front, *deliver_front; /* message_out; full: the producer waits, front never does */
+	struct ring *apply_deliver;  /* deliver_event; full: apply waits, deliver waits for front only */
+	struct ring *front_deliver;  /* message_out given back; never full: deliver counts */
+
+	/* Flags.  Each is set once, by the main thread, then the bells are rung. */
+	atomic_bool draining;        /* admit refuses new work `moving` */
+	atomic_bool deaf;            /* front receives no more */
+	atomic_bool stopping;        /* admit, verify, apply, deliver end when their rings are empty */
+	atomic_bool closing;         /* front sends what is left and closes; zap ends */
+
+	atomic_bool clock_off;       /* sequence refuses: admit answers `busy` */
+	_Atomic uint64_t batches;    /* committed so far */
+	atomic_bool in_batch;        /* one is in flight */
+	_Atomic int64_t apply_alive_ms; /* CLOCK_MONOTONIC of the apply thread's last turn: feeds the watchdog */
+	atomic_int failure;          /* errcode of a thread that cannot go on; 0: none */
+	int failure_fd;              /* eventfd, wakes the main thread */
+};
+
+/** Makes rings and bells for the configuration.  RK_ENOMEM.  The other fields are the caller's to fill. */
+int path_init(struct path *, const struct config *);
+/** Frees rings and bells; they are empty.  A zeroed path is allowed. */
+void path_clear(struct path *);
+
+/** A thread cannot go on: the process shall end with this code.  Any thread; the first one counts. */
+void path_fail(struct path *, int code);
+/** Rings every bell. */
+void path_wake(struct path *);
+
+/** Deadlines inside the process (HAZARDS K2). */
+int64_t path_monotonic_ms(void);
+
+#endif
