@@ -1,0 +1,495 @@
+/*
+ * front: receive, count, refuse, hand over.  Invariants:
+ * - Who sent a message is its User-Id as our ZAP handler gave it, read from the last frame (Z8), and nothing else.
+ * - Front waits for nobody: rings towards it make others wait, its own rings drop (requests) or cannot fill (deliveries).
+ * - Sending is never blocking (Z11).  A small reply that finds the connection full waits in its slot, bounded; bulk does not
+ *   wait, since its release was decided now: a refusal `busy` goes instead and the reader asks again.  A delivery goes back
+ *   to deliver, which rewinds to its key.
+ * - A cut takes effect in the order of apply's ring: what stands behind it there finds the slot cut.
+ */
+#include "broker/front.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/log.h"
+#include "broker/metrics.h"
+#include "broker/slots.h"
+#include "proto/ids.h"
+
+#define TURN_MESSAGES 256            /* received or sent in one turn, so that neither side starves the other */
+#define WAITING_COUNT_MAX 512        /* replies waiting for one peer: twice what it may have unanswered */
+#define WAITING_BYTES_MAX (512 * 1024)
+#define WAITING_ALL_BYTES_MAX (64 * 1024 * 1024)
+#define WAITING_MS 30000             /* after that the peer has asked again, or is gone */
+#define RETRY_MS 2
+#define IDLE_MS 1000
+
+struct front {
+	struct path *path;
+	void *router;
+	struct slots *slots;
+	int64_t now_ms;              /* as of this turn */
+	int64_t retry_ms;            /* next look at what waits */
+	struct slot *waiting;        /* slots with waiting replies */
+	size_t waiting_bytes;        /* of all slots */
+};
+
+struct front *front_new(struct path *path, void *router)
+{
+	const struct config *c = path->config;
+	const struct slots_limits limits = {c->burst, c->rate_per_s, c->byte_burst, c->bytes_per_s, (uint64_t)c->invite_bytes};
+	struct front *f = calloc(1, sizeof(*f));
+
+	if (f == NULL)
+		return NULL;
+	f->path = path;
+	f->router = router;
+	f->slots = slots_new(2 * (size_t)c->connections, &limits);
+	if (f->slots == NULL) {
+		free(f);
+		return NULL;
+	}
+	return f;
+}
+
+void front_free(struct front *f)
+{
+	if (f == NULL)
+		return;
+	slots_free(f->slots);
+	free(f);
+}
+
+bool front_parse_user_id(const char *user_id, struct peer *peer)
+{
+	/* Without our handler's word a peer could name itself (Z8): only exactly what roster_user_id writes is taken. */
+	if (user_id == NULL || strlen(user_id) != ROSTER_USER_ID_CHARS - 1)
+		return false;
+	if (memcmp(user_id, "dev:", 4) == 0)
+		peer->is_invite = false;
+	else if (memcmp(user_id, "inv:", 4) == 0)
+		peer->is_invite = true;
+	else
+		return false;
+	return ids_from_hex(peer->id, sizeof(peer->id), user_id + 4);
+}
+
+/* ---- receiving */
+
+/* One message of the ROUTER: routing id, then at most COMMAND_FRAMES_MAX frames. */
+struct parts {
+	zmq_msg_t frame[1 + COMMAND_FRAMES_MAX];
+	unsigned count;
+	bool too_many;
+	size_t bytes;
+	struct peer peer;
+	bool is_known;  /* peer is filled */
+};
+
+static bool receive_frame(struct front *f, zmq_msg_t *frame)
+{
+	zmq_msg_init(frame);
+	while (zmq_msg_recv(frame, f->router, ZMQ_DONTWAIT) < 0) {
+		if (errno == EINTR)
+			continue;
+		zmq_msg_close(frame);
+		return false;
+	}
+	return true;
+}
+
+/* Frames beyond the bound are read and forgotten: the parts of one message arrive together or not at all. */
+static bool receive_parts(struct front *f, struct parts *p)
+{
+	zmq_msg_t extra;
+	bool more = true;
+
+	p->count = 0;
+	p->bytes = 0;
+	p->too_many = false;
+	p->is_known = false;
+	while (more) {
+		bool keep = p->count < 1 + COMMAND_FRAMES_MAX;
+		zmq_msg_t *frame = keep ? &p->frame[p->count] : &extra;
+
+		if (!receive_frame(f, frame))
+			return p->count > 0;
+		more = zmq_msg_more(frame);
+		p->bytes += zmq_msg_size(frame);
+		if (!more)
+			p->is_known = front_parse_user_id(zmq_msg_gets(frame, "User-Id"), &p->peer);
+		if (keep) {
+			p->count++;
+		} else {
+			p->too_many = true;
+			zmq_msg_close(frame);
+		}
+	}
+	return true;
+}
+
+static void close_parts(struct parts *p)
+{
+	for (unsigned i = 0; i < p->count; i++)
+		zmq_msg_close(&p->frame[i]);
+}
+
+/* Why a message goes no further: the counter, or METRIC_COUNT when it may. */
+static enum metric judge(struct front *f, struct parts *p)
+{
+	const struct config *c = f->path->config;
+	struct roster_device device;
+	struct slot *slot;
+
+	if (!p->is_known)
+		return M_DROP_NO_USER_ID;
+	if (p->too_many || p->count < 2)
+		return M_DROP_FRAMES;
+	slot = slots_get(f->slots, p->peer.id, p->peer.is_invite, f->now_ms);
+	if (slot == NULL)
+		return M_DROP_SLOTS;
+	switch (slots_take(f->slots, slot, message_connection(&p->peer), p->bytes, f->now_ms)) {
+	case SLOTS_RATE:
+		return M_DROP_RATE;
+	case SLOTS_INVITE_BYTES:
+		return M_DROP_INVITE_BYTES;
+	case SLOTS_PASS:
+		break;
+	}
+	/* A cut peer is heard only to be told `revoked`, unless it was taken back since: the roster knows. */
+	if (slot->cut && roster_device(f->path->roster, slot->key.id, &device) && device.active)
+		slot->cut = false;
+	p->peer.slot = slots_index(f->slots, slot);
+	if (atomic_load(&f->path->load.bytes) + p->bytes > (uint64_t)c->ring_bytes)
+		return M_DROP_RING;
+	return METRIC_COUNT;
+}
+
+static void hand_over(struct front *f, struct parts *p)
+{
+	enum metric why;
+	struct message_in *m;
+
+	metrics_add(M_FRONT_MESSAGES, 1);
+	metrics_add(M_FRONT_BYTES, p->bytes);
+	p->peer.routing_id_len = 0;
+	if (zmq_msg_size(&p->frame[0]) <= ROUTING_ID_MAX_BYTES) {
+		p->peer.routing_id_len = (uint8_t)zmq_msg_size(&p->frame[0]);
+		memcpy(p->peer.routing_id, zmq_msg_data(&p->frame[0]), p->peer.routing_id_len);
+	}
+	why = judge(f, p);
+	if (why == METRIC_COUNT) {
+		m = message_in_new(&p->peer, &p->frame[1], p->count - 1, &f->path->load);
+		if (m == NULL) {
+			why = M_DROP_MEMORY;
+		} else if (!ring_push(f->path->front_admit, m)) {
+			message_in_free(m);
+			why = M_DROP_RING;
+		}
+	}
+	if (why != METRIC_COUNT) {
+		metrics_add(why, 1);
+		log_debug("front", "dropped", "reason=%s frames=%u bytes=%zu", metrics_name(why), p->count, p->bytes);
+	}
+	close_parts(p);
+}
+
+static bool receive_some(struct front *f)
+{
+	struct parts p;
+
+	for (unsigned i = 0; i < TURN_MESSAGES; i++) {
+		if (!receive_parts(f, &p))
+			return i > 0;
+		hand_over(f, &p);
+	}
+	return true;
+}
+
+/* ---- sending */
+
+/* On MESSAGE_AGAIN the frames are still there; otherwise they are gone. */
+static enum message_result send_frames(struct front *f, struct message_out *o)
+{
+	int flags = ZMQ_DONTWAIT | (o->frame_count > 0 ? ZMQ_SNDMORE : 0);
+	unsigned count = o->frame_count;
+
+	while (zmq_send(f->router, o->peer.routing_id, o->peer.routing_id_len, flags) < 0) {
+		if (errno == EINTR)
+			continue;
+		return errno == EAGAIN ? MESSAGE_AGAIN : MESSAGE_GONE;
+	}
+	o->frame_count = 0;
+	for (unsigned i = 0; i < count; i++) {
+		flags = ZMQ_DONTWAIT | (i + 1 < count ? ZMQ_SNDMORE : 0);
+		while (zmq_msg_send(&o->frames[i], f->router, flags) < 0) {
+			if (errno == EINTR)
+				continue;
+			/* The first frame was taken, so only an ended context gets here. */
+			zmq_msg_close(&o->frames[i]);
+			break;
+		}
+	}
+	metrics_add(M_SEND_MESSAGES, 1);
+	return MESSAGE_SENT;
+}
+
+static void drop_waiting(struct front *f, struct slot *slot, enum metric why)
+{
+	while (slot->waiting != NULL) {
+		struct message_out *o = slot->waiting;
+
+		slot->waiting = o->next;
+		message_out_free(o);
+		metrics_add(why, 1);
+	}
+	slot->waiting_end = &slot->waiting;
+	f->waiting_bytes -= slot->waiting_bytes;
+	slot->waiting_bytes = 0;
+	slot->waiting_count = 0;
+}
+
+static void keep_waiting(struct front *f, struct slot *slot, struct message_out *o)
+{
+	if (slot->waiting_count >= WAITING_COUNT_MAX || slot->waiting_bytes + o->bytes > WAITING_BYTES_MAX ||
+	    f->waiting_bytes + o->bytes > WAITING_ALL_BYTES_MAX) {
+		/* The peer will ask again under the same number and get the stored outcome. */
+		metrics_add(M_SEND_LOST, 1);
+		message_out_free(o);
+		return;
+	}
+	if (!slot->is_waiting) {
+		slot->is_waiting = true;
+		slot->waiting_since_ms = f->now_ms;
+		slot->waiting_next = f->waiting;
+		f->waiting = slot;
+	}
+	*slot->waiting_end = o;
+	slot->waiting_end = &o->next;
+	slot->waiting_count++;
+	slot->waiting_bytes += o->bytes;
+	f->waiting_bytes += o->bytes;
+	metrics_add(M_SEND_DEFERRED, 1);
+}
+
+/* Sends what waits for a slot, in order.  False when the connection is still full. */
+static bool send_waiting(struct front *f, struct slot *slot)
+{
+	while (slot->waiting != NULL) {
+		struct message_out *o = slot->waiting;
+
+		switch (send_frames(f, o)) {
+		case MESSAGE_AGAIN:
+			if (f->now_ms - slot->waiting_since_ms < WAITING_MS)
+				return false;
+			drop_waiting(f, slot, M_SEND_LOST);
+			return true;
+		case MESSAGE_SENT:
+		case MESSAGE_GONE:
+			break;
+		}
+		slot->waiting = o->next;
+		if (slot->waiting == NULL)
+			slot->waiting_end = &slot->waiting;
+		slot->waiting_count--;
+		slot->waiting_bytes -= o->bytes;
+		slot->waiting_since_ms = f->now_ms;
+		f->waiting_bytes -= o->bytes;
+		message_out_free(o);
+	}
+	return true;
+}
+
+static void retry_waiting(struct front *f)
+{
+	struct slot **link = &f->waiting;
+
+	if (f->now_ms < f->retry_ms)
+		return;
+	f->retry_ms = f->now_ms + RETRY_MS;
+	while (*link != NULL) {
+		struct slot *slot = *link;
+
+		if (!send_waiting(f, slot)) {
+			link = &slot->waiting_next;
+			continue;
+		}
+		*link = slot->waiting_next;
+		slot->waiting_next = NULL;
+		slot->is_waiting = false;
+	}
+}
+
+/* Bulk that cannot leave at once was released for now only: a refusal takes its place. */
+static void use_fallback(struct message_out *o)
+{
+	for (unsigned i = 0; i < o->frame_count; i++)
+		zmq_msg_close(&o->frames[i]);
+	zmq_msg_init(&o->frames[0]);
+	zmq_msg_move(&o->frames[0], &o->fallback);
+	zmq_msg_close(&o->fallback);
+	o->frame_count = 1;
+	o->bytes = zmq_msg_size(&o->frames[0]);
+	o->has_fallback = false;
+}
+
+static void send_reply(struct front *f, struct slot *slot, struct message_out *o)
+{
+	enum message_result result = MESSAGE_AGAIN;
+
+	/* Order of small replies is kept; bulk may overtake them, since it may not wait. */
+	if (slot->waiting == NULL || o->has_fallback)
+		result = send_frames(f, o);
+	if (result == MESSAGE_AGAIN) {
+		if (o->has_fallback)
+			use_fallback(o);
+		keep_waiting(f, slot, o);
+		return;
+	}
+	if (result == MESSAGE_GONE)
+		metrics_add(M_SEND_GONE, 1);
+	message_out_free(o);
+}
+
+/* Deliver counts what is under way, so the ring back to it has room. */
+static void give_back(struct front *f, struct message_out *o, enum message_result result)
+{
+	bool had_room;
+
+	for (unsigned i = 0; i < o->frame_count; i++)
+		zmq_msg_close(&o->frames[i]);
+	o->frame_count = 0;
+	o->result = result;
+	had_room = ring_push(f->path->front_deliver, o);
+	assert(had_room);
+	(void)had_room;
+}
+
+static void send_delivery(struct front *f, struct slot *slot, struct message_out *o)
+{
+	enum message_result result;
+
+	/* One that did not fit holds back all that stand behind it: no gap may arise.  Replies go first. */
+	if (o->epoch == slot->blocked_epoch || slot->waiting != NULL)
+		result = MESSAGE_AGAIN;
+	else
+		result = send_frames(f, o);
+	if (result != MESSAGE_SENT)
+		slot->blocked_epoch = o->epoch;
+	give_back(f, o, result);
+}
+
+static void cut(struct front *f, struct message_out *o)
+{
+	struct slot *slot = slots_get(f->slots, o->peer.id, false, f->now_ms);
+	char id[LOG_ID_CHARS];
+
+	metrics_add(M_CUTS, 1);
+	log_info("front", "cut", "device=%s", log_id(id, o->peer.id));
+	message_out_free(o);
+	/* Without a slot it has not been heard for long: admit and deliver ask the roster. */
+	if (slot == NULL)
+		return;
+	slot->cut = true;
+	drop_waiting(f, slot, M_SEND_CUT);
+}
+
+static void send_out(struct front *f, struct message_out *o)
+{
+	struct slot *slot;
+
+	if (o->kind == MESSAGE_CUT) {
+		cut(f, o);
+		return;
+	}
+	slot = slots_get(f->slots, o->peer.id, o->peer.is_invite, f->now_ms);
+	if (slot == NULL || (slot->cut && !o->to_cut)) {
+		metrics_add(M_SEND_CUT, 1);
+		if (o->kind == MESSAGE_DELIVERY)
+			give_back(f, o, MESSAGE_GONE);
+		else
+			message_out_free(o);
+		return;
+	}
+	if (o->kind == MESSAGE_DELIVERY)
+		send_delivery(f, slot, o);
+	else
+		send_reply(f, slot, o);
+}
+
+/* Apply's ring first and to its end: its order is the order of commits, and a cut in it holds for all that is sent after. */
+static bool send_some(struct front *f)
+{
+	struct ring *const rings[] = {f->path->apply_front, f->path->admit_front, f->path->deliver_front};
+	bool any = false;
+
+	for (size_t r = 0; r < sizeof(rings) / sizeof(rings[0]); r++) {
+		struct message_out *o;
+
+		for (unsigned i = 0; (r == 0 || i < TURN_MESSAGES) && (o = ring_pop(rings[r])) != NULL; i++) {
+			send_out(f, o);
+			any = true;
+		}
+	}
+	return any;
+}
+
+/* ---- the loop */
+
+static bool rings_are_empty(struct front *f)
+{
+	return ring_is_empty(f->path->apply_front) && ring_is_empty(f->path->admit_front) &&
+	       ring_is_empty(f->path->deliver_front);
+}
+
+static void sleep_until_work(struct front *f)
+{
+	bool deaf = atomic_load(&f->path->deaf);
+	zmq_pollitem_t items[2] = {
+		{.fd = ring_bell_fd(f->path->front_bell), .events = ZMQ_POLLIN},
+		{.socket = f->router, .events = ZMQ_POLLIN},
+	};
+
+	ring_bell_arm(f->path->front_bell);
+	if (rings_are_empty(f) && !atomic_load(&f->path->closing))
+		(void)zmq_poll(items, deaf ? 1 : 2, f->waiting != NULL ? RETRY_MS : IDLE_MS);
+	ring_bell_disarm(f->path->front_bell);
+}
+
+/* All other threads have ended: what they left is sent, and libzmq gets a bounded time to put it on the wire (Z17). */
+static void finish(struct front *f)
+{
+	int64_t deadline = path_monotonic_ms() + f->path->config->linger_ms;
+	int linger_ms = (int)f->path->config->linger_ms;
+
+	while (send_some(f) || (f->waiting != NULL && f->now_ms < deadline)) {
+		f->now_ms = path_monotonic_ms();
+		retry_waiting(f);
+		(void)zmq_poll(NULL, 0, f->waiting != NULL ? RETRY_MS : 0);
+	}
+	zmq_setsockopt(f->router, ZMQ_LINGER, &linger_ms, sizeof(linger_ms));
+	zmq_close(f->router);
+}
+
+void *front_run(void *front)
+{
+	struct front *f = front;
+
+	while (!atomic_load(&f->path->closing)) {
+		bool worked;
+
+		f->now_ms = path_monotonic_ms();
+		worked = send_some(f);
+		retry_waiting(f);
+		if (!atomic_load(&f->path->deaf) && receive_some(f))
+			worked = true;
+		metrics_set(M_SLOTS, slots_count(f->slots));
+		if (!worked)
+			sleep_until_work(f);
+	}
+	finish(f);
+	return NULL;
+}

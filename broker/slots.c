@@ -1,0 +1,127 @@
+#include "broker/slots.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define IDLE_MS 600000  /* a slot idle for so long has all its tokens back: forgetting it gives nothing away */
+#define SWEEP_STEP 256  /* slots looked at when the table is full */
+#define ELAPSED_MAX_MS 3600000 /* by then every bucket is full; it keeps products small */
+/* Enrolling needs a handful of requests; asking for its state one now and then. */
+#define INVITE_BURST 20
+#define INVITE_RATE_PER_S 1
+
+struct slots {
+	struct slots_limits limits;
+	struct idtable *table;
+	size_t sweep;
+};
+
+struct slots *slots_new(size_t capacity, const struct slots_limits *limits)
+{
+	struct slots *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return NULL;
+	s->limits = *limits;
+	s->table = idtable_new(capacity, sizeof(struct slot));
+	if (s->table == NULL) {
+		free(s);
+		return NULL;
+	}
+	return s;
+}
+
+void slots_free(struct slots *s)
+{
+	if (s == NULL)
+		return;
+	for (size_t i = 0; i < idtable_capacity(s->table); i++) {
+		struct slot *slot = idtable_at(s->table, i);
+
+		while (slot != NULL && slot->waiting != NULL) {
+			struct message_out *o = slot->waiting;
+
+			slot->waiting = o->next;
+			message_out_free(o);
+		}
+	}
+	idtable_free(s->table);
+	free(s);
+}
+
+struct slot *slots_find(struct slots *s, const uint8_t id[16], bool is_invite)
+{
+	return idtable_find(s->table, id, is_invite);
+}
+
+/* The table is full: look at a few, in turn. */
+static void make_room(struct slots *s, int64_t now_ms)
+{
+	for (unsigned i = 0; i < SWEEP_STEP; i++) {
+		struct slot *slot = idtable_at(s->table, s->sweep);
+
+		s->sweep = (s->sweep + 1) % idtable_capacity(s->table);
+		if (slot != NULL && now_ms - slot->seen_ms > IDLE_MS && !slot->is_waiting)
+			idtable_remove(s->table, slot);
+	}
+}
+
+struct slot *slots_get(struct slots *s, const uint8_t id[16], bool is_invite, int64_t now_ms)
+{
+	struct slot *slot = idtable_find(s->table, id, is_invite);
+
+	if (slot != NULL)
+		return slot;
+	if (idtable_count(s->table) == idtable_capacity(s->table))
+		make_room(s, now_ms);
+	slot = idtable_add(s->table, id, is_invite);
+	if (slot == NULL)
+		return NULL;
+	slot->seen_ms = now_ms;
+	slot->tokens_milli = 1000 * (is_invite ? INVITE_BURST : s->limits.burst);
+	slot->byte_tokens = s->limits.byte_burst;
+	slot->waiting_end = &slot->waiting;
+	return slot;
+}
+
+size_t slots_count(const struct slots *s)
+{
+	return idtable_count(s->table);
+}
+
+uint32_t slots_index(const struct slots *s, const struct slot *slot)
+{
+	return (uint32_t)idtable_index(s->table, slot);
+}
+
+static int64_t refill(int64_t have, int64_t more, int64_t cap)
+{
+	have += more;
+	return have > cap ? cap : have;
+}
+
+enum slots_verdict slots_take(struct slots *s, struct slot *slot, uint64_t connection, size_t len, int64_t now_ms)
+{
+	int64_t rate = slot->key.is_invite ? INVITE_RATE_PER_S : s->limits.rate_per_s;
+	int64_t burst = slot->key.is_invite ? INVITE_BURST : s->limits.burst;
+	int64_t elapsed = now_ms > slot->seen_ms ? now_ms - slot->seen_ms : 0;
+
+	if (elapsed > ELAPSED_MAX_MS)
+		elapsed = ELAPSED_MAX_MS;
+	/* n requests a second are n thousandths of a request a millisecond. */
+	slot->tokens_milli = refill(slot->tokens_milli, rate * elapsed, burst * 1000);
+	slot->byte_tokens = refill(slot->byte_tokens, s->limits.bytes_per_s * elapsed / 1000, s->limits.byte_burst);
+	slot->seen_ms = now_ms;
+	if (connection != slot->connection) {
+		slot->connection = connection;
+		slot->connection_bytes = 0;
+	}
+	slot->connection_bytes += len;
+	if (slot->key.is_invite && slot->connection_bytes > s->limits.invite_bytes)
+		return SLOTS_INVITE_BYTES;
+	if (slot->tokens_milli < 1000 || slot->byte_tokens < (int64_t)len)
+		return SLOTS_RATE;
+	slot->tokens_milli -= 1000;
+	slot->byte_tokens -= (int64_t)len;
+	return SLOTS_PASS;
+}
