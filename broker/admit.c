@@ -1,0 +1,307 @@
+/*
+ * admit: nothing that it refuses consumes a request number.  Its rings to verify never fill: it counts what is inside each
+ * thread, and a device has at most one command there.  Towards apply, deliver and front it may wait; none of them waits
+ * for admit.
+ */
+#include "broker/admit.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "broker/apply.h"
+#include "broker/log.h"
+#include "broker/metrics.h"
+#include "broker/request.h"
+#include "broker/session.h"
+#include "proto/errcode.h"
+
+#define TURN_MESSAGES 256
+#define VERIFY_MAX 1000     /* commands inside one verify thread; below the capacity of its rings */
+#define QUEUED_MAX 8192     /* commands that wait for others of their device, all devices together; then intake stops */
+#define PARKED_POLL_MS 5
+#define IDLE_MS 1000
+
+struct admit {
+	struct path *path;
+	struct sessions *sessions;
+	int64_t now_ms;
+	unsigned in_verify[PATH_VERIFY_MAX];
+	unsigned queued;               /* in all sessions */
+	struct message_in *parked;     /* their key was unknown: one more look after the batch in flight */
+};
+
+struct admit *admit_new(struct path *path)
+{
+	struct admit *a = calloc(1, sizeof(*a));
+
+	if (a == NULL)
+		return NULL;
+	a->path = path;
+	a->sessions = sessions_new(2 * (size_t)path->config->connections);
+	if (a->sessions == NULL) {
+		free(a);
+		return NULL;
+	}
+	return a;
+}
+
+void admit_free(struct admit *a)
+{
+	if (a == NULL)
+		return;
+	sessions_free(a->sessions);
+	free(a);
+}
+
+/* ---- answers */
+
+/* Frees the command.  Without memory there is no answer: the client asks again. */
+static void answer(struct admit *a, struct message_in *m, int code)
+{
+	struct message_out *o = message_out_new(MESSAGE_REPLY, &m->command.peer);
+	struct bytes header;
+
+	if (code != RK_OK) {
+		char id[LOG_ID_CHARS];
+
+		metrics_add(M_ADMIT_REFUSED, 1);
+		metrics_refusal(code);
+		log_debug("admit", "refused", "peer=%s op=%d code=%s", log_id(id, m->command.peer.id),
+		          m->command.req != NULL ? (int)m->command.req->op : 0, errcode_name(code));
+	}
+	if (o == NULL || apply_pack_refusal(&m->command, code, sequence_time(a->path->sequence), &header) != RK_OK ||
+	    !message_out_copy(o, header)) {
+		metrics_add(M_DROP_MEMORY, 1);
+		message_out_free(o);
+	} else {
+		o->to_cut = code == RK_REVOKED;
+		ring_push_wait(a->path->admit_front, o);
+	}
+	message_in_free(m);
+}
+
+/* ---- verify, and the order of a device's commands */
+
+static int pick_thread(const struct admit *a)
+{
+	int best = -1;
+
+	for (int i = 0; i < (int)a->path->config->verify_threads; i++)
+		if (a->in_verify[i] < VERIFY_MAX && (best < 0 || a->in_verify[i] < a->in_verify[best]))
+			best = i;
+	return best;
+}
+
+static bool take_verified(struct admit *a);
+
+static void send_to_verify(struct admit *a, struct session *s, struct message_in *m)
+{
+	const struct timespec pause = {.tv_nsec = 50000};
+	int thread;
+
+	s->is_busy = true;
+	/* What comes back makes room, and sends at most as much as it made room for. */
+	while ((thread = pick_thread(a)) < 0)
+		if (!take_verified(a))
+			nanosleep(&pause, NULL);
+	a->in_verify[thread]++;
+	if (!ring_push(a->path->admit_verify[thread], m))
+		abort(); /* counted above: only a mistake of this file gets here */
+}
+
+static void send_on(struct admit *a, struct session *s, struct message_in *m)
+{
+	if (request_route(&m->command) == REQUEST_VERIFY)
+		send_to_verify(a, s, m);
+	else
+		ring_push_wait(a->path->admit_apply, m);
+}
+
+/* The command has been verified: on with it, then with those that waited for it, up to the next that needs verification. */
+static void finish_verified(struct admit *a, struct session *s, struct message_in *m)
+{
+	s->is_busy = false;
+	if (m->command.refusal < 0)
+		answer(a, m, RK_BUSY); /* no memory: nothing was found, no number is consumed */
+	else
+		ring_push_wait(a->path->admit_apply, m);
+	while (!s->is_busy && (m = session_pop(s)) != NULL) {
+		a->queued--;
+		send_on(a, s, m);
+	}
+}
+
+static bool take_verified(struct admit *a)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < (unsigned)a->path->config->verify_threads; i++) {
+		struct message_in *m;
+
+		while ((m = ring_pop(a->path->verify_admit[i])) != NULL) {
+			struct session *s = session_find(a->sessions, &m->command.peer);
+
+			any = true;
+			a->in_verify[i]--;
+			if (m->key_unknown && !m->looked_twice) {
+				m->seen_batch = atomic_load(&a->path->batches);
+				m->next = a->parked;
+				a->parked = m;
+				continue;
+			}
+			if (m->key_unknown)
+				m->command.refusal = RK_BAD_SIGNATURE;
+			finish_verified(a, s, m);
+		}
+	}
+	return any;
+}
+
+/* A key that came with the batch in flight is in the roster once that batch is through. */
+static bool look_again(struct admit *a)
+{
+	struct message_in **link = &a->parked;
+	bool any = false;
+
+	while (*link != NULL) {
+		struct message_in *m = *link;
+
+		if (atomic_load(&a->path->in_batch) && atomic_load(&a->path->batches) == m->seen_batch) {
+			link = &m->next;
+			continue;
+		}
+		*link = m->next;
+		m->next = NULL;
+		m->looked_twice = true;
+		send_to_verify(a, session_find(a->sessions, &m->command.peer), m);
+		any = true;
+	}
+	return any;
+}
+
+/* ---- intake */
+
+/* Is the member still one?  Early word only: apply asks the store itself. */
+static bool is_revoked(struct admit *a, const struct peer *peer)
+{
+	struct roster_device device;
+
+	return !peer->is_invite && (!roster_device(a->path->roster, peer->id, &device) || !device.active);
+}
+
+/* Everything that may be said before the command goes anywhere.  RK_OK or the refusal. */
+static int judge(struct admit *a, struct session *s, struct command *c)
+{
+	bool is_ping;
+	int r = request_parse(c);
+
+	if (is_revoked(a, &c->peer)) {
+		if (s != NULL)
+			session_end(s);
+		return RK_REVOKED;
+	}
+	if (r != RK_OK)
+		return r;
+	if (s == NULL)
+		return RK_BUSY;
+	if ((r = request_check_peer(c)) != RK_OK)
+		return r;
+	is_ping = c->req->op == RK__OP__OP_PING;
+	if (!is_ping && atomic_load(&a->path->draining))
+		return RK_MOVING;
+	if (c->req->op == RK__OP__OP_HELLO)
+		session_hello(s, &c->peer);
+	else if (!c->peer.is_invite && (r = session_check(s, &c->peer)) != RK_OK)
+		return r;
+	/* Nothing is sequenced while the clock is off (CRYPTO 2.12). */
+	if (atomic_load(&a->path->clock_off) && request_route(c) != REQUEST_ANSWER && request_route(c) != REQUEST_DELIVER)
+		return RK_BUSY;
+	return RK_OK;
+}
+
+static void take(struct admit *a, struct message_in *m)
+{
+	struct command *c = &m->command;
+	struct session *s = session_get(a->sessions, &c->peer, a->now_ms);
+	int r;
+
+	c->arena = arena_new(arena_budget(c->frames[0].len));
+	if (c->arena == NULL) {
+		metrics_add(M_DROP_MEMORY, 1);
+		message_in_free(m);
+		return;
+	}
+	r = judge(a, s, c);
+	if (r < 0)
+		r = RK_BUSY;
+	if (r != RK_OK || request_route(c) == REQUEST_ANSWER) {
+		answer(a, m, r);
+		return;
+	}
+	if (request_route(c) == REQUEST_DELIVER) {
+		ring_push_wait(a->path->admit_deliver, m);
+		return;
+	}
+	if (!s->is_busy) {
+		send_on(a, s, m);
+		return;
+	}
+	if (!session_push(s, m, (unsigned)a->path->config->device_queue)) {
+		answer(a, m, RK_BUSY);
+		return;
+	}
+	a->queued++;
+}
+
+static bool take_some(struct admit *a)
+{
+	struct message_in *m;
+	bool any = false;
+
+	for (unsigned i = 0; i < TURN_MESSAGES && a->queued < QUEUED_MAX; i++) {
+		if ((m = ring_pop(a->path->front_admit)) == NULL)
+			break;
+		take(a, m);
+		any = true;
+	}
+	return any;
+}
+
+static bool is_idle(struct admit *a)
+{
+	if (a->queued < QUEUED_MAX && !ring_is_empty(a->path->front_admit))
+		return false;
+	for (unsigned i = 0; i < (unsigned)a->path->config->verify_threads; i++)
+		if (!ring_is_empty(a->path->verify_admit[i]))
+			return false;
+	return true;
+}
+
+void *admit_run(void *admit)
+{
+	struct admit *a = admit;
+	struct ring_bell *bell = a->path->admit_bell;
+
+	for (;;) {
+		bool worked;
+
+		a->now_ms = path_monotonic_ms();
+		worked = take_verified(a);
+		if (a->parked != NULL && look_again(a))
+			worked = true;
+		if (take_some(a))
+			worked = true;
+		if (worked)
+			continue;
+		metrics_set(M_SESSIONS, sessions_count(a->sessions));
+		ring_bell_arm(bell);
+		if (is_idle(a) && atomic_load(&a->path->stopping)) {
+			ring_bell_disarm(bell);
+			return NULL;
+		}
+		if (is_idle(a))
+			ring_bell_sleep(bell, a->parked != NULL ? PARKED_POLL_MS : IDLE_MS);
+		else
+			ring_bell_disarm(bell);
+	}
+}

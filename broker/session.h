@@ -1,0 +1,46 @@
+/*
+ * session: admit's table of peers.  A device's session is the connection of its newest HELLO; what comes over an older one is
+ * `superseded`, what comes over one that never said HELLO (a reconnected client, a restarted broker) is `generation`: say
+ * HELLO again.  It also keeps each peer's order while one of its commands is being verified.  Admit's thread only.
+ */
+#ifndef RENKEI_BROKER_SESSION_H
+#define RENKEI_BROKER_SESSION_H
+
+#include "broker/idtable.h"
+#include "broker/message.h"
+
+#define SESSION_OLD_CONNECTIONS 4
+
+struct session {
+	struct idtable_key key;
+	uint64_t connection;      /* message_connection of the newest HELLO; 0: none yet */
+	uint64_t old[SESSION_OLD_CONNECTIONS]; /* connections that newer ones took over, newest first */
+	int64_t seen_ms;
+	bool is_busy;             /* one of its commands is being verified */
+	struct message_in *queue, **queue_end; /* those that wait for it */
+	unsigned queued;
+};
+
+struct sessions;
+
+/** NULL without memory. */
+struct sessions *sessions_new(size_t capacity);
+/** Frees also what waits.  NULL is allowed. */
+void sessions_free(struct sessions *);
+/** The session of a peer, made if need be; NULL when the table is full of peers that are not idle. */
+struct session *session_get(struct sessions *, const struct peer *, int64_t now_ms);
+struct session *session_find(struct sessions *, const struct peer *);
+size_t sessions_count(const struct sessions *);
+
+/** A HELLO came over the peer's connection: it is the session from now on. */
+void session_hello(struct session *, const struct peer *);
+/** RK_OK, RK_SUPERSEDED or RK_GENERATION for anything but HELLO. */
+int session_check(const struct session *, const struct peer *);
+/** The device was cut: should it come back, it must say HELLO again. */
+void session_end(struct session *);
+
+/** Queue of waiting commands; push is false when max wait already. */
+bool session_push(struct session *, struct message_in *, unsigned max);
+struct message_in *session_pop(struct session *);
+
+#endif
