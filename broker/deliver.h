@@ -1,0 +1,32 @@
+/*
+ * deliver: the reader thread.  It answers SUBSCRIBE, UNSUBSCRIBE, CREDIT and GET_OBJECT, and sends the entries of streams to those who
+ * subscribed, against credit only.  Reads are short pages from a cursor key; a reader that gives no credit, or whose
+ * connection is full, costs its cursors and nothing else.
+ */
+#ifndef RENKEI_BROKER_DELIVER_H
+#define RENKEI_BROKER_DELIVER_H
+
+#include "broker/path.h"
+
+struct deliver;
+
+/* From apply's thread, after a commit, in its order. */
+enum deliver_event_kind {
+	DELIVER_STREAM, /* stream has entries up to seq */
+	DELIVER_HELLO,  /* peer said HELLO: its former subscriptions and credit are gone */
+	DELIVER_CUT,    /* peer.id is cut: drop its session */
+};
+struct deliver_event {
+	enum deliver_event_kind kind;
+	struct stream_id stream;
+	uint64_t seq;
+	struct peer peer;
+};
+
+/** NULL without memory. */
+struct deliver *deliver_new(struct path *);
+void deliver_free(struct deliver *);
+/** The thread: runs until path->stopping and its rings are empty.  Argument: struct deliver *. */
+void *deliver_run(void *deliver);
+
+#endif

@@ -1,0 +1,94 @@
+/*
+ * readers: deliver's tables: who reads (a device's session), which streams (subscriptions), and which streams are read at all
+ * (feeds, with their heads).  No I/O.  Deliver's thread only.
+ */
+#ifndef RENKEI_BROKER_READERS_H
+#define RENKEI_BROKER_READERS_H
+
+#include <sys/queue.h>
+
+#include "broker/idtable.h"
+#include "broker/message.h"
+
+#define READER_SUBSCRIPTIONS_MAX 8 /* control, six channels, one mailbox: all there are for a device */
+#define READER_FLIGHT_MAX 32       /* deliveries handed to front and not yet given back */
+#define READER_CREDIT_ENTRIES_MAX 4096
+#define READER_CREDIT_BYTES_MAX ((int64_t)64 * 1024 * 1024)
+
+struct reader;
+
+/* A stream that somebody reads. */
+struct feed {
+	LIST_ENTRY(feed) bucket;
+	struct stream_id stream;
+	uint64_t head;
+	LIST_HEAD(subscriptions, subscription) subscriptions;
+};
+
+struct subscription {
+	LIST_ENTRY(subscription) of_feed;
+	struct reader *reader;
+	struct feed *feed;         /* NULL: unused */
+	uint64_t cursor;           /* last entry handed to front */
+	uint64_t empty_at;         /* nothing was found after cursor when the head was this */
+};
+
+/* One delivery under way. */
+struct flight {
+	unsigned subscription;     /* READER_SUBSCRIPTIONS_MAX: its subscription has been replaced since */
+	uint64_t cursor_before;
+	size_t bytes;
+};
+
+enum reader_place { READER_NOWHERE, READER_RUNS, READER_WAITS };
+
+struct reader {
+	struct idtable_key key;
+	struct peer peer;
+	uint8_t org_id[16];
+	struct subscription subscriptions[READER_SUBSCRIPTIONS_MAX];
+	unsigned turn;             /* the subscription to look at first */
+	int64_t credit_entries, credit_bytes;
+	struct flight flights[READER_FLIGHT_MAX];
+	unsigned flight_first, flight_count;
+	uint64_t epoch;            /* of the deliveries under way; a rewind takes a new one */
+	int64_t retry_ms, pause_ms;
+	enum reader_place place;
+	TAILQ_ENTRY(reader) list;
+};
+
+TAILQ_HEAD(reader_list, reader);
+
+struct readers;
+
+/** NULL without memory. */
+struct readers *readers_new(size_t capacity);
+void readers_free(struct readers *);
+
+struct reader *readers_find(struct readers *, const uint8_t device_id[16]);
+/** A new one without subscriptions and credit; NULL when the table is full.  The device must have none. */
+struct reader *readers_add(struct readers *, const struct peer *, const uint8_t org_id[16]);
+/** Removes it with its subscriptions, from whatever list it is in. */
+void readers_drop(struct readers *, struct reader *);
+
+/** Subscribes, or sets the cursor of a subscription there is; false without memory. */
+bool readers_subscribe(struct readers *, struct reader *, const struct stream_id *, uint64_t cursor, uint64_t head);
+void readers_unsubscribe(struct readers *, struct reader *, const struct stream_id *);
+/** The feed of a stream that somebody reads, or NULL. */
+struct feed *readers_feed(struct readers *, const struct stream_id *);
+
+/** Where a reader stands: at the end of the list of those to run or to wait. */
+void readers_place(struct readers *, struct reader *, enum reader_place);
+struct reader_list *readers_list(struct readers *, enum reader_place);
+
+/** The next subscription with something to send, in turn; NULL if none or no credit. */
+struct subscription *reader_next(struct reader *);
+void reader_credit(struct reader *, uint32_t entries, uint32_t bytes);
+/** An entry was handed to front: takes credit, moves the cursor. */
+void reader_sent(struct reader *, struct subscription *, uint64_t seq, size_t bytes);
+/** Front sent the oldest one. */
+void reader_confirm(struct reader *);
+/** Front could not: everything under way goes back to its key, under a new epoch. */
+void reader_rewind(struct readers *, struct reader *);
+
+#endif
