@@ -1,0 +1,47 @@
+/*
+ * cmd: the verbs of renkeid.  Each is one function that returns the exit code; sentences go to stderr, results to stdout.
+ */
+#ifndef RENKEI_BROKER_CMD_H
+#define RENKEI_BROKER_CMD_H
+
+#include <stdbool.h>
+
+#include "broker/apply.h"
+#include "broker/config.h"
+#include "store/env.h"
+
+#define CMD_VERSION "0.1.0"
+#define CMD_LOCK_NAME "renkeid.lock"
+#define CMD_TEXT_MAX_BYTES 1024
+
+struct cmd_options {
+	const char *data;       /* --data DIR */
+	const char *listen;     /* --listen ENDPOINT */
+	const char *advertise;  /* --advertise ENDPOINT */
+	const char *config;     /* --config FILE */
+	const char *check;      /* config --check FILE */
+	const char *file;       /* the one argument */
+	bool accept_clock;
+};
+
+int cmd_init(const struct cmd_options *);
+int cmd_adopt(const struct cmd_options *);
+int cmd_run(const struct cmd_options *);
+int cmd_check(const struct cmd_options *);
+int cmd_config(const struct cmd_options *);
+
+/** Prints `renkeid: SENTENCE` on stderr, and the exit code's meaning; returns the exit code of `code`. */
+int cmd_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/** The same, with the table's sentence for the code after the text. */
+int cmd_fail_code(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/** Takes the folder for this process: RK_OK, or an exit code printed and *exit_code set.  *fd is closed to give it back. */
+bool cmd_lock(const char *data, int *fd, int *exit_code);
+/** Opens DATA/store; false after the sentence was printed. */
+bool cmd_open_store(const char *data, const struct config *, bool create, struct env **out, int *exit_code);
+/** Reads a small text file of the data folder, without its line end; false if it is not there or too long. */
+bool cmd_read_text(const char *data, const char *name, char out[CMD_TEXT_MAX_BYTES]);
+/** No core files, no tracing: secrets stay in memory (CRYPTO 4, mistake 20). */
+void cmd_harden(void);
+
+#endif

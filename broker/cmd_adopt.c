@@ -1,0 +1,129 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sodium.h>
+
+#include "broker/cmd.h"
+#include "broker/keys.h"
+#include "broker/sequence.h"
+#include "proto/errcode.h"
+#include "proto/ids.h"
+#include "proto/invite.h"
+#include "proto/object.h"
+#include "proto/strict.h"
+
+#define FILE_MAX_BYTES (1024 * 1024) /* one organisation, one device: a few KiB */
+#define NOTE_TYPE_LOG 1
+
+static int read_file(const char *path, struct arena *arena, struct bytes *out)
+{
+	FILE *f = fopen(path, "re");
+	size_t n = 0;
+	uint8_t *data;
+	int code = 0;
+
+	if (f == NULL)
+		return cmd_fail(errno == ENOENT ? RK_ENOTFOUND : RK_EIO, "%s cannot be opened: %s", path, strerror(errno));
+	data = arena_alloc(arena, FILE_MAX_BYTES + 1);
+	if (data != NULL)
+		n = fread(data, 1, FILE_MAX_BYTES + 1, f);
+	if (data == NULL)
+		code = cmd_fail_code(RK_ENOMEM, "%s", path);
+	else if (ferror(f))
+		code = cmd_fail(RK_EIO, "%s cannot be read: %s", path, strerror(errno));
+	else if (n > FILE_MAX_BYTES)
+		code = cmd_fail(RK_TOO_LARGE, "%s is too large for a charter file", path);
+	fclose(f);
+	*out = bytes_make(data, n);
+	return code;
+}
+
+/* B and L of the Charter must be this broker's own: no other may speak for the exchange. */
+static int check_own(const Rk__Charter *charter, const struct keys *keys, const char *path)
+{
+	char origin[NOTE_NAME_CHARS], name[NOTE_NAME_CHARS];
+	uint8_t pk[32], type;
+
+	if (charter->curve_pk.len != 32 || sodium_memcmp(charter->curve_pk.data, keys->curve_pk, 32) != 0)
+		return cmd_fail(RK_CONFLICT,
+		                "%s was made for another broker: its connection key is not this broker's.  Was another card used?", path);
+	note_origin(origin, charter->exchange_id.data);
+	if (note_vkey_parse(charter->log_vkey, name, &type, pk) != RK_OK || type != NOTE_TYPE_LOG ||
+	    strcmp(name, origin) != 0 || sodium_memcmp(pk, keys->log_pk, 32) != 0)
+		return cmd_fail(RK_CONFLICT, "%s was made for another broker: its log key is not this broker's.  Was another card used?",
+		                path);
+	return 0;
+}
+
+static int parse(const char *path, struct arena *arena, Rk__CharterFile **file, const Rk__Charter **charter)
+{
+	struct object object;
+	struct bytes in;
+	int code = read_file(path, arena, &in), r;
+
+	if (code != 0)
+		return code;
+	r = STRICT_PARSE(charter_file, in, arena, file);
+	if (r == RK_OK && (*file)->charter == NULL)
+		r = RK_MALFORMED;
+	if (r == RK_OK)
+		r = object_parse_signed(OBJECT_KIND_CHARTER, (*file)->charter, arena, &object);
+	if (r != RK_OK)
+		return cmd_fail_code(r, "%s is not a charter file, or only a part of one", path);
+	*charter = (const Rk__Charter *)object.message;
+	return 0;
+}
+
+static int adopt(const struct cmd_options *o, const Rk__CharterFile *file, const Rk__Charter *charter)
+{
+	struct config config;
+	struct env *env = NULL;
+	uint8_t generation[16];
+	char fingerprint[IDS_ROOT_FINGERPRINT_CHARS];
+	int code, r;
+
+	config_defaults(&config);
+	if (!cmd_open_store(o->data, &config, true, &env, &code))
+		return code;
+	randombytes_buf(generation, sizeof(generation));
+	r = apply_adopt(env, file, generation, sequence_system_clock.wall_ms(NULL));
+	env_close(env);
+	if (r == RK_CONFLICT)
+		return cmd_fail(r, "%s holds an exchange already; a broker serves one.  Use another folder for another exchange", o->data);
+	if (r != RK_OK)
+		return cmd_fail_code(r, "%s is refused", o->file);
+	ids_root_fingerprint(fingerprint, charter->exchange_id.data);
+	printf("exchange %s\nroot_fingerprint %s\n", charter->name, fingerprint);
+	fprintf(stderr, "Compare the fingerprint with the secretariat's.  Next: `renkeid run --data %s`.\n", o->data);
+	return errcode_exit(fflush(stdout) == 0 ? RK_OK : RK_EIO);
+}
+
+int cmd_adopt(const struct cmd_options *o)
+{
+	struct arena *arena = arena_new(2 * FILE_MAX_BYTES);
+	const Rk__Charter *charter = NULL;
+	Rk__CharterFile *file = NULL;
+	const char *failed;
+	struct keys keys = {0};
+	int lock = -1, code, r;
+
+	cmd_harden();
+	if (arena == NULL)
+		return cmd_fail_code(RK_ENOMEM, "adopt");
+	r = keys_load(o->data, &keys, &failed);
+	if (r == RK_ENOTFOUND)
+		code = cmd_fail(r, "%s has no keys: run `renkeid init --data %s --listen tcp://ADDRESS:PORT` first", o->data, o->data);
+	else if (r != RK_OK)
+		code = cmd_fail_code(r, "%s/%s", o->data, failed);
+	else if (cmd_lock(o->data, &lock, &code) && (code = parse(o->file, arena, &file, &charter)) == 0 &&
+	         (code = check_own(charter, &keys, o->file)) == 0)
+		code = adopt(o, file, charter);
+	keys_wipe(&keys);
+	arena_free(arena);
+	if (lock >= 0)
+		close(lock);
+	return code;
+}

@@ -1,0 +1,140 @@
+/*
+ * renkeid check: reads the whole store in one snapshot, and checks what proves itself: the log is dense, every trust object hashes to
+ * the name it lies under, every entry can be read.  It changes nothing and may run beside `renkeid run`.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "broker/cmd.h"
+#include "broker/rows.h"
+#include "proto/errcode.h"
+#include "proto/object.h"
+#include "store/stream.h"
+#include "store/tables.h"
+
+#define OBJECT_KEY_BYTES (1 + 16 + 8)
+
+struct check {
+	struct arena *arena;
+	uint8_t exchange_id[32];
+	uint64_t rows[BROKER_TABLE_COUNT], bytes, log_next, wrong;
+};
+
+static void complain(struct check *c, unsigned table, struct bytes key, const char *what)
+{
+	if (c->wrong++ < 20) {
+		fprintf(stderr, "renkeid: %s: %s, key ", broker_tables[table], what);
+		for (size_t i = 0; i < key.len && i < 48; i++)
+			fprintf(stderr, "%02x", key.data[i]);
+		fputc('\n', stderr);
+	}
+}
+
+static void check_log(struct check *c, struct bytes key, struct bytes value)
+{
+	if (key.len != 8 || get_u64be(key.data) != c->log_next || value.len == 0)
+		complain(c, T_LOG, key, "the log has a gap or an empty entry");
+	c->log_next = key.len == 8 ? get_u64be(key.data) + 1 : c->log_next;
+}
+
+/* oh || Signed bytes: the hash names exactly these bytes. */
+static void check_object(struct check *c, struct bytes key, struct bytes value)
+{
+	enum object_kind kind;
+	struct object object;
+	uint8_t oh[32];
+
+	if (key.len != OBJECT_KEY_BYTES || value.len < 32) {
+		complain(c, T_OBJECT, key, "a damaged record");
+		return;
+	}
+	kind = object_kind_of((Rk__ObjectType)key.data[0]);
+	arena_reset(c->arena, arena_budget(value.len));
+	if (kind == OBJECT_KIND_COUNT ||
+	    object_parse(kind, bytes_make(value.data + 32, value.len - 32), c->arena, &object) != RK_OK) {
+		complain(c, T_OBJECT, key, "an object that cannot be read");
+		return;
+	}
+	object_oh(oh, &object, c->exchange_id);
+	if (memcmp(oh, value.data, 32) != 0)
+		complain(c, T_OBJECT, key, "an object that is not what its hash says");
+}
+
+static int on_row(void *user, unsigned table, struct bytes key, struct bytes value)
+{
+	struct check *c = user;
+
+	c->rows[table]++;
+	c->bytes += key.len + value.len;
+	if (table == T_LOG)
+		check_log(c, key, value);
+	else if (table == T_OBJECT)
+		check_object(c, key, value);
+	return 0;
+}
+
+/* Every entry that a stream refers to must be readable, bulk and all. */
+static int check_entries(struct env *env, struct check *c)
+{
+	struct env_cursor *cursor = NULL;
+	struct bytes key, value, from = {NULL, 0};
+	struct stream_entry entry;
+	struct txn *txn;
+	int r = env_begin(env, false, &txn);
+
+	if (r != RK_OK)
+		return r;
+	r = env_cursor_open(txn, T_ENTRY, &cursor);
+	if (r == RK_OK)
+		for (r = env_cursor_seek(cursor, from, &key, &value); r == RK_OK; r = env_cursor_next(cursor, &key, &value))
+			if (key.len != 8 || stream_read(txn, get_u64be(key.data), true, &entry) != RK_OK)
+				complain(c, T_ENTRY, key, "an entry that cannot be read");
+	env_cursor_free(cursor);
+	env_abort(txn);
+	return r == RK_ENOTFOUND ? RK_OK : r;
+}
+
+static int read_exchange(struct env *env, struct check *c)
+{
+	struct txn *txn;
+	int r = env_begin(env, false, &txn);
+
+	if (r != RK_OK)
+		return r;
+	r = rows_get_meta(txn, "exchange", c->exchange_id, sizeof(c->exchange_id));
+	env_abort(txn);
+	return r;
+}
+
+int cmd_check(const struct cmd_options *o)
+{
+	struct config config;
+	struct check c = {.arena = arena_new(0)};
+	struct env *env = NULL;
+	int code, r;
+
+	config_defaults(&config);
+	if (c.arena == NULL)
+		return cmd_fail_code(RK_ENOMEM, "check");
+	if (!cmd_open_store(o->data, &config, false, &env, &code)) {
+		arena_free(c.arena);
+		return code;
+	}
+	r = read_exchange(env, &c);
+	if (r == RK_OK)
+		r = env_walk(env, on_row, &c);
+	if (r == RK_OK)
+		r = check_entries(env, &c);
+	env_close(env);
+	arena_free(c.arena);
+	if (r != RK_OK)
+		return cmd_fail_code(r, "the store in %s cannot be read", o->data);
+	for (unsigned i = 0; i < BROKER_TABLE_COUNT; i++)
+		printf("%-12s %" PRIu64 "\n", broker_tables[i], c.rows[i]);
+	printf("bytes        %" PRIu64 "\n", c.bytes);
+	if (c.wrong != 0)
+		return cmd_fail(RK_EINTEGRITY, "%" PRIu64 " records are damaged: stop the broker and restore the last backup", c.wrong);
+	printf("the store is whole\n");
+	return errcode_exit(fflush(stdout) == 0 ? RK_OK : RK_EIO);
+}

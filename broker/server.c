@@ -1,0 +1,129 @@
+#include "broker/server.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/admit.h"
+#include "broker/applier.h"
+#include "broker/deliver.h"
+#include "broker/front.h"
+#include "broker/verify.h"
+#include "broker/zap.h"
+#include "proto/errcode.h"
+
+#define THREAD_STACK_BYTES (1024 * 1024)
+
+struct server {
+	struct path *path;
+	struct front *front;
+	struct admit *admit;
+	struct verify *verify;
+	struct applier *applier;
+	struct deliver *deliver;
+	struct zap zap;
+	struct verify_thread verify_parts[PATH_VERIFY_MAX];
+	pthread_t front_thread, admit_thread, apply_thread, deliver_thread, zap_thread, verify_threads[PATH_VERIFY_MAX];
+};
+
+static void server_free(struct server *s)
+{
+	front_free(s->front);
+	admit_free(s->admit);
+	verify_free(s->verify);
+	applier_free(s->applier);
+	deliver_free(s->deliver);
+	free(s);
+}
+
+static bool start(pthread_t *thread, const char *name, void *(*run)(void *), void *argument)
+{
+	pthread_attr_t attr;
+	int r;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, THREAD_STACK_BYTES);
+	r = pthread_create(thread, &attr, run, argument);
+	pthread_attr_destroy(&attr);
+	if (r == 0)
+		pthread_setname_np(*thread, name);
+	return r == 0;
+}
+
+/* From the end of the path to its beginning; zap answers before front can have anybody to hear. */
+static bool start_all(struct server *s)
+{
+	if (!start(&s->zap_thread, "rk-zap", zap_run, &s->zap) ||
+	    !start(&s->deliver_thread, "rk-deliver", deliver_run, s->deliver) ||
+	    !start(&s->apply_thread, "rk-apply", applier_run, s->applier))
+		return false;
+	for (unsigned i = 0; i < (unsigned)s->path->config->verify_threads; i++) {
+		s->verify_parts[i] = (struct verify_thread){s->path, s->verify, i};
+		if (!start(&s->verify_threads[i], "rk-verify", verify_run, &s->verify_parts[i]))
+			return false;
+	}
+	return start(&s->admit_thread, "rk-admit", admit_run, s->admit) &&
+	       start(&s->front_thread, "rk-front", front_run, s->front);
+}
+
+int server_start(struct path *path, void *router, void *zap_socket, struct server **out)
+{
+	struct server *s = calloc(1, sizeof(*s));
+
+	*out = NULL;
+	if (s == NULL)
+		return RK_ENOMEM;
+	s->path = path;
+	s->zap = (struct zap){path, zap_socket};
+	s->front = front_new(path, router);
+	s->admit = admit_new(path);
+	s->verify = verify_new(path->roster, path->exchange_id);
+	s->applier = applier_new(path);
+	s->deliver = deliver_new(path);
+	if (s->front == NULL || s->admit == NULL || s->verify == NULL || s->applier == NULL || s->deliver == NULL) {
+		server_free(s);
+		return RK_ENOMEM;
+	}
+	atomic_store(&path->apply_alive_ms, path_monotonic_ms());
+	if (!start_all(s))
+		return RK_EINTERNAL;
+	*out = s;
+	return RK_OK;
+}
+
+void server_drain(struct server *s)
+{
+	atomic_store(&s->path->draining, true);
+	path_wake(s->path);
+}
+
+bool server_is_drained(struct server *s)
+{
+	if (atomic_load(&s->path->load.count) != 0)
+		return false;
+	/* Nobody is in; now let nobody in.  What slipped in before front took notice is answered, too. */
+	if (!atomic_exchange(&s->path->deaf, true)) {
+		path_wake(s->path);
+		return false;
+	}
+	return true;
+}
+
+void server_stop(struct server *s)
+{
+	struct path *p = s->path;
+
+	atomic_store(&p->stopping, true);
+	path_wake(p);
+	pthread_join(s->admit_thread, NULL);
+	for (unsigned i = 0; i < (unsigned)p->config->verify_threads; i++)
+		pthread_join(s->verify_threads[i], NULL);
+	pthread_join(s->apply_thread, NULL);
+	/* Deliver waits for what it gave to front, so front must still run. */
+	pthread_join(s->deliver_thread, NULL);
+	atomic_store(&p->closing, true);
+	path_wake(p);
+	pthread_join(s->front_thread, NULL);
+	pthread_join(s->zap_thread, NULL);
+	server_free(s);
+}
