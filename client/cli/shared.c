@@ -1,0 +1,188 @@
+#include "client/cli/shared.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "client/days.h"
+
+#define CATCH_UP_MS 6000
+#define ARENA_BUDGET ((size_t)1024 * 1024)
+
+/* Old news is better than none; but a stop by the user ends the verb. */
+static int catch_up(struct cli *c)
+{
+	struct link_options options = {.timeout_ms = CATCH_UP_MS, .stop = &c->stop, .until_synced = true};
+	int r = link_run(c->client, &options);
+
+	if (r == RK_OK || r == RK_EINTERRUPTED)
+		return r;
+	out_warn(c, TEXT_NOT_CAUGHT_UP, errcode_sentence(r, c->lang));
+	return RK_OK;
+}
+
+int shared_open(struct cli *c)
+{
+	int r = cli_open_joined(c);
+
+	if (r != RK_OK)
+		return r;
+	if ((r = keys_unlock(c->client, KEY_DEVICE)) != RK_OK)
+		return cli_fail(c, r, TEXT_CANNOT_UNLOCK, text(TEXT_KEY_DEVICE, c->lang));
+	return catch_up(c);
+}
+
+int shared_begin(struct cli *c, bool write, struct shared *s)
+{
+	int r;
+
+	*s = (struct shared){.c = c, .client = c->client};
+	if ((s->a = arena_new(ARENA_BUDGET)) == NULL)
+		return RK_ENOMEM;
+	if ((r = env_begin(client_env(c->client), write, &s->t)) != RK_OK) {
+		arena_free(s->a);
+		s->a = NULL;
+	}
+	return r;
+}
+
+int shared_end(struct shared *s, int rc)
+{
+	if (s->t != NULL) {
+		if (rc == RK_OK)
+			rc = env_commit(s->t);
+		else
+			env_abort(s->t);
+	}
+	s->t = NULL;
+	arena_free_wiped(s->a);
+	s->a = NULL;
+	return rc;
+}
+
+int shared_id(struct shared *s, unsigned table, const char *given, uint8_t *id, size_t len, enum text_id what)
+{
+	int r = cli_find_id(s->t, table, given, id, len);
+
+	if (r == RK_EUSAGE)
+		return cli_refuse(s->c, r, TEXT_HINT_ID, TEXT_NOT_AN_ID, given);
+	if (r == RK_CONFLICT)
+		return cli_refuse(s->c, RK_EUSAGE, TEXT_HINT_ID, TEXT_ID_AMBIGUOUS, given);
+	return r == RK_OK ? RK_OK : cli_fail(s->c, r, what, given);
+}
+
+int shared_agreement(struct shared *s, const char *given, bool content, struct agreement **out)
+{
+	uint8_t nda_id[32];
+	int r = cli_find_id(s->t, C_NDA, given, nda_id, 32);
+
+	*out = NULL;
+	if (r == RK_ENOTFOUND)
+		return cli_fail(s->c, RK_NO_NDA, TEXT_AGREEMENT_UNKNOWN, given);
+	if (r == RK_OK)
+		r = agreement_load(s->client, s->t, nda_id, content, s->a, out);
+	else if (r == RK_EUSAGE || r == RK_CONFLICT)
+		return cli_refuse(s->c, RK_EUSAGE, TEXT_HINT_ID, r == RK_EUSAGE ? TEXT_NOT_AN_ID : TEXT_ID_AMBIGUOUS, given);
+	return r == RK_OK ? RK_OK : cli_fail(s->c, r, TEXT_AGREEMENT_UNREADABLE, given);
+}
+
+int shared_orgs(struct shared *s, const struct cli_list *list, uint8_t (*ids)[16], size_t max, size_t *count)
+{
+	*count = 0;
+	for (unsigned i = 0; i < list->count; i++) {
+		int r = RK_OK;
+
+		if (*count == max)
+			return cli_refuse(s->c, RK_EUSAGE, TEXT_HINT_HELP, TEXT_TOO_MANY_ORGS, (int)max);
+		if (strcmp(list->item[i], "self") == 0)
+			memcpy(ids[*count], client_org_id(s->client), 16);
+		else
+			r = book_find_org(s->client, s->t, list->item[i], ids[*count]);
+		if (r == RK_CONFLICT)
+			return cli_refuse(s->c, RK_EUSAGE, TEXT_HINT_ORG, TEXT_ORG_AMBIGUOUS, list->item[i]);
+		if (r != RK_OK)
+			return cli_fail(s->c, r == RK_ENOTFOUND ? RK_UNKNOWN_RECIPIENT : r, TEXT_ORG_UNKNOWN, list->item[i]);
+		(*count)++;
+	}
+	return RK_OK;
+}
+
+const char *shared_name(struct shared *s, const uint8_t *org_id)
+{
+	return book_org_name(s->client, s->t, org_id, s->c->lang, s->a);
+}
+
+const char *shared_names(struct shared *s, ProtobufCBinaryData *const orgs, size_t n)
+{
+	const char *all = "";
+
+	for (size_t i = 0; i < n; i++)
+		all = shared_text(s, "%s%s%s", all, i > 0 ? text(TEXT_COMMA, s->c->lang) : "", shared_name(s, orgs[i].data));
+	return all;
+}
+
+json_t *shared_org_json(struct shared *s, const uint8_t *org_id)
+{
+	json_t *o = json_object();
+
+	out_set_id(o, "org_id", bytes_make(org_id, 16));
+	out_set_text(o, "name", shared_name(s, org_id));
+	return o;
+}
+
+const char *shared_text(struct shared *s, const char *format, ...)
+{
+	char *made = NULL, *kept;
+	va_list ap;
+	int n;
+
+	va_start(ap, format);
+	n = vasprintf(&made, format, ap);
+	va_end(ap);
+	if (n < 0)
+		return "";
+	arena_raise(s->a, (size_t)n + 32);
+	kept = arena_copy(s->a, made, (size_t)n);
+	free(made);
+	return kept != NULL ? kept : "";
+}
+
+int shared_org_key(struct cli *c)
+{
+	int r = keys_unlock(c->client, KEY_ORG);
+
+	if (r == RK_OK)
+		return r;
+	return cli_fail(c, r, r == RK_ENOTJOINED ? TEXT_NO_ORG_KEY : TEXT_CANNOT_UNLOCK, text(TEXT_KEY_ORG, c->lang));
+}
+
+int shared_day(struct cli *c, const char *option, const char *given, uint32_t *day)
+{
+	if (given == NULL || days_parse(given, day) == RK_OK)
+		return RK_OK;
+	return cli_refuse(c, RK_EUSAGE, TEXT_HINT_DAY, TEXT_BAD_DAY, option, given);
+}
+
+enum text_id shared_state_text(enum nda_state state)
+{
+	static const enum text_id texts[] = {
+		[NDA_SUPERSEDED] = TEXT_STATE_SUPERSEDED, [NDA_DECLINED] = TEXT_STATE_DECLINED, [NDA_WITHDRAWN] = TEXT_STATE_WITHDRAWN,
+		[NDA_LAPSED] = TEXT_STATE_LAPSED, [NDA_PROPOSED] = TEXT_STATE_PROPOSED, [NDA_TERMINATED] = TEXT_STATE_TERMINATED,
+		[NDA_EXPIRED] = TEXT_STATE_EXPIRED, [NDA_SUSPENDED] = TEXT_STATE_SUSPENDED, [NDA_HELD] = TEXT_STATE_HELD,
+		[NDA_PENDING_START] = TEXT_STATE_PENDING_START, [NDA_TERMINATING] = TEXT_STATE_TERMINATING,
+		[NDA_IN_FORCE] = TEXT_STATE_IN_FORCE,
+	};
+
+	return texts[state];
+}
+
+enum text_id shared_act_text(Rk__ActKind kind)
+{
+	static const enum text_id texts[] = {
+		[RK__ACT_KIND__ACT_NONE] = TEXT_NONE, [RK__ACT_KIND__ACCEPT] = TEXT_ACT_ACCEPT, [RK__ACT_KIND__REJECT] = TEXT_ACT_REJECT,
+		[RK__ACT_KIND__WITHDRAW_NDA] = TEXT_ACT_WITHDRAW, [RK__ACT_KIND__TERMINATE] = TEXT_ACT_TERMINATE,
+		[RK__ACT_KIND__HOLD] = TEXT_ACT_HOLD, [RK__ACT_KIND__RESUME] = TEXT_ACT_RESUME,
+	};
+
+	return (size_t)kind < sizeof(texts) / sizeof(texts[0]) ? texts[kind] : TEXT_NONE;
+}

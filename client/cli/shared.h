@@ -1,0 +1,51 @@
+/*
+ * shared: what the verbs of agreements, dossiers, interest and inbox have in common: catching up before anything is shown or decided,
+ * short transactions with an arena, ids that people give, organisations in lines and JSON.
+ */
+#ifndef RENKEI_CLI_SHARED_H
+#define RENKEI_CLI_SHARED_H
+
+#include "client/agreement.h"
+#include "client/cli/out.h"
+
+/**
+ * Opens the joined home, unlocks the device and catches up with the exchange for a few seconds.  Without the exchange it says so and
+ * goes on with what is known here.  Reports its failures.
+ */
+int shared_open(struct cli *);
+
+/* One transaction and an arena that is wiped at its end. */
+struct shared {
+	struct cli *c;
+	struct client *client;
+	struct txn *t;
+	struct arena *a;
+};
+int shared_begin(struct cli *, bool write, struct shared *);
+/** Commits what was written if rc is RK_OK, else aborts; returns rc or what the commit said. */
+int shared_end(struct shared *, int rc);
+
+/** As cli_find_id, and reports `what` (which takes the text). */
+int shared_id(struct shared *, unsigned table, const char *given, uint8_t *id, size_t len, enum text_id what);
+/** An agreement by id; an unknown one is RK_NO_NDA, as at the exchange.  Reports. */
+int shared_agreement(struct shared *, const char *given, bool content, struct agreement **out);
+/** Organisations by id or name; "self" is our own.  Reports. */
+int shared_orgs(struct shared *, const struct cli_list *, uint8_t (*ids)[16], size_t max, size_t *count);
+
+const char *shared_name(struct shared *, const uint8_t *org_id);
+/** Names, separated by commas; in the arena. */
+const char *shared_names(struct shared *, ProtobufCBinaryData *const orgs, size_t n);
+json_t *shared_org_json(struct shared *, const uint8_t *org_id);
+/** A UTF-8 text in the arena, made with printf. */
+const char *shared_text(struct shared *, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/** Unlocks the organisation's key; reports. */
+int shared_org_key(struct cli *);
+/** Reads a list as one DATE; RK_EUSAGE reported.  NULL leaves *day as it is. */
+int shared_day(struct cli *, const char *option, const char *given, uint32_t *day);
+
+/* ---- texts of an agreement, for views and sentences */
+enum text_id shared_state_text(enum nda_state);
+enum text_id shared_act_text(Rk__ActKind);
+
+#endif
