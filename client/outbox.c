@@ -77,6 +77,7 @@ static int put_item(struct client *c, struct txn *txn, const struct outbox_reque
 	item.what = (char *)(uintptr_t)(rq->what != NULL ? rq->what : "");
 	item.sealed_compose = pb_of(sealed);
 	item.ref = pb_of(rq->ref);
+	item.env_id = pb(rq->env_id, ID32_BYTES); /* FETCH; an envelope's own comes with its sealing */
 	*id = item.id;
 	return outbox_store(txn, &item, RKL__ITEM_STATE__ITEM_NONE);
 }
