@@ -370,6 +370,9 @@ static int run(struct apply *a, struct command *c, struct result *r)
 
 	if (!a->has_exchange)
 		return RK_NOT_ADMITTED;
+	/* verify was out of memory: nothing is decided and no number used. */
+	if (c->refusal < RK_OK)
+		return RK_BUSY;
 	if (!c->req)
 		return c->refusal > RK_OK ? c->refusal : RK_MALFORMED;
 	if (c->peer.is_invite) {
