@@ -7,7 +7,7 @@
  *   link_send.c      numbers, and the items of the outbox in flight
  *   link_stream.c    subscriptions and credit, entries as they come
  *   link_receive.c   entries into the store: one transaction for all that is there
- *   enrol.c          the invite connection
+ *   link_enrol.c     the invite connection
  *
  * All of it belongs to the thread that runs link_run.
  */
