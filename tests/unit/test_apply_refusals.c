@@ -305,7 +305,7 @@ static int busy_fetches(void)
 	int codes[256];
 
 	world_agree(&w, TO_A | TO_B, nda);
-	w.message_bytes = 65000;
+	w.message_bytes = 65500;
 	assert_int_equal(world_disclose(&w, RK__KIND__NDA, A, TO_B, nda, env), RK_OK);
 	for (int i = 0; i < 256; i++)
 		c[i] = world_fetch_command(&w, A, 0, env);
@@ -770,7 +770,6 @@ static void each_row_refuses(void **state)
 	world_restart(&w);
 	if (w.records[last].command->req && w.records[last].command->req->number > 0 && row->code != RK_BUSY)
 		assert_int_equal(world_run(&w, w.records[last].command), row->code);
-	w.record_count = last + 1;
 	world_close(&w);
 }
 

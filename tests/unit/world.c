@@ -164,6 +164,7 @@ void world_open(struct world *w)
 	memset(w, 0, sizeof(*w));
 	fixed_init(&w->f);
 	need((w->arena = arena_new(ARENA_BYTES)) != NULL);
+	need((w->commands = calloc(WORLD_COMMANDS_MAX, sizeof(struct command *))) != NULL);
 	need((w->records = calloc(WORLD_COMMANDS_MAX, sizeof(*w->records))) != NULL);
 	w->now_ms = FIXED_TIME_MS + 1000;
 	w->directory_life_ms = TRUST_DIRECTORY_AGE_MS;
@@ -182,8 +183,9 @@ void world_close(struct world *w)
 	close_apply(w);
 	env_close(w->env);
 	store_kit_remove(w->folder);
-	for (size_t i = 0; i < w->record_count; i++)
-		arena_free(w->records[i].command->arena);
+	for (size_t i = 0; i < w->command_count; i++)
+		arena_free(w->commands[i]->arena);
+	free(w->commands);
 	free(w->records);
 	arena_free(w->arena);
 }
@@ -243,7 +245,8 @@ static struct command *new_command(struct world *w, const uint8_t peer_id[16], b
 	memset(c, 0, sizeof(*c));
 	memcpy(c->peer.id, peer_id, 16);
 	c->peer.is_invite = is_invite;
-	need((c->arena = arena_new(COMMAND_BYTES)) != NULL);
+	need((c->arena = arena_new(COMMAND_BYTES)) != NULL && w->command_count < WORLD_COMMANDS_MAX);
+	w->commands[w->command_count++] = c;
 	if (object.len > 0) {
 		ids_sha256(hash, object);
 		req->object_sha256 = copy(w, hash, 32);

@@ -63,6 +63,8 @@ struct world {
 	unsigned names;           /* for nonces that differ */
 	size_t message_bytes;     /* text of the next envelopes; 0: a short one */
 
+	struct command **commands;    /* all that were made; freed at the end */
+	size_t command_count;
 	struct world_record *records; /* every command that reached apply, for replays */
 	size_t record_count;
 
