@@ -177,12 +177,16 @@ int ids_text(char *out, size_t out_len, const char *prefix, struct bytes in)
 
 int ids_from_text(uint8_t *out, size_t out_max, size_t *out_len, const char *prefix, const char *text)
 {
+	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 	size_t before = strlen(prefix);
 
 	*out_len = 0;
 	if (strncmp(text, prefix, before) != 0)
 		return RK_MALFORMED;
 	text += before;
+	/* libsodium 1.0.18 takes every byte above 0x7f for a letter. */
+	if (strspn(text, alphabet) != strlen(text))
+		return RK_MALFORMED;
 	/* Without an end pointer, base642bin insists on the whole text; it refuses white space and stray trailing bits. */
 	if (sodium_base642bin(out, out_max, text, strlen(text), NULL, out_len, NULL,
 	                      sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0) {

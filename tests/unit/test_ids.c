@@ -167,6 +167,7 @@ static void text_forms_are_canonical(void **state)
 		{"padding", "rk-org:_-8=", RK_MALFORMED},
 		{"standard alphabet", "rk-org:/+8A", RK_MALFORMED},
 		{"blank inside", "rk-org:_- 8A", RK_MALFORMED},
+		{"bytes above 0x7f", "rk-org:\xc6\x86\xa0\xbe", RK_MALFORMED},
 		{"newline at the end", "rk-org:_-8A\n", RK_MALFORMED},
 		{"blank before", " rk-org:_-8A", RK_MALFORMED},
 		{"upper case prefix", "RK-ORG:_-8A", RK_MALFORMED},
