@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include "proto/errcode.h"
@@ -28,16 +27,29 @@ static bool is_zone_name(const char *zone)
 	return strspn(zone, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-/") == len;
 }
 
+/* True if the file is one of a zone: lists and leap seconds lie in the same folder. */
+static bool is_zone_file(const char *path)
+{
+	char magic[4] = "";
+	FILE *f = fopen(path, "re");
+	size_t n;
+
+	if (f == NULL)
+		return false;
+	n = fread(magic, 1, sizeof(magic), f);
+	fclose(f);
+	return n == sizeof(magic) && memcmp(magic, "TZif", sizeof(magic)) == 0;
+}
+
 /* The value of TZ for a zone.  The C library takes any unknown one for UTC without a word; so the file must be there. */
 static bool find_zone(const char *zone, char tz[ZONE_NAME_MAX + 2])
 {
 	char path[sizeof(ZONE_FOLDER) + ZONE_NAME_MAX];
-	struct stat st;
 
 	if (!is_zone_name(zone))
 		return false;
 	snprintf(path, sizeof(path), ZONE_FOLDER "%s", zone);
-	if (stat(path, &st) == 0 && S_ISREG(st.st_mode)) {
+	if (is_zone_file(path)) {
 		snprintf(tz, ZONE_NAME_MAX + 2, ":%s", zone);
 		return true;
 	}
