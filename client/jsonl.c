@@ -68,14 +68,14 @@ static int read_topics(const json_t *object, struct arena *a, struct jsonl_recor
 }
 
 /* The summary's first sentence, or as much of it as a title may hold, cut between words or at a character. */
-static int title_from_summary(struct jsonl_record *r, struct arena *a)
+static int title_from_summary(struct jsonl_record *r, struct arena *a, struct post_problem *problem)
 {
-	const char *s = r->post->texts[0]->summary;
+	const char *s = r->post->texts[0]->summary + strspn(r->post->texts[0]->summary, " \t\n");
 	size_t len = strcspn(s, "\n"), cut;
 	const char *stop = strstr(s, ". "), *maru = strstr(s, "。");
-	if (stop && (size_t)(stop - s) < len)
+	if (stop > s && (size_t)(stop - s) < len)
 		len = (size_t)(stop - s);
-	if (maru && (size_t)(maru - s) < len)
+	if (maru > s && (size_t)(maru - s) < len)
 		len = (size_t)(maru - s);
 	if (len > TITLE_FROM_SUMMARY_MAX) {
 		for (cut = TITLE_FROM_SUMMARY_MAX; cut > TITLE_FROM_SUMMARY_MAX / 2 && s[cut] != ' '; cut--)
@@ -91,6 +91,11 @@ static int title_from_summary(struct jsonl_record *r, struct arena *a)
 	for (char *p = title; *p; p++)
 		if (*p == '\t')
 			*p = ' ';
+	/* What a summary may hold and a title may not. */
+	if (!*title)
+		return fail(problem, POST_FAULT_NO_TITLE, "title");
+	if (!strict_is_name(bytes_str(title)))
+		return fail(problem, POST_FAULT_CONTROL, "summary");
 	r->post->texts[0]->title = title;
 	r->title_from_summary = true;
 	return RK_OK;
@@ -132,9 +137,7 @@ static int read_object(const json_t *object, const char *zone, struct arena *a, 
 	if (rc != RK_OK)
 		return rc;
 	if (!*r->post->texts[0]->title) {
-		if (!*r->post->texts[0]->summary)
-			return fail(problem, POST_FAULT_NO_TITLE, "title");
-		if ((rc = title_from_summary(r, a)) != RK_OK)
+		if ((rc = title_from_summary(r, a, problem)) != RK_OK)
 			return rc;
 	}
 	post_field_finish(r->post);

@@ -180,30 +180,41 @@ static int set_named(struct reader *r, unsigned which, struct bytes value)
 	}
 }
 
-/* The value with the lines that go on with it, joined by one space. */
+/* The next line, if it goes on with the value before it. */
+static bool next_part(struct reader *r, struct bytes *part)
+{
+	struct reader ahead = *r;
+	if (!r->rest.len || (r->rest.data[0] != ' ' && r->rest.data[0] != '\t'))
+		return false;
+	(void)next_line(&ahead, part);
+	*part = trim(*part);
+	if (!part->len)
+		return false;
+	*r = ahead;
+	return true;
+}
+
+/* The value with the lines that go on with it, joined by one space.  Measured first: a file may have thousands of them. */
 static int with_continuation(struct reader *r, struct bytes *value)
 {
-	char *joined = NULL;
+	struct reader ahead = *r;
+	struct bytes part;
 	size_t len = value->len;
-	while (r->rest.len && (r->rest.data[0] == ' ' || r->rest.data[0] == '\t')) {
-		struct reader ahead = *r;
-		struct bytes line;
-		(void)next_line(&ahead, &line);
-		line = trim(line);
-		if (!line.len)
-			break;
-		*r = ahead;
-		char *grown = arena_alloc(r->arena, len + line.len + 1);
-		if (!grown)
-			return RK_ENOMEM;
-		memcpy(grown, joined ? joined : (const char *)value->data, len);
-		grown[len] = ' ';
-		memcpy(grown + len + 1, line.data, line.len);
-		joined = grown;
-		len += line.len + 1;
+	while (next_part(&ahead, &part))
+		len += 1 + part.len;
+	if (len == value->len)
+		return RK_OK;
+	char *joined = arena_alloc(r->arena, len), *to = joined;
+	if (!joined)
+		return RK_ENOMEM;
+	memcpy(to, value->data, value->len);
+	to += value->len;
+	while (next_part(r, &part)) {
+		*to++ = ' ';
+		memcpy(to, part.data, part.len);
+		to += part.len;
 	}
-	if (joined)
-		*value = bytes_make(joined, len);
+	*value = bytes_make(joined, len);
 	return RK_OK;
 }
 
