@@ -7,7 +7,7 @@ SANITIZE ?=
 ifeq ($(origin CC),default)
 CC := gcc
 endif
-BUILD    ?= build$(if $(SANITIZE),$(if $(findstring thread,$(SANITIZE)),-tsan,-asan))
+BUILD    ?= build$(if $(SANITIZE),$(if $(findstring thread,$(SANITIZE)),-tsan,$(if $(findstring fuzzer,$(SANITIZE)),-fuzz,-asan)))
 CFLAGS   ?= $(if $(SANITIZE),-O1,-O2) -g
 
 # Asked of pkg-config at the first use, not while this file is read: a bare machine has no pkg-config yet.
@@ -40,9 +40,15 @@ PROGRAMS  := $(if $(wildcard broker/main.c),$(BUILD)/renkeid) $(if $(wildcard cl
 # tests/unit/test_x.c is build/tests/test_x; a helper program tests/e2e/x.c is build/tests/e2e/x (also crash, bench).
 UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 HELPERS   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/e2e/*.c tests/crash/*.c tests/bench/*.c))
-HEADERS   := $(wildcard proto/*.h store/*.h broker/*.h client/*.h client/cli/*.h tests/unit/*.h)
+# tests/fuzz/fuzz_x.c is build/tests/fuzz/fuzz_x, which replays folders of inputs; with SANITIZE=...,fuzzer-no-link and clang, a fuzzer.
+FUZZER    := $(findstring fuzzer,$(SANITIZE))
+FUZZ      := $(patsubst %.c,$(BUILD)/%,$(filter-out %_kit.c,$(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ_KIT  := $(call obj,tests/fuzz/fuzz_kit.c tests/fuzz/canonical.c $(if $(FUZZER),,tests/fuzz/replay_main.c))
+FUZZ_LIBS := $(addprefix $(BUILD)/,libtestkit.a librenkei.a libbroker.a libstore.a libproto.a)
+FUZZ_SEED := $(call obj,$(addprefix tests/fuzz/,make_seeds.c seed_requests.c fuzz_kit.c canonical.c))
+HEADERS   := $(wildcard proto/*.h store/*.h broker/*.h client/*.h client/cli/*.h tests/unit/*.h tests/fuzz/*.h)
 
-.PHONY: all deps tests headers unit unit-threads e2e check demo bench install clean help
+.PHONY: all deps tests headers unit unit-threads e2e fuzz fuzz-programs check demo bench install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -53,6 +59,7 @@ help:
 	@echo "deps     install the Debian packages that are missing"
 	@echo "unit     build and run the unit tests          e2e      run the end-to-end scenarios"
 	@echo "check    deps, and every test there is         headers  compile every header by itself"
+	@echo "fuzz     replay the corpora and fuzz each target for RENKEI_FUZZ_SECONDS (5)"
 	@echo "demo     deps, build, and a guided tour        bench    measure"
 	@echo "install  into DESTDIR/PREFIX ($(PREFIX))       clean    remove every build folder"
 	@echo "settings: CC=clang BUILD=dir SANITIZE=address,undefined|thread WERROR=0 CFLAGS=..."
@@ -116,6 +123,16 @@ $(HELPERS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_LIBS)
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS) -lcmocka
 
+$(FUZZ): $(BUILD)/%: $(BUILD)/obj/%.o $(FUZZ_KIT) $(FUZZ_LIBS)
+	$(call SAY,LD   )
+	@mkdir -p $(@D)
+	$(Q)$(LINK) $(if $(FUZZER),-fsanitize=fuzzer) -o $@ $^ $(PKG_LIBS)
+
+$(BUILD)/tests/fuzz/make_seeds: $(FUZZ_SEED) $(FUZZ_LIBS)
+	$(call SAY,LD   )
+	@mkdir -p $(@D)
+	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS)
+
 # ---- tests
 tests: all $(UNIT) $(HELPERS)
 
@@ -132,6 +149,11 @@ unit-threads: $(filter $(BUILD)/tests/test_thread_%,$(UNIT))
 
 e2e: all $(HELPERS)
 	@RENKEI_BUILD=$(abspath $(BUILD)) tests/run-e2e.sh
+
+fuzz-programs: $(FUZZ)
+
+fuzz:
+	+@MAKE='$(MAKE)' tests/fuzz/run.sh
 
 check:
 	+@MAKE='$(MAKE)' tests/check.sh
@@ -155,4 +177,5 @@ clean:
 
 -include $(patsubst %.o,%.d,$(PROTO) $(STORE) $(BROKER) $(CLIENT) $(CLI) $(KIT) $(MAINS))
 -include $(patsubst $(BUILD)/%,$(BUILD)/obj/%.d,$(HELPERS)) $(UNIT:$(BUILD)/tests/%=$(BUILD)/obj/tests/unit/%.d)
+-include $(patsubst %.o,%.d,$(FUZZ_KIT) $(FUZZ_SEED) $(FUZZ:$(BUILD)/%=$(BUILD)/obj/%.o))
 -include $(HEADERS:%=$(BUILD)/headers/%.ok.d)
