@@ -5,7 +5,8 @@
  *                              which older ones are gone, cannot have the chain between; the signature and the pins still hold
  *   the same object again      nothing to do: streams are read again from the start after a restore
  *   same serial, other object  both stay: the second as evidence, and an alarm.  Somebody signed two truths
- *   serial below               refused as a rollback, unless it is one that we have
+ *   serial below               refused as a rollback, unless it is one that we have, or older than all that we ever had: a home that
+ *                              joined late meets those when it reads the control stream from its start
  */
 #include <sodium.h>
 
@@ -256,6 +257,23 @@ static int compare_known(struct taking *t, unsigned type, bool *is_same)
 	return RK_OK;
 }
 
+/* Is it from before the first object of its kind that this home took in? */
+static bool is_before_us(struct taking *t, unsigned type)
+{
+	uint8_t from[BOOK_KEY_BYTES];
+	struct env_cursor *cursor;
+	struct bytes key, value;
+	bool before;
+
+	if (env_cursor_open(t->txn, C_OBJECT, &cursor) != RK_OK)
+		return false;
+	book_key(from, type, t->id, 0);
+	before = env_cursor_seek(cursor, BYTES_OF(from), &key, &value) == RK_OK && key.len == BOOK_KEY_BYTES &&
+		 memcmp(key.data, from, 1 + ID16_BYTES) == 0 && get_u64be(key.data + 1 + ID16_BYTES) > t->serial;
+	env_cursor_free(cursor);
+	return before;
+}
+
 static int take_new(struct taking *t, unsigned type)
 {
 	int r;
@@ -298,7 +316,9 @@ static int take(struct taking *t)
 	if (t->serial > t->prev.serial)
 		return take_new(t, type);
 	r = compare_known(t, type, &is_same);
-	return r == RK_OK ? keep_evidence(t, type) : r == RK_ENOTFOUND ? RK_CONFLICT : r;
+	if (r == RK_ENOTFOUND)
+		return is_before_us(t, type) ? RK_OK : RK_CONFLICT;
+	return r == RK_OK ? keep_evidence(t, type) : r;
 }
 
 int book_take(struct client *c, struct txn *txn, enum object_kind kind, struct bytes wire, int64_t time_ms)
@@ -339,11 +359,8 @@ int book_on_control(struct client *c, struct txn *txn, const struct delivery *d)
 			r = book_take(c, txn, kinds[i].object, d->object, d->time_ms);
 	if (r < 0)
 		return r;
-	/* Directories from before this home joined come with the stream; a rollback looks the same and is refused the same. */
-	if (r == RK_CONFLICT)
-		client_count(txn, "older-object");
-	else if (r != RK_OK)
-		client_count(txn, "bad-object");
+	if (r != RK_OK)
+		client_count(txn, r == RK_CONFLICT ? "refused-object" : "bad-object");
 	if (r != RK_OK)
 		client_log(c, "book: control entry %llu of kind %d not taken: %s", (unsigned long long)d->seq, (int)d->kind,
 			   errcode_name(r));

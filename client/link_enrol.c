@@ -298,7 +298,8 @@ int link_probe(struct client *c, int timeout_ms, int64_t *rtt_ms, int64_t *broke
 		if ((r = ask(&a, &q, (struct bytes){0}, timeout_ms, &reply)) == RK_OK) {
 			*rtt_ms = monotonic_ms() - sent_at;
 			*broker_time_ms = reply->time_ms;
-			r = (int)reply->code;
+			/* A device that has not said HELLO is asked to: an answer all the same. */
+			r = reply->code == RK_GENERATION ? RK_OK : (int)reply->code;
 		}
 	}
 	asking_end(&a);
