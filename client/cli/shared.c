@@ -71,14 +71,14 @@ int shared_id(struct shared *s, unsigned table, const char *given, uint8_t *id, 
 	return r == RK_OK ? RK_OK : cli_fail(s->c, r, what, given);
 }
 
-int shared_agreement(struct shared *s, const char *given, bool content, struct agreement **out)
+int shared_agreement(struct shared *s, const char *given, bool content, int unknown, struct agreement **out)
 {
 	uint8_t nda_id[32];
 	int r = cli_find_id(s->t, C_NDA, given, nda_id, 32);
 
 	*out = NULL;
 	if (r == RK_ENOTFOUND)
-		return cli_fail(s->c, RK_NO_NDA, TEXT_AGREEMENT_UNKNOWN, given);
+		return cli_fail(s->c, unknown, TEXT_AGREEMENT_UNKNOWN, given);
 	if (r == RK_OK)
 		r = agreement_load(s->client, s->t, nda_id, content, s->a, out);
 	else if (r == RK_EUSAGE || r == RK_CONFLICT)

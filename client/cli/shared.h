@@ -27,8 +27,8 @@ int shared_end(struct shared *, int rc);
 
 /** As cli_find_id, and reports `what` (which takes the text). */
 int shared_id(struct shared *, unsigned table, const char *given, uint8_t *id, size_t len, enum text_id what);
-/** An agreement by id; an unknown one is RK_NO_NDA, as at the exchange.  Reports. */
-int shared_agreement(struct shared *, const char *given, bool content, struct agreement **out);
+/** An agreement by id; `unknown`: the code for one that is not here (RK_NO_NDA where the gate is asked, as at the exchange).  Reports. */
+int shared_agreement(struct shared *, const char *given, bool content, int unknown, struct agreement **out);
 /** Organisations by id or name; "self" is our own.  Reports. */
 int shared_orgs(struct shared *, const struct cli_list *, uint8_t (*ids)[16], size_t max, size_t *count);
 
@@ -41,7 +41,7 @@ const char *shared_text(struct shared *, const char *format, ...) __attribute__(
 
 /** Unlocks the organisation's key; reports. */
 int shared_org_key(struct cli *);
-/** Reads a list as one DATE; RK_EUSAGE reported.  NULL leaves *day as it is. */
+/** Reads the DATE of an option; RK_EUSAGE, reported.  NULL leaves *day as it is. */
 int shared_day(struct cli *, const char *option, const char *given, uint32_t *day);
 
 /* ---- texts of an agreement, for views and sentences */

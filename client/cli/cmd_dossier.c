@@ -1,0 +1,543 @@
+/* dossier send, list, view, get, decline. */
+#include "client/dossier.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "client/cli/shared.h"
+#include "client/mail.h"
+#include "proto/strict.h"
+
+#define RECIPIENTS_MAX 16
+
+/* ---- send */
+
+struct send_options {
+	struct dossier_new n;
+	const char *nda, *marking, *reply_to;
+	struct cli_list to;
+	uint8_t nda_id[32], reply_id[32], ids[RECIPIENTS_MAX][16];
+	struct dossier_part parts[DOSSIER_FILES_MAX];
+};
+
+static int read_marking(struct cli *c, struct send_options *o)
+{
+	o->n.marking = RK__MARKING__CONFIDENTIAL;
+	if (o->marking == NULL || strcmp(o->marking, "confidential") == 0)
+		return RK_OK;
+	if (strcmp(o->marking, "strict") == 0)
+		o->n.marking = RK__MARKING__STRICT;
+	else if (strcmp(o->marking, "none") == 0)
+		o->n.marking = RK__MARKING__UNMARKED;
+	else
+		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_HELP, TEXT_BAD_MARKING, o->marking);
+	return RK_OK;
+}
+
+static int read_files(struct shared *s, struct send_options *o, const struct cli_args *args)
+{
+	for (unsigned i = 0; i < args->count; i++) {
+		int r = i < DOSSIER_FILES_MAX ? dossier_read(args->arg[i], s->a, &o->parts[i]) : RK_TOO_LARGE;
+
+		if (r == RK_TOO_LARGE)
+			return cli_refuse(s->c, r, TEXT_HINT_SMALLER, TEXT_FILE_TOO_LARGE, args->arg[i]);
+		if (r == RK_EUSAGE)
+			return cli_refuse(s->c, r, TEXT_NONE, TEXT_FILE_UNFIT, args->arg[i]);
+		if (r != RK_OK)
+			return cli_fail(s->c, r, TEXT_CANNOT_READ_FILE, args->arg[i]);
+	}
+	o->n.parts = o->parts;
+	o->n.part_count = args->count;
+	if (o->n.title == NULL && args->count > 0)
+		o->n.title = o->parts[0].name;
+	return RK_OK;
+}
+
+/* Agreement, recipients, the dossier that is answered: in this order, so that a stranger learns no more than "no agreement". */
+static int read_ids(struct shared *s, struct send_options *o)
+{
+	struct agreement *ag;
+	int r;
+
+	if ((r = shared_agreement(s, o->nda, false, RK_NO_NDA, &ag)) != RK_OK)
+		return r;
+	memcpy(o->nda_id, ag->nda_id, 32);
+	o->n.nda_id = o->nda_id;
+	if ((r = shared_orgs(s, &o->to, o->ids, RECIPIENTS_MAX, &o->n.to_count)) != RK_OK)
+		return r;
+	o->n.to = (const uint8_t(*)[16])o->ids;
+	if (o->reply_to == NULL)
+		return RK_OK;
+	o->n.reply_to = o->reply_id;
+	return shared_id(s, C_ENVELOPE, o->reply_to, o->reply_id, 32, TEXT_DOSSIER_UNKNOWN);
+}
+
+static int report_send(struct cli *c, const struct send_options *o, int r)
+{
+	if (r == RK_OK)
+		return r;
+	if (r == RK_TOO_LARGE)
+		return cli_refuse(c, r, TEXT_HINT_SMALLER, TEXT_DOSSIER_LARGE);
+	if (r == RK_ENOTFOUND)
+		return cli_fail(c, r, TEXT_REPLY_UNKNOWN, o->reply_to);
+	if (r == RK_EUSAGE)
+		return cli_refuse(c, r, TEXT_HINT_HELP, o->n.reply_only && o->n.reply_to == NULL ? TEXT_REPLY_NEEDS
+		                  : o->n.part_count > 1 ? TEXT_DOSSIER_TWICE : TEXT_DOSSIER_EMPTY);
+	return cli_fail(c, r, TEXT_CANNOT_SEND);
+}
+
+/* Our own copy: what was sent can be shown without asking the exchange for it. */
+static int keep(struct cli *c, const uint8_t env_id[32], struct bytes message)
+{
+	struct shared s;
+	int r = shared_begin(c, true, &s);
+
+	if (r != RK_OK)
+		return r;
+	return shared_end(&s, mail_keep_sent(c->client, s.t, RK__KIND__NDA, env_id, message));
+}
+
+static int finish_send(struct cli *c, uint64_t item, struct bytes message)
+{
+	struct outcome out;
+	char id[OUT_ID_CHARS];
+	json_t *json;
+	int r;
+
+	if ((r = cli_finish(c, item, TEXT_CANNOT_SEND, &out)) != RK_OK || (r = keep(c, out.env_id, message)) != RK_OK)
+		return r;
+	if (c->json) {
+		json = json_object();
+		out_set_id(json, "dossier_id", BYTES_OF(out.env_id));
+		out_set_time(json, "time", out.time_ms);
+		out_set_number(json, "log_index", (int64_t)out.log_index);
+		return out_json(json);
+	}
+	out_field(c, TEXT_F_ID, out_hex(id, BYTES_OF(out.env_id)));
+	out_say(c, TEXT_DOSSIER_SENT);
+	return RK_OK;
+}
+
+int cmd_dossier_send(struct cli *c, int argc, char **argv)
+{
+	struct send_options o = {0};
+	const struct cli_option options[] = {
+		{"nda", CLI_TEXT, &o.nda, "ID", TEXT_OPT_NDA, true},
+		{"to", CLI_LIST, &o.to, "ORG", TEXT_OPT_TO, false},
+		{"title", CLI_TEXT, &o.n.title, "TEXT", TEXT_OPT_TITLE, false},
+		{"message", CLI_TEXT, &o.n.text, "TEXT", TEXT_OPT_MESSAGE, false},
+		{"marking", CLI_TEXT, &o.marking, "MARK", TEXT_OPT_MARKING, false},
+		{"reply-to", CLI_TEXT, &o.reply_to, "ID", TEXT_OPT_REPLY_TO, false},
+		{"reply-only", CLI_FLAG, &o.n.reply_only, NULL, TEXT_OPT_REPLY_ONLY, false},
+		{0},
+	};
+	const struct cli_usage usage = {options, "[FILE…]", 0, DOSSIER_FILES_MAX, TEXT_NONE};
+	struct bytes message = {NULL, 0};
+	struct arena *kept = NULL;
+	struct cli_args args;
+	struct shared s;
+	uint64_t item;
+	int r;
+
+	if ((r = cli_parse(c, &usage, argc, argv, &args)) != RK_OK || (r = read_marking(c, &o)) != RK_OK)
+		return r;
+	if ((r = shared_open(c)) != RK_OK || (r = shared_begin(c, true, &s)) != RK_OK)
+		return r;
+	if ((kept = arena_new(2 * (size_t)ENVELOPE_MESSAGE_MAX_BYTES)) == NULL)
+		r = RK_ENOMEM;
+	if (r == RK_OK && (r = read_ids(&s, &o)) == RK_OK && (r = read_files(&s, &o, &args)) == RK_OK &&
+	    (r = report_send(c, &o, dossier_send(c->client, s.t, &o.n, s.a, &message, &item))) == RK_OK)
+		message.data = arena_copy(kept, message.data, message.len);
+	if (r == RK_OK && message.data == NULL)
+		r = RK_ENOMEM;
+	r = shared_end(&s, r);
+	if (r == RK_OK)
+		r = finish_send(c, item, message);
+	arena_free_wiped(kept);
+	return r;
+}
+
+/* ---- list and view */
+
+static bool is_dossier(const Rkl__EnvelopeRecord *record)
+{
+	return record->kind == RK__KIND__NDA || record->kind == RK__KIND__NDA_NOTICE;
+}
+
+static enum text_id return_text(uint32_t reason)
+{
+	return reason == RK__RETURN_REASON__RETURN_EXPIRED ? TEXT_RETURN_EXPIRED
+	       : reason == RK__RETURN_REASON__RETURN_NDA_ENDED ? TEXT_RETURN_NDA_ENDED : TEXT_RETURN_RECIPIENT_LEFT;
+}
+
+static const char *with(struct shared *s, enum text_id id, const char *value)
+{
+	char *made = NULL;
+	const char *kept = "";
+
+	if (asprintf(&made, text(id, s->c->lang), value) >= 0)
+		kept = shared_text(s, "%s", made);
+	free(made);
+	return kept;
+}
+
+static const char *state_text(struct shared *s, const Rkl__EnvelopeRecord *record)
+{
+	enum lang lang = s->c->lang;
+
+	switch (record->state) {
+	case RKL__ENVELOPE_STATE__LODGED:
+		return text(record->outgoing ? TEXT_DSTATE_LODGED_OUT : TEXT_DSTATE_LODGED_IN, lang);
+	case RKL__ENVELOPE_STATE__PICKED_UP:
+		return text(TEXT_DSTATE_PICKED_UP, lang);
+	case RKL__ENVELOPE_STATE__OPENED:
+		return text(TEXT_DSTATE_OPENED, lang);
+	case RKL__ENVELOPE_STATE__DECLINED_HERE:
+		return text(TEXT_DSTATE_DECLINED, lang);
+	case RKL__ENVELOPE_STATE__RETURNED_HERE:
+		return with(s, TEXT_DSTATE_RETURNED, text(return_text(record->return_reason), lang));
+	case RKL__ENVELOPE_STATE__NEWER:
+		return text(TEXT_DSTATE_NEWER, lang);
+	default:
+		return with(s, TEXT_DSTATE_FAILED, errcode_name(record->problem));
+	}
+}
+
+/* Content that is here; NULL while it is sealed. */
+static const Rk__Message *content(struct shared *s, const Rkl__EnvelopeRecord *record)
+{
+	Rk__Message *m;
+
+	return mail_message(s->client, s->t, record, s->a, &m) == RK_OK ? m : NULL;
+}
+
+static const char *title_of(struct shared *s, const Rk__Message *m)
+{
+	if (m == NULL)
+		return text(TEXT_SEALED_TITLE, s->c->lang);
+	return m->dossier != NULL ? m->dossier->title : m->notice != NULL ? m->notice->title : "";
+}
+
+static const char *marking_name(uint32_t marking)
+{
+	static const char *const names[] = {"none", "confidential", "strict", "no_own_secrets"};
+
+	return marking < 4 ? names[marking] : "none";
+}
+
+static json_t *dossier_json(struct shared *s, const Rkl__EnvelopeRecord *record, const Rk__Message *m)
+{
+	json_t *o = json_object(), *to = json_array(), *pickups = json_array();
+
+	out_set_id(o, "dossier_id", bytes_of(record->env_id));
+	out_set_id(o, "nda_id", bytes_of(record->nda_id));
+	out_set_text(o, "direction", record->outgoing ? "out" : "in");
+	out_set_text(o, "state", mail_state_name(record->state));
+	out_set_text(o, "title", m != NULL ? title_of(s, m) : NULL);
+	json_object_set_new(o, "from", shared_org_json(s, record->sender_org.data));
+	for (size_t i = 0; i < record->n_recipients; i++)
+		json_array_append_new(to, shared_org_json(s, record->recipients[i].data));
+	json_object_set_new(o, "to", to);
+	out_set_text(o, "marking", marking_name(record->marking));
+	out_set_bool(o, "reply_only", record->reply_only);
+	out_set_time(o, "time", record->time_ms);
+	out_set_time(o, "expires_at", record->expires_at);
+	out_set_number(o, "log_index", (int64_t)record->log_index);
+	for (size_t i = 0; i < record->n_pickups; i++) {
+		json_t *p = shared_org_json(s, record->pickups[i]->org_id.data);
+
+		out_set_time(p, "time", record->pickups[i]->time_ms);
+		json_array_append_new(pickups, p);
+	}
+	json_object_set_new(o, "pickups", pickups);
+	out_set_text(o, "return_reason", record->return_reason != 0 ? mail_return_name(record->return_reason) : NULL);
+	out_set_text(o, "problem", record->problem != 0 ? errcode_name(record->problem) : NULL);
+	return o;
+}
+
+int cmd_dossier_list(struct cli *c, int argc, char **argv)
+{
+	static const enum text_id headings[] = {TEXT_COL_ID, TEXT_COL_WAY, TEXT_COL_TIME, TEXT_COL_STATE, TEXT_COL_WITH, TEXT_COL_TITLE};
+	const struct cli_usage usage = {NULL, "", 0, 0, TEXT_NONE};
+	struct out_table *table = NULL;
+	Rkl__EnvelopeRecord **list;
+	struct cli_args args;
+	struct shared s;
+	size_t n;
+	int r;
+
+	if ((r = cli_parse(c, &usage, argc, argv, &args)) != RK_OK)
+		return r;
+	if ((r = shared_open(c)) != RK_OK || (r = shared_begin(c, false, &s)) != RK_OK)
+		return r;
+	if ((r = mail_list(s.t, s.a, is_dossier, 0, &list, &n)) == RK_OK && !c->json)
+		table = out_table_new(c, 6, headings);
+	for (size_t i = 0; i < n && r == RK_OK; i++) {
+		const Rk__Message *m = content(&s, list[i]);
+		char id[OUT_ID_CHARS], when[OUT_TIME_CHARS];
+
+		if (c->json) {
+			r = out_json(dossier_json(&s, list[i], m));
+			continue;
+		}
+		out_table_row(table);
+		out_table_cell(table, out_short(id, bytes_of(list[i]->env_id)));
+		out_table_cell(table, text(list[i]->outgoing ? TEXT_WAY_OUT : TEXT_WAY_IN, c->lang));
+		out_table_cell(table, out_time(when, list[i]->time_ms));
+		out_table_cell(table, state_text(&s, list[i]));
+		out_table_cell(table, list[i]->outgoing ? shared_names(&s, list[i]->recipients, list[i]->n_recipients)
+		               : shared_name(&s, list[i]->sender_org.data));
+		out_table_cell(table, title_of(&s, m));
+	}
+	out_table_end(table, TEXT_DOSSIER_NONE);
+	return shared_end(&s, r);
+}
+
+static int load(struct shared *s, const char *given, Rkl__EnvelopeRecord **record)
+{
+	uint8_t env_id[32];
+	int r;
+
+	if ((r = shared_id(s, C_ENVELOPE, given, env_id, 32, TEXT_DOSSIER_UNKNOWN)) != RK_OK)
+		return r;
+	r = mail_load(s->t, env_id, s->a, record);
+	if (r == RK_OK && !is_dossier(*record))
+		r = RK_ENOTFOUND;
+	return r == RK_OK ? RK_OK : cli_fail(s->c, r, TEXT_DOSSIER_UNKNOWN, given);
+}
+
+static void view_content(struct shared *s, const Rk__Message *m)
+{
+	const Rk__Dossier *d = m->dossier;
+	const char *words = d != NULL ? d->text : m->text;
+
+	for (size_t i = 0; d != NULL && i < d->n_files; i++) {
+		char *line = NULL;
+
+		if (asprintf(&line, text(TEXT_FILE_LINE, s->c->lang), d->files[i]->name, d->files[i]->media_type,
+		             (unsigned long long)d->files[i]->plain_len) >= 0)
+			out_field(s->c, TEXT_F_FILE, line);
+		free(line);
+	}
+	if (words[0] != '\0')
+		out_field(s->c, TEXT_F_TEXT, words);
+}
+
+static void view_lines(struct shared *s, const Rkl__EnvelopeRecord *record, const Rk__Message *m)
+{
+	static const enum text_id marks[] = {TEXT_MARK_NONE, TEXT_MARK_CONFIDENTIAL, TEXT_MARK_STRICT, TEXT_MARK_NO_SECRETS};
+	struct cli *c = s->c;
+	char id[OUT_ID_CHARS], when[OUT_TIME_CHARS];
+
+	out_field(c, TEXT_F_ID, out_hex(id, bytes_of(record->env_id)));
+	out_field(c, TEXT_F_STATE, state_text(s, record));
+	out_field(c, TEXT_F_AGREEMENT, out_short(id, bytes_of(record->nda_id)));
+	out_field(c, TEXT_F_FROM, shared_name(s, record->sender_org.data));
+	out_field(c, TEXT_F_TO, shared_names(s, record->recipients, record->n_recipients));
+	out_field(c, TEXT_F_TIME, out_time(when, record->time_ms));
+	out_field(c, TEXT_F_TITLE, title_of(s, m));
+	out_field(c, TEXT_F_MARK, text(marks[record->marking < 4 ? record->marking : 0], c->lang));
+	for (size_t i = 0; i < record->n_pickups; i++) {
+		char *line = NULL;
+
+		if (asprintf(&line, text(TEXT_PICKED_LINE, c->lang), shared_name(s, record->pickups[i]->org_id.data),
+		             out_time(when, record->pickups[i]->time_ms)) >= 0)
+			out_field(c, TEXT_F_PICKED_UP, line);
+		free(line);
+	}
+	if (m != NULL)
+		view_content(s, m);
+	if (record->outgoing || record->state != RKL__ENVELOPE_STATE__LODGED)
+		return;
+	out_field(c, TEXT_F_SIZE, shared_text(s, "%u", record->body_len));
+	out_field(c, TEXT_F_EXPIRES, out_time(when, record->expires_at));
+	out_short(id, bytes_of(record->env_id));
+	out_say(c, TEXT_HINT_GET, id, id);
+}
+
+int cmd_dossier_view(struct cli *c, int argc, char **argv)
+{
+	const struct cli_usage usage = {NULL, "ID", 1, 1, TEXT_NONE};
+	Rkl__EnvelopeRecord *record;
+	const Rk__Message *m;
+	struct cli_args args;
+	struct shared s;
+	json_t *json;
+	int r;
+
+	if ((r = cli_parse(c, &usage, argc, argv, &args)) != RK_OK)
+		return r;
+	if ((r = shared_open(c)) != RK_OK || (r = shared_begin(c, false, &s)) != RK_OK)
+		return r;
+	if ((r = load(&s, args.arg[0], &record)) != RK_OK)
+		return shared_end(&s, r);
+	m = content(&s, record);
+	if (c->json) {
+		json_t *files = json_array();
+
+		json = dossier_json(&s, record, m);
+		out_set_text(json, "text", m != NULL && m->dossier != NULL ? m->dossier->text : NULL);
+		for (size_t i = 0; m != NULL && m->dossier != NULL && i < m->dossier->n_files; i++) {
+			json_t *f = json_object();
+
+			out_set_text(f, "name", m->dossier->files[i]->name);
+			out_set_text(f, "media_type", m->dossier->files[i]->media_type);
+			out_set_number(f, "bytes", (int64_t)m->dossier->files[i]->plain_len);
+			json_array_append_new(files, f);
+		}
+		json_object_set_new(json, "files", files);
+		r = out_json(json);
+	} else {
+		view_lines(&s, record, m);
+	}
+	return shared_end(&s, r);
+}
+
+/* ---- get */
+
+enum fetch_step { STEP_PICKUP, STEP_FETCH };
+
+/* Queues one step, if our own gate lets us ask at all. */
+static int queue_step(struct cli *c, const char *given, enum fetch_step step, uint64_t *item)
+{
+	Rkl__EnvelopeRecord *record;
+	struct shared s;
+	int r;
+
+	if ((r = shared_begin(c, true, &s)) != RK_OK)
+		return r;
+	if ((r = load(&s, given, &record)) == RK_OK && (r = dossier_check_get(c->client, s.t, record)) == RK_OK)
+		r = step == STEP_PICKUP ? dossier_pickup(c->client, s.t, record, item)
+		    : dossier_fetch(c->client, s.t, record->env_id.data, item);
+	if (r != RK_OK)
+		r = cli_fail(c, r, TEXT_CANNOT_GET, given);
+	return shared_end(&s, r);
+}
+
+static int run_step(struct cli *c, const char *given, enum fetch_step step)
+{
+	struct outcome out;
+	uint64_t item;
+	int r = queue_step(c, given, step, &item);
+
+	if (r != RK_OK)
+		return r;
+	r = link_finish(c->client, item, &c->stop, &out);
+	return r == RK_OK ? r : cli_fail(c, r, TEXT_CANNOT_GET, given);
+}
+
+/* What must happen before the content is here: nothing, a fetch, or a signed pickup first. */
+static int look(struct cli *c, const char *given, bool *is_here, bool *is_own)
+{
+	Rkl__EnvelopeRecord *record;
+	struct shared s;
+	int r;
+
+	if ((r = shared_begin(c, false, &s)) != RK_OK)
+		return r;
+	if ((r = load(&s, given, &record)) == RK_OK) {
+		*is_here = env_has(s.t, C_CONTENT, bytes_of(record->env_id));
+		*is_own = record->outgoing;
+		if (record->state == RKL__ENVELOPE_STATE__FAILED)
+			r = cli_fail(c, record->problem, TEXT_DOSSIER_REFUSED, given);
+	}
+	return shared_end(&s, r);
+}
+
+static int say_saved(struct shared *s, const Rkl__EnvelopeRecord *record, const Rk__Message *m, const char *folder,
+                     const struct dossier_saved *saved, size_t n, bool is_new)
+{
+	json_t *json, *files;
+
+	if (!s->c->json) {
+		for (size_t i = 0; i < n; i++)
+			out_line(s->c, TEXT_SAVED, shared_text(s, "%s/%s", folder, saved[i].name), saved[i].data.len);
+		if (is_new)
+			out_say(s->c, TEXT_SIGNED_FOR);
+		return RK_OK;
+	}
+	json = dossier_json(s, record, m);
+	files = json_array();
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(files, json_string(shared_text(s, "%s/%s", folder, saved[i].name)));
+	json_object_set_new(json, "files", files);
+	return out_json(json);
+}
+
+static int save(struct cli *c, const char *given, const char *folder, bool is_new)
+{
+	struct dossier_saved *saved = calloc(DOSSIER_FILES_MAX + 1, sizeof(*saved));
+	Rkl__EnvelopeRecord *record;
+	Rk__Message *m;
+	struct shared s;
+	size_t n = 0;
+	int r;
+
+	if (saved == NULL)
+		return RK_ENOMEM;
+	if ((r = shared_begin(c, false, &s)) != RK_OK)
+		goto out;
+	if ((r = load(&s, given, &record)) == RK_OK) {
+		if ((r = mail_message(c->client, s.t, record, s.a, &m)) != RK_OK)
+			r = cli_fail(c, r == RK_ENOTFOUND && record->problem != RK_OK ? record->problem : r,
+			             r == RK_ENEWER ? TEXT_DOSSIER_NEWER : TEXT_DOSSIER_REFUSED, given);
+		else if ((r = dossier_save(m, folder, saved, &n)) == RK_EEXISTS)
+			r = cli_refuse(c, r, TEXT_HINT_OTHER_FOLDER, TEXT_FILE_EXISTS, folder, saved[n].name);
+		else if (r != RK_OK)
+			r = cli_fail(c, r, TEXT_CANNOT_SAVE, folder);
+		else
+			r = say_saved(&s, record, m, folder, saved, n, is_new);
+	}
+	r = shared_end(&s, r);
+out:
+	free(saved);
+	return r;
+}
+
+int cmd_dossier_get(struct cli *c, int argc, char **argv)
+{
+	const char *output = NULL;
+	const struct cli_option options[] = {{"output", CLI_TEXT, &output, "DIR", TEXT_OPT_OUTPUT, true}, {0}};
+	const struct cli_usage usage = {options, "ID", 1, 1, TEXT_NONE};
+	bool is_here = false, is_own = false;
+	struct cli_args args;
+	int r;
+
+	if ((r = cli_parse(c, &usage, argc, argv, &args)) != RK_OK)
+		return r;
+	if ((r = shared_open(c)) != RK_OK || (r = look(c, args.arg[0], &is_here, &is_own)) != RK_OK)
+		return r;
+	if (!is_here && !is_own && (r = run_step(c, args.arg[0], STEP_PICKUP)) != RK_OK)
+		return r;
+	if (!is_here && (r = run_step(c, args.arg[0], STEP_FETCH)) != RK_OK)
+		return r;
+	return save(c, args.arg[0], output, !is_here && !is_own);
+}
+
+/* ---- decline */
+
+int cmd_dossier_decline(struct cli *c, int argc, char **argv)
+{
+	const struct cli_usage usage = {NULL, "ID", 1, 1, TEXT_NONE};
+	Rkl__EnvelopeRecord *record;
+	struct cli_args args;
+	struct shared s;
+	json_t *json;
+	int r;
+
+	if ((r = cli_parse(c, &usage, argc, argv, &args)) != RK_OK)
+		return r;
+	if ((r = shared_open(c)) != RK_OK || (r = shared_begin(c, true, &s)) != RK_OK)
+		return r;
+	if ((r = load(&s, args.arg[0], &record)) == RK_OK && (r = mail_decline(s.t, record->env_id.data)) != RK_OK)
+		r = cli_fail(c, r, TEXT_CANNOT_DECLINE, args.arg[0]);
+	if (r == RK_OK && c->json) {
+		json = json_object();
+		out_set_id(json, "dossier_id", bytes_of(record->env_id));
+		out_set_text(json, "state", "declined");
+		r = out_json(json);
+	}
+	if ((r = shared_end(&s, r)) == RK_OK)
+		out_say(c, TEXT_DECLINED_DOSSIER);
+	return r;
+}

@@ -1,0 +1,229 @@
+/* inbox: what came in and where to look; never content. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "client/cli/shared.h"
+#include "client/mail.h"
+#include "proto/strict.h"
+
+#define NUMBER_CHARS 24
+
+/* The word for a detail, which is a name of ours: an act, a reason, a code. */
+static const char *detail_text(struct shared *s, const Rkl__InboxRecord *record)
+{
+	static const struct {
+		const char *name;
+		enum text_id text;
+	} words[] = {
+		{"accept", TEXT_ACT_ACCEPT}, {"reject", TEXT_ACT_REJECT}, {"withdraw", TEXT_ACT_WITHDRAW}, {"terminate", TEXT_ACT_TERMINATE},
+		{"hold", TEXT_ACT_HOLD}, {"resume", TEXT_ACT_RESUME}, {"accepted", TEXT_OUTCOME_ACCEPTED}, {"declined", TEXT_OUTCOME_DECLINED},
+		{"expired", TEXT_RETURN_EXPIRED}, {"nda_ended", TEXT_RETURN_NDA_ENDED}, {"recipient_left", TEXT_RETURN_RECIPIENT_LEFT},
+	};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(record->detail, words[i].name) == 0)
+			return text(words[i].text, s->c->lang);
+	return record->detail;
+}
+
+static const struct {
+	const char *name;
+	enum text_id what, look;
+} kinds[] = {
+	[RKL__INBOX_KIND__INBOX_NONE] = {"none", TEXT_NONE, TEXT_NONE},
+	[RKL__INBOX_KIND__INBOX_INTEREST] = {"interest", TEXT_IN_INTEREST, TEXT_LOOK_INTEREST},
+	[RKL__INBOX_KIND__INBOX_INTEREST_REPLY] = {"interest_reply", TEXT_IN_INTEREST_REPLY, TEXT_LOOK_INTEREST},
+	[RKL__INBOX_KIND__INBOX_NDA_PROPOSED] = {"nda_proposed", TEXT_IN_NDA_PROPOSED, TEXT_LOOK_NDA},
+	[RKL__INBOX_KIND__INBOX_NDA_ACT] = {"nda_act", TEXT_IN_NDA_ACT, TEXT_LOOK_NDA},
+	[RKL__INBOX_KIND__INBOX_DOSSIER] = {"dossier", TEXT_IN_DOSSIER, TEXT_LOOK_DOSSIER},
+	[RKL__INBOX_KIND__INBOX_RETURNED] = {"returned", TEXT_IN_RETURNED, TEXT_LOOK_DOSSIER},
+	[RKL__INBOX_KIND__INBOX_PICKED_UP] = {"picked_up", TEXT_IN_PICKED_UP, TEXT_LOOK_DOSSIER},
+	[RKL__INBOX_KIND__INBOX_NOTICE] = {"notice", TEXT_IN_NOTICE, TEXT_LOOK_DOSSIER},
+	[RKL__INBOX_KIND__INBOX_ENROLMENT] = {"enrolment", TEXT_IN_ENROLMENT, TEXT_LOOK_MEMBER},
+	[RKL__INBOX_KIND__INBOX_ALERT] = {"alert", TEXT_IN_ALERT, TEXT_LOOK_DOCTOR},
+};
+
+static unsigned kind_of(const Rkl__InboxRecord *record)
+{
+	return (size_t)record->kind < sizeof(kinds) / sizeof(kinds[0]) ? (unsigned)record->kind : 0;
+}
+
+/* An answer is read where the question stands; the rest is named by its own id. */
+static struct bytes subject_of(struct shared *s, const Rkl__InboxRecord *record)
+{
+	Rkl__EnvelopeRecord *reply;
+
+	if (record->kind == RKL__INBOX_KIND__INBOX_INTEREST_REPLY && record->id.len == 32 &&
+	    mail_load(s->t, record->id.data, s->a, &reply) == RK_OK && reply->ref.len == 32)
+		return bytes_of(reply->ref);
+	return bytes_of(record->id);
+}
+
+static json_t *inbox_json(struct shared *s, const Rkl__InboxRecord *record)
+{
+	struct bytes subject = subject_of(s, record);
+	json_t *o = json_object();
+	unsigned k = kind_of(record);
+
+	out_set_number(o, "no", (int64_t)record->no);
+	out_set_text(o, "kind", kinds[k].name);
+	out_set_time(o, "time", record->time_ms);
+	out_set_bool(o, "read", record->read);
+	json_object_set_new(o, "from", record->from_org.len == 16 ? shared_org_json(s, record->from_org.data) : json_null());
+	out_set_id(o, "id", subject);
+	out_set_text(o, "detail", record->detail);
+	return o;
+}
+
+static const char *what_text(struct shared *s, const Rkl__InboxRecord *record)
+{
+	char *made = NULL;
+	const char *kept = "";
+
+	/* The table's own sentence, with one text to fill in or none. */
+	if (asprintf(&made, text(kinds[kind_of(record)].what, s->c->lang), detail_text(s, record)) >= 0) {
+		kept = shared_text(s, "%s%s", record->read ? "" : text(TEXT_UNREAD_MARK, s->c->lang), made);
+		free(made);
+	}
+	return kept;
+}
+
+static void inbox_row(struct shared *s, struct out_table *table, const Rkl__InboxRecord *record)
+{
+	char number[NUMBER_CHARS], when[OUT_TIME_CHARS], id[OUT_ID_CHARS];
+
+	snprintf(number, sizeof(number), "%llu", (unsigned long long)record->no);
+	out_table_row(table);
+	out_table_cell(table, number);
+	out_table_cell(table, out_time(when, record->time_ms));
+	out_table_cell(table, record->from_org.len == 16 ? shared_name(s, record->from_org.data) : "");
+	out_table_cell(table, out_short(id, subject_of(s, record)));
+	out_table_cell(table, what_text(s, record));
+}
+
+int cmd_inbox_list(struct cli *c, int argc, char **argv)
+{
+	static const enum text_id headings[] = {TEXT_COL_NO, TEXT_COL_TIME, TEXT_COL_FROM, TEXT_COL_ID, TEXT_COL_WHAT};
+	bool unread = false;
+	const struct cli_option options[] = {{"unread", CLI_FLAG, &unread, NULL, TEXT_OPT_UNREAD, false}, {0}};
+	const struct cli_usage usage = {options, "", 0, 0, TEXT_NONE};
+	struct out_table *table = NULL;
+	struct env_cursor *cursor = NULL;
+	struct bytes key, value;
+	struct cli_args args;
+	struct shared s;
+	int r, more;
+
+	if ((r = cli_parse(c, &usage, argc, argv, &args)) != RK_OK)
+		return r;
+	if ((r = shared_open(c)) != RK_OK || (r = shared_begin(c, false, &s)) != RK_OK)
+		return r;
+	r = env_cursor_open(s.t, C_INBOX, &cursor);
+	if (r == RK_OK && !c->json)
+		table = out_table_new(c, 5, headings);
+	more = r == RK_OK ? env_cursor_last(cursor, &key, &value) : RK_ENOTFOUND;
+	for (; more == RK_OK && r == RK_OK; more = env_cursor_prev(cursor, &key, &value)) {
+		Rkl__InboxRecord *record;
+
+		arena_raise(s.a, arena_budget(value.len));
+		record = rkl__inbox_record__unpack(arena_allocator(s.a), value.len, value.data);
+		if (record == NULL)
+			r = RK_ESTORE;
+		else if (unread && record->read)
+			continue;
+		else if (c->json)
+			r = out_json(inbox_json(&s, record));
+		else
+			inbox_row(&s, table, record);
+	}
+	env_cursor_free(cursor);
+	out_table_end(table, TEXT_INBOX_EMPTY);
+	return shared_end(&s, r);
+}
+
+/* ---- read */
+
+static int mark(struct shared *s, uint64_t no, bool tell)
+{
+	Rkl__InboxRecord *record;
+	char id[OUT_ID_CHARS];
+	uint8_t key[8];
+	int r;
+
+	put_u64be(key, no);
+	r = record_get(s->t, C_INBOX, BYTES_OF(key), &rkl__inbox_record__descriptor, s->a, (ProtobufCMessage **)&record);
+	if (r != RK_OK)
+		return r;
+	record->read = true;
+	if ((r = record_put(s->t, C_INBOX, BYTES_OF(key), &record->base)) != RK_OK || !tell)
+		return r;
+	if (s->c->json)
+		return out_json(inbox_json(s, record));
+	out_raw(what_text(s, record));
+	out_line(s->c, kinds[kind_of(record)].look, out_short(id, subject_of(s, record)));
+	return RK_OK;
+}
+
+static int mark_all(struct shared *s, unsigned *count)
+{
+	struct env_cursor *cursor = NULL;
+	uint64_t numbers[256], from = 0;
+	struct bytes key, value;
+	size_t n = 0;
+	int r, more;
+
+	/* By pages: a cursor does not outlive what is written beside it. */
+	do {
+		uint8_t first[8];
+
+		put_u64be(first, from);
+		if ((r = env_cursor_open(s->t, C_INBOX, &cursor)) != RK_OK)
+			return r;
+		n = 0;
+		for (more = env_cursor_seek(cursor, BYTES_OF(first), &key, &value); more == RK_OK && n < 256;
+		     more = env_cursor_next(cursor, &key, &value))
+			if (key.len == 8)
+				numbers[n++] = get_u64be(key.data);
+		env_cursor_free(cursor);
+		for (size_t i = 0; i < n; i++, (*count)++)
+			if ((r = mark(s, numbers[i], false)) != RK_OK)
+				return r;
+		from = n > 0 ? numbers[n - 1] + 1 : 0;
+	} while (n == 256);
+	return RK_OK;
+}
+
+int cmd_inbox_read(struct cli *c, int argc, char **argv)
+{
+	bool all = false;
+	const struct cli_option options[] = {{"all", CLI_FLAG, &all, NULL, TEXT_OPT_ALL, false}, {0}};
+	const struct cli_usage usage = {options, "[NO]", 0, 1, TEXT_NONE};
+	unsigned long long no = 0;
+	struct cli_args args;
+	unsigned count = 0;
+	struct shared s;
+	char *end = NULL;
+	json_t *o;
+	int r;
+
+	if ((r = cli_parse(c, &usage, argc, argv, &args)) != RK_OK)
+		return r;
+	if (all == (args.count == 1))
+		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_HELP, TEXT_INBOX_WHICH);
+	if (!all && ((no = strtoull(args.arg[0], &end, 10)) == 0 || *end != '\0' || args.arg[0][0] == '-'))
+		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_HELP, TEXT_INBOX_NOT_A_NUMBER, args.arg[0]);
+	if ((r = cli_open_joined(c)) != RK_OK || (r = shared_begin(c, true, &s)) != RK_OK)
+		return r;
+	r = all ? mark_all(&s, &count) : mark(&s, no, true);
+	if (r == RK_ENOTFOUND)
+		r = cli_fail(c, r, TEXT_INBOX_UNKNOWN, args.arg[0]);
+	if ((r = shared_end(&s, r)) != RK_OK || !all)
+		return r;
+	if (!c->json) {
+		out_say(c, TEXT_INBOX_MARKED, count);
+		return RK_OK;
+	}
+	o = json_object();
+	out_set_number(o, "read", count);
+	return out_json(o);
+}

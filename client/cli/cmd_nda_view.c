@@ -1,0 +1,423 @@
+/* nda list, nda view: what was agreed, rendered from the signed terms; what is unusual; what comes next. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "client/cli/cmd_nda.h"
+#include "client/days.h"
+#include "client/forms.h"
+#include "proto/strict.h"
+
+const char *cmd_nda_title(const struct agreement *ag)
+{
+	if (ag->cover == NULL)
+		return "";
+	return ag->cover->title[0] != '\0' ? ag->cover->title : ag->cover->purpose;
+}
+
+/* A sentence of the table with its one argument, in the arena. */
+static const char *fill(struct shared *s, enum text_id id, long long value)
+{
+	char *made = NULL;
+	const char *kept = "";
+
+	if (asprintf(&made, text(id, s->c->lang), value) >= 0)
+		kept = shared_text(s, "%s", made);
+	free(made);
+	return kept;
+}
+
+static const char *fill_text(struct shared *s, enum text_id id, const char *value)
+{
+	char *made = NULL;
+	const char *kept = "";
+
+	if (asprintf(&made, text(id, s->c->lang), value) >= 0)
+		kept = shared_text(s, "%s", made);
+	free(made);
+	return kept;
+}
+
+/* ---- dates */
+
+static const struct {
+	const char *name;
+	enum text_id text;
+	bool is_last_day;   /* an instant that ends a day: people read the day before it */
+} dates[] = {
+	[AGREEMENT_DATE_NONE] = {NULL, TEXT_NONE, false},
+	[AGREEMENT_DATE_ACCEPT_BY] = {"accept_by", TEXT_DATE_ACCEPT_BY, false},
+	[AGREEMENT_DATE_STARTS] = {"starts", TEXT_DATE_STARTS, false},
+	[AGREEMENT_DATE_NEXT_STEP] = {"next_step", TEXT_DATE_NEXT_STEP, true},
+	[AGREEMENT_DATE_TERMINATES] = {"terminates", TEXT_DATE_TERMINATES, false},
+	[AGREEMENT_DATE_ENDS] = {"ends", TEXT_DATE_ENDS, true},
+	[AGREEMENT_DATE_NOTICES_END] = {"notices_end", TEXT_DATE_NOTICES_END, false},
+};
+
+static const char *next_date(struct shared *s, const struct agreement *ag)
+{
+	char when[OUT_TIME_CHARS];
+	int64_t at;
+	enum agreement_date date = agreement_next_date(ag, client_now(s->client), &at);
+
+	if (date == AGREEMENT_DATE_NONE)
+		return "—";
+	return fill_text(s, dates[date].text, dates[date].is_last_day ? out_last_day(when, at) : out_time(when, at));
+}
+
+static const char *day_text(struct shared *s, uint32_t day)
+{
+	char text_of[11];
+
+	days_text(text_of, day);
+	return shared_text(s, "%s", text_of);
+}
+
+/* ---- differences */
+
+static const struct {
+	const char *name;
+	enum text_id text;
+} differences[] = {
+#define D(id, name) [AGREEMENT_DIFFERS_##id] = {name, TEXT_DIFFERS_##id}
+	D(ONE_WAY, "one_way"), D(NO_EXIT, "no_exit"), D(NOTICE_DAYS, "notice_days"), D(LENGTH, "length"), D(WINDOW, "notice_window_days"),
+	D(MARKING, "marking_required"), D(SURVIVAL, "survival_months"), D(SURVIVAL_BASIS, "survival_basis"),
+	D(TRADE_SECRET, "trade_secret_longer"), D(SCOPE, "scope_rule"), D(ORAL_DAYS, "oral_days"), D(COVERS_FROM, "covers_from"),
+	D(EXISTENCE, "existence_secret"), D(RECEIVERS, "receiver_classes"), D(COPIES, "copies"), D(REVERSE, "reverse_engineering"),
+	D(RESIDUALS, "residuals"), D(RETURN, "return_rule"), D(CERTIFICATE, "certificate_days"), D(BACKUPS, "backups"),
+	D(NEXT_STEP, "next_step_by"), D(LAW, "law"), D(FORUM, "forum"), D(PENALTY, "penalty"), D(INSPECTION, "inspection"),
+	D(IP_RULE, "ip_rule"), D(ANNEXES, "annexes"), D(MANDATE, "mandate"), D(OWN_TEXT, "own_text"), D(FORM_ALTERED, "form_altered"),
+	D(EXTENSIONS, "extensions"),
+#undef D
+};
+
+static void show_differences(struct shared *s, const struct agreement *ag)
+{
+	struct agreement_difference list[AGREEMENT_DIFFERENCE_COUNT];
+	size_t n = agreement_differences(ag, list);
+
+	if (n == 0)
+		out_field(s->c, TEXT_F_DIFFERS, text(TEXT_DIFFERS_NONE, s->c->lang));
+	for (size_t i = 0; i < n; i++)
+		out_field(s->c, TEXT_F_DIFFERS, fill(s, differences[list[i].kind].text, (long long)list[i].value));
+}
+
+/* ---- parties */
+
+static const char *signed_by(struct shared *s, const struct agreement *ag, const struct nda_party *p)
+{
+	Rk__SignaturePage *page;
+	Rk__PageReveal *reveal;
+
+	switch (agreement_page(s->client, ag, p->org_id, s->a, &page, &reveal)) {
+	case RK_OK:
+		return fill_text(s, TEXT_SIGNED_BY, page->title[0] != '\0' ? shared_text(s, "%s, %s", page->name, page->title) : page->name);
+	case RK_ENOTFOUND:
+		return text(TEXT_PAGE_MISSING, s->c->lang);
+	default:
+		return text(TEXT_PAGE_WRONG, s->c->lang);
+	}
+}
+
+static void show_party(struct shared *s, const struct agreement *ag, int i)
+{
+	const struct nda_party *p = &ag->row.parties[i];
+	enum lang lang = s->c->lang;
+	const char *rest = "", *by = "", *when = text(TEXT_NOT_SIGNED, lang);
+	char time[OUT_TIME_CHARS], *line = NULL;
+
+	if (p->has_accepted) {
+		when = fill_text(s, TEXT_SIGNED_ON, out_time(time, p->accepted_at));
+		by = signed_by(s, ag, p);
+	}
+	if (p->is_held)
+		rest = text(TEXT_IS_HELD, lang);
+	if (p->has_terminated)
+		rest = shared_text(s, "%s%s", rest, fill_text(s, TEXT_HAS_TERMINATED, out_time(time, p->terminated_at)));
+	if (!(ag->active & 1u << i))
+		rest = shared_text(s, "%s%s", rest, text(TEXT_IS_INACTIVE, lang));
+	if (asprintf(&line, text(TEXT_PARTY_LINE, lang), shared_name(s, p->org_id),
+	             text(p->may_disclose && p->may_receive ? TEXT_MAY_BOTH : p->may_disclose ? TEXT_MAY_DISCLOSE : TEXT_MAY_RECEIVE, lang),
+	             when, by, rest) < 0)
+		return;
+	out_field(s->c, TEXT_F_PARTY, line);
+	free(line);
+}
+
+/* ---- the whole */
+
+static enum text_id problem_text(int problem)
+{
+	return problem == RK_ENEWER ? TEXT_PROBLEM_NEWER : problem == RK_ENOTFOUND ? TEXT_PROBLEM_ABSENT : TEXT_PROBLEM_INTEGRITY;
+}
+
+static void show_terms(struct shared *s, const struct agreement *ag)
+{
+	const Rk__NdaTerms *t = ag->terms;
+	enum lang lang = s->c->lang;
+	char when[OUT_TIME_CHARS], *line = NULL;
+
+	if (asprintf(&line, text(TEXT_FROM_TO, lang), day_text(s, t->first_day), day_text(s, t->last_day), t->zone) >= 0)
+		out_field(s->c, TEXT_F_IN_FORCE, line);
+	free(line);
+	if (ag->row.complete_at == 0)
+		out_field(s->c, TEXT_F_ACCEPT_BY, out_time(when, t->accept_by));
+	for (int i = 0; i < ag->row.party_count; i++)
+		show_party(s, ag, i);
+	out_field(s->c, TEXT_F_EXIT, t->exit_rule == RK__EXIT_RULE__EXIT_NONE ? text(TEXT_EXIT_NO, lang)
+	          : t->notice_days == 0 ? text(TEXT_EXIT_AT_ONCE, lang) : fill(s, TEXT_EXIT_NOTICE, t->notice_days));
+	out_field(s->c, TEXT_F_MARKING, text(t->marking_required ? TEXT_MARKING_NEEDED : TEXT_MARKING_FREE, lang));
+	out_field(s->c, TEXT_F_WINDOW, fill(s, TEXT_N_DAYS, t->notice_window_days));
+}
+
+static void show_cover(struct shared *s, const struct agreement *ag)
+{
+	static const enum text_id survivals[] = {TEXT_SURVIVAL_PERPETUAL, TEXT_SURVIVAL_END, TEXT_SURVIVAL_START,
+		TEXT_SURVIVAL_DISCLOSURE, TEXT_SURVIVAL_PERPETUAL};
+	const Rk__NdaCover *cover = ag->cover;
+	char id[OUT_ID_CHARS], *line = NULL;
+	unsigned basis = cover->survival != NULL ? (unsigned)cover->survival->basis : 0;
+
+	out_field(s->c, TEXT_F_SURVIVAL, fill(s, survivals[basis < 5 ? basis : 0], cover->survival != NULL ? cover->survival->months : 0));
+	if (asprintf(&line, text(TEXT_DOCUMENT_LINE, s->c->lang), ag->proposal->document_name, (unsigned)ag->proposal->document.len) >= 0)
+		out_field(s->c, TEXT_F_DOCUMENT, line);
+	free(line);
+	if (cover->counters.len == 32)
+		out_field(s->c, TEXT_F_ANSWERS, out_short(id, bytes_of(cover->counters)));
+}
+
+static const struct {
+	unsigned bit;
+	const char *name;
+	enum text_id text;
+} mays[] = {
+	{AGREEMENT_MAY_SIGN, "sign", TEXT_MAY_SIGN}, {AGREEMENT_MAY_DECLINE, "counter", TEXT_MAY_COUNTER},
+	{AGREEMENT_MAY_DECLINE, "decline", TEXT_MAY_DECLINE}, {AGREEMENT_MAY_WITHDRAW, "withdraw", TEXT_MAY_WITHDRAW},
+	{AGREEMENT_MAY_SEND, "send", TEXT_MAY_SEND}, {AGREEMENT_MAY_HOLD, "hold", TEXT_MAY_HOLD},
+	{AGREEMENT_MAY_RESUME, "resume", TEXT_MAY_RESUME}, {AGREEMENT_MAY_TERMINATE, "terminate", TEXT_MAY_TERMINATE},
+};
+
+static void show_history(struct shared *s, const struct agreement *ag)
+{
+	for (size_t i = 0; i < ag->act_count; i++) {
+		const struct agreement_act *d = &ag->details[i];
+		char when[OUT_TIME_CHARS], *line = NULL;
+		const char *act = text(shared_act_text(d->act->kind), s->c->lang);
+
+		if (d->act->reason[0] != '\0')
+			act = shared_text(s, "%s: %s", act, d->act->reason);
+		if (asprintf(&line, text(TEXT_HISTORY_LINE, s->c->lang), out_time(when, d->time_ms), shared_name(s, d->act->org_id.data), act) >= 0)
+			out_field(s->c, TEXT_F_HISTORY, line);
+		free(line);
+	}
+}
+
+void cmd_nda_show(struct shared *s, const struct agreement *ag)
+{
+	struct cli *c = s->c;
+	unsigned may = agreement_may(ag);
+	char id[OUT_ID_CHARS];
+
+	out_field(c, TEXT_F_ID, out_hex(id, bytes_make(ag->nda_id, 32)));
+	if (ag->cover != NULL && ag->cover->title[0] != '\0')
+		out_field(c, TEXT_F_TITLE, ag->cover->title);
+	out_field(c, TEXT_F_STATE, text(shared_state_text(ag->state), c->lang));
+	out_field(c, TEXT_F_NEXT, next_date(s, ag));
+	if (ag->problem != RK_OK)
+		out_field(c, TEXT_F_PROBLEM, text(problem_text(ag->problem), c->lang));
+	if (ag->cover != NULL)
+		out_field(c, TEXT_F_PURPOSE, ag->cover->purpose);
+	show_terms(s, ag);
+	if (ag->cover != NULL)
+		show_cover(s, ag);
+	show_differences(s, ag);
+	show_history(s, ag);
+	for (size_t i = 0; i < sizeof(mays) / sizeof(mays[0]); i++)
+		if (may & mays[i].bit)
+			out_field(c, TEXT_F_MAY, fill_text(s, mays[i].text, out_short(id, bytes_make(ag->nda_id, 32))));
+	if (may == 0)
+		out_field(c, TEXT_F_MAY, fill_text(s, TEXT_MAY_NOTHING, out_short(id, bytes_make(ag->nda_id, 32))));
+}
+
+/* ---- JSON */
+
+static json_t *party_json(struct shared *s, const struct agreement *ag, int i, bool whole)
+{
+	const struct nda_party *p = &ag->row.parties[i];
+	json_t *o = shared_org_json(s, p->org_id);
+	Rk__SignaturePage *page;
+	Rk__PageReveal *reveal;
+
+	out_set_bool(o, "may_disclose", p->may_disclose);
+	out_set_bool(o, "may_receive", p->may_receive);
+	out_set_time(o, "accepted_at", p->accepted_at);
+	out_set_bool(o, "held", p->is_held);
+	out_set_time(o, "terminated_at", p->terminated_at);
+	out_set_bool(o, "active", (ag->active & 1u << i) != 0);
+	if (!whole)
+		return o;
+	if (agreement_page(s->client, ag, p->org_id, s->a, &page, &reveal) == RK_OK) {
+		out_set_text(o, "signatory", page->name);
+		out_set_text(o, "signatory_title", page->title);
+	} else {
+		out_set_text(o, "signatory", NULL);
+	}
+	return o;
+}
+
+static void whole_json(const struct agreement *ag, json_t *o)
+{
+	struct agreement_difference list[AGREEMENT_DIFFERENCE_COUNT];
+	json_t *differs = json_array(), *may = json_array(), *acts = json_array();
+	unsigned bits = agreement_may(ag);
+	size_t n = agreement_differences(ag, list);
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(differs, json_string(differences[list[i].kind].name));
+	for (size_t i = 0; i < sizeof(mays) / sizeof(mays[0]); i++)
+		if (bits & mays[i].bit)
+			json_array_append_new(may, json_string(mays[i].name));
+	for (size_t i = 0; i < ag->act_count; i++) {
+		const struct agreement_act *d = &ag->details[i];
+		json_t *act = json_object();
+
+		out_set_text(act, "kind", agreement_act_name(d->act->kind));
+		out_set_id(act, "org_id", bytes_of(d->act->org_id));
+		out_set_time(act, "time", d->time_ms);
+		out_set_number(act, "log_index", (int64_t)d->log_index);
+		out_set_text(act, "reason", d->act->reason);
+		json_array_append_new(acts, act);
+	}
+	json_object_set_new(o, "differs", differs);
+	json_object_set_new(o, "may", may);
+	json_object_set_new(o, "acts", acts);
+	if (ag->cover == NULL)
+		return;
+	out_set_text(o, "purpose", ag->cover->purpose);
+	out_set_text(o, "document", ag->proposal->document_name);
+	out_set_number(o, "document_bytes", (int64_t)ag->proposal->document.len);
+	out_set_text(o, "form", ag->cover->form_id);
+	out_set_id(o, "counters", bytes_of(ag->cover->counters));
+	out_set_number(o, "survival_months", ag->cover->survival != NULL ? ag->cover->survival->months : 0);
+}
+
+json_t *cmd_nda_json(struct shared *s, const struct agreement *ag, bool whole)
+{
+	json_t *o = json_object(), *parties = json_array(), *next = json_object();
+	int64_t at;
+	enum agreement_date date = agreement_next_date(ag, client_now(s->client), &at);
+
+	out_set_id(o, "nda_id", bytes_make(ag->nda_id, 32));
+	out_set_text(o, "state", nda_state_name(ag->state));
+	out_set_text(o, "title", cmd_nda_title(ag));
+	for (int i = 0; i < ag->row.party_count; i++)
+		json_array_append_new(parties, party_json(s, ag, i, whole));
+	json_object_set_new(o, "parties", parties);
+	out_set_text(o, "first_day", day_text(s, ag->terms->first_day));
+	out_set_text(o, "last_day", day_text(s, ag->terms->last_day));
+	out_set_text(o, "zone", ag->terms->zone);
+	out_set_time(o, "not_before", ag->terms->not_before);
+	out_set_time(o, "not_after", ag->terms->not_after);
+	out_set_time(o, "accept_by", ag->terms->accept_by);
+	out_set_text(o, "exit_rule", ag->terms->exit_rule == RK__EXIT_RULE__END_ALL ? "end_all" : "none");
+	out_set_number(o, "notice_days", ag->terms->notice_days);
+	out_set_number(o, "notice_window_days", ag->terms->notice_window_days);
+	out_set_bool(o, "marking_required", ag->terms->marking_required);
+	out_set_text(o, "problem", ag->problem == RK_OK ? NULL : errcode_name(ag->problem));
+	out_set_text(next, "what", dates[date].name);
+	out_set_time(next, "at", at);
+	json_object_set_new(o, "next_date", next);
+	if (whole)
+		whole_json(ag, o);
+	return o;
+}
+
+/* ---- verbs */
+
+int cmd_nda_list(struct cli *c, int argc, char **argv)
+{
+	static const enum text_id headings[] = {TEXT_COL_ID, TEXT_COL_STATE, TEXT_COL_WITH, TEXT_COL_NEXT, TEXT_COL_TITLE};
+	const struct cli_usage usage = {NULL, "", 0, 0, TEXT_NONE};
+	struct out_table *table = NULL;
+	const uint8_t (*ids)[32];
+	struct cli_args args;
+	struct shared s;
+	size_t n;
+	int r;
+
+	if ((r = cli_parse(c, &usage, argc, argv, &args)) != RK_OK)
+		return r;
+	if ((r = shared_open(c)) != RK_OK || (r = shared_begin(c, false, &s)) != RK_OK)
+		return r;
+	if ((r = agreement_ids(s.t, s.a, &ids, &n)) == RK_OK && !c->json)
+		table = out_table_new(c, 5, headings);
+	for (size_t i = 0; i < n && r == RK_OK; i++) {
+		struct agreement *ag;
+		const char *with = "";
+		char id[OUT_ID_CHARS];
+
+		if ((r = agreement_load(c->client, s.t, ids[i], true, s.a, &ag)) != RK_OK)
+			break;
+		if (c->json) {
+			r = out_json(cmd_nda_json(&s, ag, false));
+			continue;
+		}
+		for (int p = 0; p < ag->row.party_count; p++)
+			if (p != ag->self)
+				with = shared_text(&s, "%s%s%s", with, with[0] != '\0' ? text(TEXT_COMMA, c->lang) : "",
+				                   shared_name(&s, ag->row.parties[p].org_id));
+		out_table_row(table);
+		out_table_cell(table, out_short(id, bytes_make(ag->nda_id, 32)));
+		out_table_cell(table, text(shared_state_text(ag->state), c->lang));
+		out_table_cell(table, with);
+		out_table_cell(table, next_date(&s, ag));
+		out_table_cell(table, cmd_nda_title(ag));
+	}
+	out_table_end(table, TEXT_NDA_NONE);
+	return shared_end(&s, r);
+}
+
+int cmd_nda_print_document(struct shared *s, const struct agreement *ag)
+{
+	char id[OUT_ID_CHARS];
+	struct bytes document;
+	char *clean;
+
+	if (ag->proposal == NULL)
+		return cli_fail(s->c, ag->problem, TEXT_NO_CONTENT);
+	document = bytes_of(ag->proposal->document);
+	if (!strict_is_utf8(document)) {
+		out_warn(s->c, TEXT_DOCUMENT_BINARY, out_short(id, bytes_make(ag->nda_id, 32)));
+		return RK_OK;
+	}
+	clean = out_clean(shared_text(s, "%.*s", (int)document.len, (const char *)document.data), true);
+	if (clean == NULL)
+		return RK_ENOMEM;
+	out_raw(clean);
+	free(clean);
+	return RK_OK;
+}
+
+int cmd_nda_view(struct cli *c, int argc, char **argv)
+{
+	bool document = false;
+	const struct cli_option options[] = {{"document", CLI_FLAG, &document, NULL, TEXT_OPT_SHOW_DOCUMENT, false}, {0}};
+	const struct cli_usage usage = {options, "ID", 1, 1, TEXT_NONE};
+	struct cli_args args;
+	struct agreement *ag;
+	struct shared s;
+	int r;
+
+	if ((r = cli_parse(c, &usage, argc, argv, &args)) != RK_OK)
+		return r;
+	if ((r = shared_open(c)) != RK_OK || (r = shared_begin(c, false, &s)) != RK_OK)
+		return r;
+	if ((r = shared_agreement(&s, args.arg[0], true, RK_ENOTFOUND, &ag)) != RK_OK)
+		return shared_end(&s, r);
+	if (document)
+		r = cmd_nda_print_document(&s, ag);
+	else if (c->json)
+		r = out_json(cmd_nda_json(&s, ag, true));
+	else
+		cmd_nda_show(&s, ag);
+	return shared_end(&s, r);
+}
