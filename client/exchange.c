@@ -18,7 +18,8 @@ struct founding {
 	struct arena *arena;
 	int64_t now;
 	uint8_t exchange_id[32], org_id[16], signer_id[16], secretariat_pk[32], root_pk[32];
-	uint8_t directory_oh[32], ek[32];
+	uint8_t ek[32], device_id[16];
+	uint32_t kx_serial;
 	struct bytes charter, directory, devices, kx, epoch, feed_key;
 };
 
@@ -114,17 +115,17 @@ static int make_directory(struct founding *f)
 static int make_epoch(struct founding *f)
 {
 	const struct trust_prev none = {0};
-	uint8_t device_pk[32], device_id[16], kx_pk[32];
-	uint32_t kx_serial;
+	uint8_t device_pk[32], kx_pk[32];
 	randombytes_buf(f->ek, sizeof(f->ek));
 	int rc = secretariat_make_epoch(f->c, f->exchange_id, 1, &none, 1, f->ek, f->arena, &f->epoch);
 	if (rc != RK_OK)
 		return rc;
 	keys_sign_pk(f->c, KEY_DEVICE, device_pk);
-	ids_device(device_id, device_pk);
-	if (!keys_kx_newest(f->c, &kx_serial, kx_pk))
+	ids_device(f->device_id, device_pk);
+	if (!keys_kx_newest(f->c, &f->kx_serial, kx_pk))
 		return RK_EKEYFILE;
-	return secretariat_make_feed_key(f->c, f->exchange_id, 1, f->ek, device_id, kx_serial, kx_pk, f->arena, &f->feed_key);
+	return secretariat_make_feed_key(f->c, f->exchange_id, 1, f->ek, f->device_id, f->kx_serial, kx_pk, f->arena,
+					&f->feed_key);
 }
 
 /* All six into the book: what we would not believe ourselves never leaves the house. */
@@ -139,7 +140,8 @@ static int take_all(struct founding *f, struct txn *txn)
 		if (rc != RK_OK)
 			return rc;
 	}
-	return book_epoch_key_put(f->c, txn, 1, f->ek);
+	int rc = book_epoch_key_put(f->c, txn, 1, f->ek);
+	return rc == RK_OK ? secretariat_mark_issued(txn, 1, f->device_id, f->kx_serial) : rc;
 }
 
 static int pack_file(struct founding *f, struct bytes *file)

@@ -60,6 +60,8 @@ struct secretariat_done { bool directory, epoch; unsigned feed_keys; };
 /** What is due: a directory older than 7 days signed again, an epoch in its last week replaced, feed keys for active devices that lack
  *  one.  All queued in one transaction.  RK_BUSY: an earlier change is not answered yet. */
 int secretariat_duties(struct client *, struct secretariat_done *);
+/** Is anything of that due?  Needs no key, so that nobody is asked for a passphrase in vain. */
+bool secretariat_is_due(struct client *);
 
 /* Pieces, for exchange.c and between the two files. */
 int secretariat_make_epoch(struct client *, const uint8_t exchange_id[32], uint32_t n, const struct trust_prev *prev,
@@ -67,6 +69,8 @@ int secretariat_make_epoch(struct client *, const uint8_t exchange_id[32], uint3
 int secretariat_make_feed_key(struct client *, const uint8_t exchange_id[32], uint32_t n, const uint8_t ek[32],
                               const uint8_t device_id[16], uint32_t kx_serial, const uint8_t kx_pk[32], struct arena *,
                               struct bytes *wire);
+/** Remembers that this device has the key of epoch n by another way than the outbox: in charter.rk. */
+int secretariat_mark_issued(struct txn *, uint32_t n, const uint8_t device_id[16], uint32_t kx_serial);
 /** Queues Directory n+1: the newest one with `extra` added (NULL: none) and, where org_id is given, that row's status set. */
 int secretariat_queue_directory(struct client *, struct txn *, const Rk__Org *extra, const uint8_t *org_id, Rk__OrgStatus,
                                 uint64_t *serial, uint64_t *item);

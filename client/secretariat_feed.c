@@ -198,6 +198,14 @@ static void key_mark(char mark[80], uint32_t n, const uint8_t device_id[16], uin
 	snprintf(mark, 80, "fk/%u/%s/%u", n, hex, kx_serial);
 }
 
+/* No outbox item has this number. */
+int secretariat_mark_issued(struct txn *txn, uint32_t n, const uint8_t device_id[16], uint32_t kx_serial)
+{
+	char mark[80];
+	key_mark(mark, n, device_id, kx_serial);
+	return meta_put_u64(txn, mark, UINT64_MAX);
+}
+
 /* True unless the key was never issued, or its request was refused. */
 static bool was_issued(struct txn *txn, const char *mark)
 {
@@ -260,8 +268,9 @@ int secretariat_queue_keys(struct client *c, struct txn *txn, const uint8_t devi
 	return rc;
 }
 
-/* Keys for all active devices of all active organisations.  only: that epoch alone, of which the book does not know yet; 0: all live. */
-static int queue_all_keys(struct client *c, struct txn *txn, uint32_t only, const uint8_t *but_org, unsigned *issued)
+/* Calls fn for each active device of an active organisation other than but_org. */
+static int each_target(struct client *c, struct txn *txn, const uint8_t *but_org,
+		       int (*fn)(struct client *, struct txn *, const struct envelope_target *, void *), void *user)
 {
 	struct arena *a = arena_new(BIG_ARENA_BYTES);
 	Rk__Directory *d;
@@ -277,14 +286,37 @@ static int queue_all_keys(struct client *c, struct txn *txn, uint32_t only, cons
 		/* An organisation without a device that can open anything now: its next sync brings a key. */
 		if (rc == RK_NO_RECIPIENT_KEY || rc == RK_ENOTFOUND)
 			rc = RK_OK;
-		for (size_t j = 0; rc == RK_OK && j < count && j < 32; j++) {
-			const struct envelope_target *t = &targets[j];
-			rc = only ? queue_key(c, txn, only, t->device_id, t->kx_serial, t->kx_pk, issued)
-				  : secretariat_queue_keys(c, txn, t->device_id, t->kx_serial, t->kx_pk, issued);
-		}
+		for (size_t j = 0; rc == RK_OK && j < count && j < 32; j++)
+			rc = fn(c, txn, &targets[j], user);
 	}
 	arena_free(a);
 	return rc;
+}
+
+/* only: that epoch alone, of which the book does not know yet; 0: all live ones. */
+struct issuing { uint32_t only; unsigned *issued; };
+
+static int issue_to(struct client *c, struct txn *txn, const struct envelope_target *t, void *user)
+{
+	const struct issuing *i = user;
+	if (i->only)
+		return queue_key(c, txn, i->only, t->device_id, t->kx_serial, t->kx_pk, i->issued);
+	return secretariat_queue_keys(c, txn, t->device_id, t->kx_serial, t->kx_pk, i->issued);
+}
+
+static int queue_all_keys(struct client *c, struct txn *txn, uint32_t only, const uint8_t *but_org, unsigned *issued)
+{
+	struct issuing i = {only, issued};
+	return each_target(c, txn, but_org, issue_to, &i);
+}
+
+/* A first device that lacks the newest key ends the search. */
+static int lacks_newest(struct client *c, struct txn *txn, const struct envelope_target *t, void *user)
+{
+	char mark[80];
+	(void)c;
+	key_mark(mark, *(const uint32_t *)user, t->device_id, t->kx_serial);
+	return was_issued(txn, mark) ? RK_OK : RK_BUSY;
 }
 
 /* A new epoch for all but `but_org`: object, our own copy of the key, then everybody's. */
@@ -362,6 +394,23 @@ static int queue_due(struct client *c, struct txn *txn, struct arena *a, struct 
 		done->epoch = rc == RK_OK;
 	}
 	return rc == RK_OK ? queue_all_keys(c, txn, 0, NULL, &done->feed_keys) : rc;
+}
+
+bool secretariat_is_due(struct client *c)
+{
+	struct arena *a = arena_new(BIG_ARENA_BYTES);
+	struct txn *txn = NULL;
+	Rk__Directory *d;
+	Rk__FeedEpoch *e;
+	uint8_t oh[32];
+	bool due = false;
+	int rc = a ? env_begin(client_env(c), false, &txn) : RK_ENOMEM;
+	if (rc == RK_OK && book_directory(c, txn, a, &d, oh) == RK_OK && book_epoch(c, txn, 0, a, &e, oh) == RK_OK)
+		due = d->issued_at + RESIGN_AFTER_MS <= client_now(c) || e->not_after - ROTATE_BEFORE_MS <= client_now(c) ||
+		      each_target(c, txn, NULL, lacks_newest, &e->n) == RK_BUSY;
+	env_abort(txn);
+	arena_free(a);
+	return due;
 }
 
 int secretariat_duties(struct client *c, struct secretariat_done *done)

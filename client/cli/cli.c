@@ -11,6 +11,9 @@
 #include "client/cli/out.h"
 #include "client/days.h"
 #include "proto/ids.h"
+#include "proto/keyfile.h"
+
+#define REFRESH_MS 5000
 
 /* ---- errors */
 
@@ -111,6 +114,78 @@ int cli_open_joined(struct cli *c)
 	if (client_state(c->client) != CLIENT_JOINED)
 		return cli_refuse(c, RK_ENOTJOINED, TEXT_HINT_NO_HOME, TEXT_NO_HOME, c->home);
 	return RK_OK;
+}
+
+int cli_refresh(struct cli *c)
+{
+	const struct link_options options = {.timeout_ms = REFRESH_MS, .stop = &c->stop, .until_synced = true};
+	int rc = link_run(c->client, &options);
+	switch (rc) {
+	case RK_EINTERRUPTED: case RK_EPASSPHRASE: case RK_EKEYFILE: case RK_ENOMEM: case RK_ESTORE: case RK_EDISKFULL:
+		return cli_fail(c, rc, TEXT_CANNOT_SYNC);
+	case RK_OK:
+		return RK_OK;
+	default:
+		if (!c->json)
+			out_warn(c, TEXT_NOT_REFRESHED, errcode_sentence(rc, c->lang));
+		return RK_OK;
+	}
+}
+
+/* ---- a new home */
+
+struct key_new cli_key_new(bool no_passphrase)
+{
+	struct key_new new = {.no_passphrase = no_passphrase};
+	const char *memory = getenv("RENKEI_KEY_MEMORY");
+	long mib = memory ? strtol(memory, NULL, 10) : 0;
+	if (mib >= 64 && mib <= 1024)
+		new.mem_mib = (uint32_t)mib;
+	return new;
+}
+
+bool cli_device_key_is_open(struct cli *c)
+{
+	char path[4200];
+	uint8_t file[512];
+	snprintf(path, sizeof(path), "%s/device.key", c->home);
+	FILE *f = fopen(path, "re");
+	if (!f)
+		return false;
+	size_t len = fread(file, 1, sizeof(file), f);
+	fclose(f);
+	return keyfile_kdf_of(bytes_make(file, len)) == KEYFILE_NONE;
+}
+
+static const enum key_role all_roles[] = {KEY_DEVICE, KEY_ORG, KEY_SECRETARIAT, KEY_ROOT, KEY_WITNESS};
+
+int cli_create_home(struct cli *c)
+{
+	struct client_options options = cli_client_options(c);
+	int rc = client_create(&options, &c->client);
+	for (size_t i = 0; rc == RK_OK && i < sizeof(all_roles) / sizeof(all_roles[0]); i++)
+		if (keys_exists(c->client, all_roles[i]))
+			rc = RK_EEXISTS;
+	if (rc == RK_EEXISTS)
+		return cli_refuse(c, rc, TEXT_HINT_HOME_EXISTS, TEXT_HOME_EXISTS, c->home);
+	return rc == RK_OK ? RK_OK : cli_fail(c, rc, TEXT_CANNOT_MAKE_HOME, c->home);
+}
+
+void cli_discard_home(struct cli *c)
+{
+	static const char *const names[] = {"store/data.mdb", "store/lock.mdb", "device.key", "kx.key", "org.key", "secretariat.key",
+					    "root.key", "witness.key", "kx.lock", "link.lock"};
+	char path[4200];
+	client_close(c->client);
+	c->client = NULL;
+	/* What is not there, or is not ours to remove, stays: the home is unusable either way and says so when opened. */
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", c->home, names[i]);
+		(void)unlink(path);
+	}
+	snprintf(path, sizeof(path), "%s/store", c->home);
+	(void)rmdir(path);
+	(void)rmdir(c->home);
 }
 
 int cli_finish(struct cli *c, uint64_t item, enum text_id what, struct outcome *out)

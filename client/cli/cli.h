@@ -81,6 +81,21 @@ int cli_open_joined(struct cli *);
 struct client_options cli_client_options(struct cli *);
 
 /**
+ * Catches up for a verb that reads: 5 s at most.  An exchange that does not answer, or does not let us in any more, is said on
+ * stderr and is RK_OK: what is here can be read.  A key that does not open and an interruption are returned, reported.
+ */
+int cli_refresh(struct cli *);
+
+/** How new keys are wrapped; RENKEI_KEY_MEMORY (MiB, 64 to 1024) is for small machines and tests. */
+struct key_new cli_key_new(bool no_passphrase);
+/** True if device.key has no passphrase. */
+bool cli_device_key_is_open(struct cli *);
+/** Takes back what a failed creation left in the home: only for a home that this run made. */
+void cli_discard_home(struct cli *);
+/** RK_EEXISTS, reported, if there is a home or a key already; else an empty home is made and opened. */
+int cli_create_home(struct cli *);
+
+/**
  * Reports an error once and returns `code`: what failed (a sentence of the table with its arguments), why (the code's sentence) and
  * what to do (the code's hint).  code CLI_PARTIAL: only `what`.
  */

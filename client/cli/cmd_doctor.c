@@ -1,0 +1,221 @@
+/* doctor: looks at everything that may be wrong and says of each what to do.  Changes nothing. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "client/cli/out.h"
+#include "client/cli/show.h"
+#include "client/days.h"
+#include "proto/ids.h"
+
+#define PROBE_MS 5000
+#define CLOCK_LIMIT_MS ENVELOPE_CLOCK_MS
+#define SOON_MS ((int64_t)3 * 86400000)
+
+struct exam { struct cli *c; json_t *checks; unsigned bad; };
+
+/* One finding: a word for scripts, whether it is well, and a sentence. */
+static void say(struct exam *e, const char *name, bool ok, enum text_id id, ...) __attribute__((nonnull(1, 2)));
+
+static void say(struct exam *e, const char *name, bool ok, enum text_id id, ...)
+{
+	char *sentence = NULL;
+	va_list ap;
+	va_start(ap, id);
+	if (vasprintf(&sentence, text(id, e->c->lang), ap) < 0)
+		sentence = NULL;
+	va_end(ap);
+	e->bad += !ok;
+	if (e->c->json) {
+		json_t *j = json_object();
+		out_set_text(j, "check", name);
+		out_set_bool(j, "ok", ok);
+		out_set_text(j, "message", sentence ? sentence : "");
+		json_array_append_new(e->checks, j);
+	} else {
+		printf("%s  %s\n", ok ? "ok" : "!!", sentence ? sentence : "");
+	}
+	free(sentence);
+}
+
+/* ---- files */
+
+static void check_file(struct exam *e, const char *name, bool needed)
+{
+	char path[4300];
+	struct stat st;
+	snprintf(path, sizeof(path), "%s/%s", e->c->home, name);
+	if (stat(path, &st) != 0) {
+		if (needed)
+			say(e, "key", false, TEXT_DOC_KEY_MISSING, name);
+		return;
+	}
+	if (st.st_mode & 077)
+		say(e, "key", false, TEXT_DOC_KEY_OPEN, name, path);
+	else if (access(path, R_OK) != 0)
+		say(e, "key", false, TEXT_DOC_KEY_UNREADABLE, name);
+	else
+		say(e, "key", true, TEXT_DOC_KEY_OK, name);
+}
+
+static void check_files(struct exam *e)
+{
+	struct stat st;
+	if (stat(e->c->home, &st) == 0 && (st.st_mode & 077))
+		say(e, "home", false, TEXT_DOC_HOME_OPEN, e->c->home, e->c->home);
+	else
+		say(e, "home", true, TEXT_DOC_HOME_OK, e->c->home);
+	check_file(e, "device.key", true);
+	check_file(e, "kx.key", true);
+	check_file(e, "org.key", false);
+	check_file(e, "secretariat.key", false);
+	check_file(e, "witness.key", false);
+	check_file(e, "root.key", false);
+	if (cli_device_key_is_open(e->c))
+		say(e, "passphrase", true, TEXT_DOC_NO_PASSPHRASE);
+}
+
+/* Who has the connection?  Tried and given back at once. */
+static void check_lock(struct exam *e)
+{
+	char path[4300];
+	snprintf(path, sizeof(path), "%s/link.lock", e->c->home);
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	bool held = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0;
+	if (fd >= 0)
+		close(fd);
+	say(e, "link-lock", true, held ? TEXT_DOC_LOCK_HELD : TEXT_DOC_LOCK_FREE);
+}
+
+/* ---- broker and clock */
+
+static void check_broker(struct exam *e)
+{
+	int64_t rtt = 0, theirs = 0;
+	int rc = keys_unlock(e->c->client, KEY_DEVICE);
+	if (rc != RK_OK) {
+		say(e, "device-key", false, TEXT_DOC_CANNOT_UNLOCK, errcode_sentence(rc, e->c->lang));
+		return;
+	}
+	rc = link_probe(e->c->client, PROBE_MS, &rtt, &theirs);
+	if (rc != RK_OK) {
+		say(e, "broker", false, TEXT_DOC_BROKER_SILENT, errcode_sentence(rc, e->c->lang), errcode_hint(rc, e->c->lang));
+		return;
+	}
+	say(e, "broker", true, TEXT_DOC_BROKER_OK, (long long)rtt);
+	int64_t off = client_now(e->c->client) - rtt / 2 - theirs, magnitude = off < 0 ? -off : off;
+	bool ok = magnitude < CLOCK_LIMIT_MS;
+	say(e, "clock", ok, ok ? TEXT_DOC_CLOCK_OK : TEXT_DOC_CLOCK_BAD, (long long)(off / 1000));
+}
+
+/* ---- dates */
+
+static void check_date(struct exam *e, const char *name, int64_t until, enum text_id what)
+{
+	char when[OUT_TIME_CHARS];
+	int64_t left = until - client_now(e->c->client);
+	const char *noun = text(what, e->c->lang);
+	if (left <= 0)
+		say(e, name, false, TEXT_DOC_EXPIRED, noun, out_time(when, until));
+	else
+		say(e, name, left > SOON_MS, left > SOON_MS ? TEXT_DOC_DATE_OK : TEXT_DOC_SOON, noun, out_time(when, until));
+}
+
+static int check_dates(struct cli *c, struct txn *txn, struct arena *a, void *user)
+{
+	struct exam *e = user;
+	Rk__Charter *charter;
+	Rk__Directory *d;
+	Rk__FeedEpoch *epoch;
+	Rk__DeviceKx *kx;
+	Rk__Org *own;
+	uint8_t oh[32];
+	if (book_charter(c->client, txn, a, &charter) == RK_OK) {
+		check_date(e, "charter", charter->not_after, TEXT_DOC_CHARTER);
+		if (!days_knows_zone(charter->time_zone))
+			say(e, "zone", false, TEXT_ZONE_UNKNOWN, charter->time_zone);
+	} else {
+		say(e, "charter", false, TEXT_DOC_MISSING, text(TEXT_DOC_CHARTER, c->lang));
+	}
+	if (book_directory(c->client, txn, a, &d, oh) == RK_OK)
+		check_date(e, "directory", d->expires_at, TEXT_DOC_DIRECTORY);
+	else
+		say(e, "directory", false, TEXT_DOC_MISSING, text(TEXT_DOC_DIRECTORY, c->lang));
+	if (book_epoch(c->client, txn, 0, a, &epoch, oh) == RK_OK)
+		check_date(e, "feed-epoch", epoch->not_after, TEXT_DOC_EPOCH);
+	else
+		say(e, "feed-epoch", false, TEXT_DOC_MISSING, text(TEXT_DOC_EPOCH, c->lang));
+	if (book_device_kx(c->client, txn, client_device_id(c->client), a, &kx) == RK_OK)
+		check_date(e, "kx", kx->not_after, TEXT_DOC_KX);
+	else
+		say(e, "kx", false, TEXT_DOC_MISSING, text(TEXT_DOC_KX, c->lang));
+	if (book_org(c->client, txn, client_org_id(c->client), a, &own) == RK_OK && own->status != RK__ORG_STATUS__ACTIVE)
+		say(e, "membership", false, TEXT_NOT_ACTIVE, cli_org_status_name(own->status));
+	return RK_OK;
+}
+
+/* ---- what was dropped, what waits, copies of this home */
+
+static int check_store(struct cli *c, struct txn *txn, struct arena *a, void *user)
+{
+	struct exam *e = user;
+	struct env_cursor *cur;
+	struct bytes key, value;
+	unsigned queued = 0, sent = 0;
+	char name[64];
+	(void)a;
+	int rc = outbox_count(txn, &queued, &sent);
+	if (rc == RK_OK)
+		rc = env_cursor_open(txn, C_META, &cur);
+	if (rc != RK_OK)
+		return rc;
+	say(e, "outbox", true, TEXT_DOC_QUEUED, queued + sent);
+	if (meta_get(txn, META_STALE, &value) == RK_OK && value.len == 1 && value.data[0])
+		say(e, "copy", false, TEXT_DOC_COPY);
+	for (rc = env_cursor_seek(cur, bytes_str("count/"), &key, &value);
+	     rc == RK_OK && key.len > 6 && memcmp(key.data, "count/", 6) == 0; rc = env_cursor_next(cur, &key, &value)) {
+		snprintf(name, sizeof(name), "%.*s", (int)(key.len - 6 < 60 ? key.len - 6 : 60), (const char *)key.data + 6);
+		if (value.len == 8 && get_u64be(value.data))
+			say(e, "dropped", true, TEXT_DOC_DROPPED, name, (unsigned long long)get_u64be(value.data));
+	}
+	env_cursor_free(cur);
+	(void)c;
+	return rc == RK_ENOTFOUND ? RK_OK : rc;
+}
+
+int cmd_doctor(struct cli *c, int argc, char **argv)
+{
+	const struct cli_usage usage = {NULL, "", 0, 0, TEXT_HELP_DOCTOR};
+	struct cli_args args;
+	struct exam e = {.c = c};
+	int rc = cli_parse(c, &usage, argc, argv, &args);
+	if (rc == RK_OK)
+		rc = cli_open(c);
+	if (rc != RK_OK)
+		return rc;
+	e.checks = c->json ? json_array() : NULL;
+	check_files(&e);
+	check_lock(&e);
+	check_broker(&e);
+	if (client_state(c->client) == CLIENT_JOINED)
+		rc = show_read(c, check_dates, &e);
+	if (rc == RK_OK)
+		rc = show_read(c, check_store, &e);
+	if (c->json) {
+		json_t *j = json_object();
+		out_set_bool(j, "ok", e.bad == 0);
+		json_object_set_new(j, "checks", e.checks);
+		int printed = out_json(j);
+		rc = rc == RK_OK ? printed : rc;
+	}
+	if (rc != RK_OK || !e.bad)
+		return rc;
+	c->reported = true;
+	if (!c->json)
+		out_warn(c, TEXT_DOC_BAD, e.bad);
+	return RK_EIO;
+}

@@ -1,0 +1,243 @@
+/* status and sync: where this organisation stands, and catching up.  doctor is cmd_doctor.c. */
+#include <stdio.h>
+#include <string.h>
+
+#include "client/cli/out.h"
+#include "client/cli/show.h"
+#include "client/secretariat.h"
+#include "proto/ids.h"
+#include "proto/strict.h"
+
+/* ---- status */
+
+struct facts {
+	const char *state;
+	char exchange[201], org[201], kind[24], org_status[24], fingerprint[IDS_ORG_FINGERPRINT_CHARS];
+	char root[IDS_ROOT_FINGERPRINT_CHARS], follows[80];
+	uint32_t roles;
+	uint64_t directory_serial;
+	int64_t directory_until, charter_until, epoch_until;
+	uint32_t epoch;
+	unsigned queued, sent, orgs;
+};
+
+/* While pending: what we said of ourselves. */
+static void pending_facts(struct cli *c, struct txn *txn, struct arena *a, struct facts *f)
+{
+	struct bytes request;
+	struct trust_enrol e;
+	if (meta_get(txn, META_ENROL, &request) != RK_OK ||
+	    trust_open_enrol(request, client_exchange_id(c->client), a, &e) != RK_OK)
+		return;
+	snprintf(f->org, sizeof(f->org), "%s", e.enrol->names[0]->name);
+	snprintf(f->kind, sizeof(f->kind), "%s", cli_org_kind_name(e.enrol->kind));
+	ids_org_fingerprint(f->fingerprint, e.enrol->org_pk.data);
+}
+
+static void joined_facts(struct cli *c, struct txn *txn, struct arena *a, struct facts *f)
+{
+	Rk__Charter *charter;
+	Rk__Directory *d;
+	Rk__FeedEpoch *e;
+	Rk__Org *own;
+	uint8_t oh[32];
+	if (book_charter(c->client, txn, a, &charter) == RK_OK) {
+		snprintf(f->exchange, sizeof(f->exchange), "%s", charter->name);
+		f->charter_until = charter->not_after;
+	}
+	if (book_directory(c->client, txn, a, &d, oh) == RK_OK) {
+		f->directory_serial = d->serial;
+		f->directory_until = d->expires_at;
+		f->orgs = (unsigned)d->n_orgs;
+	}
+	if (book_epoch(c->client, txn, 0, a, &e, oh) == RK_OK) {
+		f->epoch = e->n;
+		f->epoch_until = e->not_after;
+	}
+	if (book_org(c->client, txn, client_org_id(c->client), a, &own) == RK_OK) {
+		snprintf(f->org, sizeof(f->org), "%s", book_org_name(c->client, txn, own->org_id.data, c->lang, a));
+		snprintf(f->kind, sizeof(f->kind), "%s", cli_org_kind_name(own->kind));
+		snprintf(f->org_status, sizeof(f->org_status), "%s", cli_org_status_name(own->status));
+		ids_org_fingerprint(f->fingerprint, own->org_pk.data);
+		f->roles = own->roles;
+	}
+}
+
+static int gather(struct cli *c, struct txn *txn, struct arena *a, void *user)
+{
+	struct facts *f = user;
+	unsigned mask = post_followed(txn);
+	size_t len = 0;
+	ids_root_fingerprint(f->root, client_exchange_id(c->client));
+	if (client_state(c->client) == CLIENT_PENDING)
+		pending_facts(c, txn, a, f);
+	else
+		joined_facts(c, txn, a, f);
+	for (int channel = RK__CHANNEL__OFFER; channel <= RK__CHANNEL__NOTICE; channel++)
+		if (mask & 1u << channel)
+			len += (size_t)snprintf(f->follows + len, sizeof(f->follows) - len, "%s%s", len ? ", " : "",
+						cli_channel_name((Rk__Channel)channel));
+	return outbox_count(txn, &f->queued, &f->sent);
+}
+
+static int status_json(struct cli *c, const struct facts *f)
+{
+	json_t *j = json_object();
+	out_set_text(j, "status", f->state);
+	out_set_text(j, "exchange", *f->exchange ? f->exchange : NULL);
+	out_set_text(j, "root_fingerprint", f->root);
+	out_set_id(j, "exchange_id", bytes_make(client_exchange_id(c->client), 32));
+	out_set_text(j, "name", f->org);
+	out_set_id(j, "org_id", bytes_make(client_org_id(c->client), 16));
+	out_set_text(j, "kind", f->kind);
+	out_set_text(j, "org_status", *f->org_status ? f->org_status : NULL);
+	out_set_text(j, "fingerprint", f->fingerprint);
+	out_set_id(j, "device_id", bytes_make(client_device_id(c->client), 16));
+	out_set_bool(j, "secretariat", (f->roles & TRUST_ROLE_SECRETARIAT) != 0);
+	out_set_bool(j, "coordinator", (f->roles & TRUST_ROLE_COORDINATOR) != 0);
+	out_set_bool(j, "device_key_without_passphrase", cli_device_key_is_open(c));
+	out_set_number(j, "directory_serial", (int64_t)f->directory_serial);
+	out_set_time(j, "directory_expires_at", f->directory_until);
+	out_set_time(j, "charter_expires_at", f->charter_until);
+	out_set_number(j, "feed_epoch", f->epoch);
+	out_set_number(j, "members", f->orgs);
+	out_set_number(j, "queued", f->queued + f->sent);
+	out_set_text(j, "follows", f->follows);
+	out_set_text(j, "home", c->home);
+	return out_json(j);
+}
+
+static int status_lines(struct cli *c, const struct facts *f)
+{
+	char hex[OUT_ID_CHARS], until[OUT_TIME_CHARS], number[32];
+	out_field(c, TEXT_F_STATUS, f->state);
+	if (*f->exchange)
+		out_field(c, TEXT_F_EXCHANGE, f->exchange);
+	out_field(c, TEXT_F_ROOT_FINGERPRINT, f->root);
+	out_field(c, TEXT_F_ORG, f->org);
+	out_field(c, TEXT_F_ORG_ID, out_hex(hex, bytes_make(client_org_id(c->client), 16)));
+	out_field(c, TEXT_F_KIND, f->kind);
+	if (f->roles & TRUST_ROLE_SECRETARIAT)
+		out_field(c, TEXT_F_ROLE, text(TEXT_ROLE_SECRETARIAT, c->lang));
+	if (f->roles & TRUST_ROLE_COORDINATOR)
+		out_field(c, TEXT_F_ROLE, text(TEXT_ROLE_COORDINATOR, c->lang));
+	out_field(c, TEXT_F_FINGERPRINT, f->fingerprint);
+	if (f->directory_serial) {
+		snprintf(number, sizeof(number), "%u", f->orgs);
+		out_field(c, TEXT_F_MEMBERS, number);
+		out_field(c, TEXT_F_DIRECTORY_UNTIL, out_time(until, f->directory_until));
+		out_field(c, TEXT_F_FOLLOWS, *f->follows ? f->follows : "—");
+	}
+	snprintf(number, sizeof(number), "%u", f->queued + f->sent);
+	out_field(c, TEXT_F_QUEUED, number);
+	out_field(c, TEXT_F_HOME, c->home);
+	if (cli_device_key_is_open(c))
+		out_say(c, TEXT_NO_PASSPHRASE_NOTE);
+	if (client_state(c->client) == CLIENT_PENDING)
+		out_say(c, TEXT_JOIN_NEXT);
+	else if (strcmp(f->org_status, "active") != 0)
+		out_say(c, TEXT_NOT_ACTIVE, f->org_status);
+	return RK_OK;
+}
+
+int cmd_status(struct cli *c, int argc, char **argv)
+{
+	const struct cli_usage usage = {NULL, "", 0, 0, TEXT_NONE};
+	struct cli_args args;
+	struct facts f = {0};
+	int rc = cli_parse(c, &usage, argc, argv, &args);
+	if (rc == RK_OK)
+		rc = cli_open(c);
+	if (rc == RK_OK)
+		rc = show_read(c, gather, &f);
+	if (rc != RK_OK)
+		return rc;
+	f.state = client_state(c->client) == CLIENT_JOINED ? "joined" : client_state(c->client) == CLIENT_PENDING ? "pending" : "empty";
+	return c->json ? status_json(c, &f) : status_lines(c, &f);
+}
+
+/* ---- sync */
+
+/* A request that waits: asks how it stands. */
+static int sync_pending(struct cli *c, bool *approved)
+{
+	int state = RK__ENROL_STATE__ENROL_PENDING;
+	int rc = link_enrol(c->client, &c->stop, &state);
+	*approved = rc == RK_OK && state == RK__ENROL_STATE__ENROL_APPROVED;
+	if (rc != RK_OK)
+		return cli_fail(c, rc, TEXT_CANNOT_SYNC);
+	if (state == RK__ENROL_STATE__ENROL_REJECTED)
+		return cli_refuse(c, RK_NOT_ADMITTED, TEXT_HINT_REJECTED, TEXT_REJECTED);
+	if (*approved)
+		return RK_OK;
+	if (c->json) {
+		json_t *j = json_object();
+		out_set_text(j, "status", "pending");
+		return out_json(j);
+	}
+	out_line(c, TEXT_STILL_PENDING);
+	return RK_OK;
+}
+
+/* What the secretariat owes the exchange; without its passphrase the rest of the sync stands. */
+static int do_duties(struct cli *c, struct secretariat_done *done)
+{
+	memset(done, 0, sizeof(*done));
+	if (!secretariat_is_here(c->client) || !secretariat_is_due(c->client))
+		return RK_OK;
+	int rc = secretariat_duties(c->client, done);
+	if (rc == RK_EPASSPHRASE || rc == RK_ENOTJOINED)
+		return cli_fail(c, CLI_PARTIAL, TEXT_DUTIES_WAIT);
+	if (rc == RK_OK && (done->directory || done->epoch || done->feed_keys))
+		rc = link_sync(c->client, &c->stop);
+	return rc == RK_OK ? RK_OK : cli_fail(c, rc, TEXT_CANNOT_DO_DUTIES);
+}
+
+static int count_left(struct cli *c, struct txn *txn, struct arena *a, void *user)
+{
+	unsigned queued, sent;
+	(void)c;
+	(void)a;
+	int rc = outbox_count(txn, &queued, &sent);
+	*(unsigned *)user = queued + sent;
+	return rc;
+}
+
+int cmd_sync(struct cli *c, int argc, char **argv)
+{
+	const struct cli_usage usage = {NULL, "", 0, 0, TEXT_HELP_SYNC};
+	struct cli_args args;
+	struct secretariat_done done;
+	unsigned left = 0;
+	bool approved = true;
+	int rc = cli_parse(c, &usage, argc, argv, &args);
+	if (rc == RK_OK)
+		rc = cli_open(c);
+	if (rc == RK_OK && client_state(c->client) == CLIENT_PENDING)
+		rc = sync_pending(c, &approved);
+	if (rc != RK_OK || !approved)
+		return rc;
+	if ((rc = cli_open_joined(c)) != RK_OK)
+		return rc;
+	if ((rc = link_sync(c->client, &c->stop)) != RK_OK)
+		return cli_fail(c, rc, TEXT_CANNOT_SYNC);
+	int duties = do_duties(c, &done);
+	if (duties != RK_OK && duties != CLI_PARTIAL)
+		return duties;
+	if ((rc = show_read(c, count_left, &left)) != RK_OK)
+		return rc;
+	if (c->json) {
+		json_t *j = json_object();
+		out_set_text(j, "status", "joined");
+		out_set_number(j, "queued", left);
+		out_set_bool(j, "directory_renewed", done.directory);
+		out_set_bool(j, "feed_epoch_renewed", done.epoch);
+		out_set_number(j, "feed_keys_issued", done.feed_keys);
+		rc = out_json(j);
+	} else {
+		out_line(c, TEXT_SYNCED);
+		if (done.directory || done.epoch || done.feed_keys)
+			out_say(c, TEXT_DUTIES_DONE, done.feed_keys);
+	}
+	return rc == RK_OK ? duties : rc;
+}
