@@ -54,7 +54,7 @@ int post_input_file(struct cli *c, const char *path, struct arena *a, Rk__Post *
 	struct post_problem problem;
 	unsigned topics;
 	uint8_t *data = NULL;
-	size_t len;
+	size_t len = 0;
 	int rc = read_all(c, path, &data, &len);
 	if (rc == RK_OK)
 		rc = postfile_parse(bytes_make(data, len), out_zone(), a, out, &topics, &problem);
