@@ -16,7 +16,7 @@ step() {
 	shift
 	printf '%-14s ' "$name"
 	if "$@" >"$log" 2>&1 </dev/null; then
-		printf 'ok    %4d s  %s\n' $((SECONDS - start)) "$(grep -E '^(unit|e2e|crash|fuzz): |^1\.\.' "$log" | tail -n 1)"
+		printf 'ok    %4d s  %s\n' $((SECONDS - start)) "$(grep -E '^(architecture|unit|e2e|crash|fuzz): |^1\.\.' "$log" | tail -n 1)"
 		grep '^ *skipped:' "$log" | sort -u | sed 's/^ */               /'
 		done_steps+=("$name")
 		return
@@ -46,6 +46,7 @@ tree_clean() {
 
 before=$(tree_state)
 step deps         deploy/install-deps.sh check
+step architecture tests/arch.sh
 step build        $make -j2 all
 step headers      $make -j2 headers
 step tests        $make -j2 tests
