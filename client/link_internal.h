@@ -132,6 +132,7 @@ struct link {
 	size_t answer_count;
 	uint64_t scan_from;          /* no QUEUED item has a lower id */
 	int64_t reseal_at;           /* no sealing before: keys that follow an epoch may still be on their way */
+	bool cursor_lost;            /* the broker had less than we have taken in: to be told to people */
 	bool must_again;             /* a refusal leaves open whether its number was consumed: HELLO tells */
 	double tokens, rate, burst;  /* our share of the broker's patience */
 	int64_t tokens_at;

@@ -139,6 +139,15 @@ static int take_all(struct link *l, struct txn *txn, struct taking *t)
 	return r == RK_OK ? env_error(txn) : r;
 }
 
+/* The broker's store is older than what we read from it: somebody should know, even if nothing here is lost. */
+static int tell_lost(struct link *l, struct txn *txn)
+{
+	if (!l->cursor_lost)
+		return RK_OK;
+	client_count(txn, "cursor-lost");
+	return inbox_add(txn, RKL__INBOX_KIND__INBOX_ALERT, BYTES_OF(l->generation), NULL, client_now(l->c), "generation");
+}
+
 static void taken(struct link *l, struct taking *t)
 {
 	struct entry *next;
@@ -202,6 +211,8 @@ int receive_commit(struct link *l, bool *moved)
 		t.cursors[i] = l->streams[i].cursor;
 	r = send_settle(l, txn);
 	if (r == RK_OK)
+		r = tell_lost(l, txn);
+	if (r == RK_OK)
 		r = take_all(l, txn, &t);
 	if (r != RK_OK) {
 		env_abort(txn);
@@ -220,6 +231,7 @@ int receive_commit(struct link *l, bool *moved)
 		return r;
 	}
 	taken(l, &t);
+	l->cursor_lost = false;
 	send_settled(l);
 	*moved = true;
 	return RK_OK;

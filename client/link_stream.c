@@ -318,6 +318,7 @@ static int on_subscribed(struct link *l, struct link_stream *s, const Rk__Reply 
 			client_log(l->c, "link: stream %u starts again from 0", (unsigned)s->id.b[0]);
 			s->cursor = s->received = 0;
 			s->must_put = true;
+			l->cursor_lost = true;
 			s->refused = 0;
 		}
 		link_again(l, 0);

@@ -83,7 +83,8 @@ static int insert_row(Rk__Org **rows, size_t *n, const Rk__Org *extra)
 	return RK_OK;
 }
 
-static int set_row_status(Rk__Org **rows, size_t n, const uint8_t *org_id, Rk__OrgStatus status)
+/* since: readers believe the posts of an expelled or suspended member only from before it. */
+static int set_row_status(Rk__Org **rows, size_t n, const uint8_t *org_id, Rk__OrgStatus status, int64_t now_ms)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (memcmp(rows[i]->org_id.data, org_id, ID16_BYTES) != 0)
@@ -91,6 +92,7 @@ static int set_row_status(Rk__Org **rows, size_t n, const uint8_t *org_id, Rk__O
 		if (rows[i]->status == status || rows[i]->status == RK__ORG_STATUS__EXPELLED)
 			return RK_CONFLICT;
 		rows[i]->status = status;
+		rows[i]->since = now_ms;
 		return RK_OK;
 	}
 	return RK_UNKNOWN_RECIPIENT;
@@ -116,7 +118,7 @@ static int make_directory(struct client *c, struct txn *txn, const Rk__Org *extr
 	if (rc == RK_OK && extra)
 		rc = insert_row(rows, &n, extra);
 	if (rc == RK_OK && org_id)
-		rc = set_row_status(rows, n, org_id, status);
+		rc = set_row_status(rows, n, org_id, status, client_now(c));
 	if (rc != RK_OK)
 		return rc;
 	signer_id_of(c, signer_id);
