@@ -13,7 +13,7 @@ CFLAGS   ?= $(if $(SANITIZE),-O1,-O2) -g
 # Asked of pkg-config at the first use, not while this file is read: a bare machine has no pkg-config yet.
 PKGS       := libzmq libprotobuf-c libsodium smartcols jansson inih libsystemd
 PKG_CFLAGS  = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
-PKG_LIBS    = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)))$(PKG_LIBS) -llmdb -lpthread
+PKG_LIBS    = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)) -llmdb -lpthread)$(PKG_LIBS)
 
 WARN   := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes $(if $(filter 1,$(WERROR)),-Werror)
 HARDEN := -fstack-protector-strong -fstack-clash-protection -fPIE \
