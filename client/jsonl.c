@@ -4,16 +4,18 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "client/mend.h"
 #include "proto/errcode.h"
 #include "proto/ids.h"
 #include "proto/strict.h"
 
 #define TITLE_FROM_SUMMARY_MAX 160
 
-static const struct { const char *key; enum post_text which; } texts[] = {
-	{"title", POST_TITLE}, {"summary", POST_SUMMARY}, {"body", POST_BODY}, {"deadline", POST_DEADLINE},
-	{"source", POST_SOURCE}, {"id", POST_EXTERNAL_ID}, {"language", POST_LANGUAGE}, {"region", POST_REGION},
-	{"country", POST_COUNTRY}, {"stage", POST_STAGE},
+static const struct { const char *key; enum post_text which; bool one_line; } texts[] = {
+	{"title", POST_TITLE, true}, {"summary", POST_SUMMARY, false}, {"body", POST_BODY, false},
+	{"deadline", POST_DEADLINE, true}, {"source", POST_SOURCE, true}, {"id", POST_EXTERNAL_ID, true},
+	{"language", POST_LANGUAGE, true}, {"region", POST_REGION, true}, {"country", POST_COUNTRY, true},
+	{"stage", POST_STAGE, true},
 };
 
 static int fail(struct post_problem *problem, enum post_fault fault, const char *name)
@@ -37,7 +39,10 @@ static int read_texts(const json_t *object, const char *zone, struct arena *a, s
 			continue;
 		if (!json_is_string(value))
 			return fail(problem, POST_FAULT_NOT_STRING, texts[i].key);
-		int rc = post_field_set(r->post, texts[i].which, string_of(value), zone, a, problem);
+		struct bytes text;
+		int rc = mend_text(string_of(value), texts[i].one_line, a, &text, &r->mended);
+		if (rc == RK_OK)
+			rc = post_field_set(r->post, texts[i].which, text, zone, a, problem);
 		if (rc == RK_MALFORMED)
 			return fail(problem, problem->fault, texts[i].key);
 		if (rc != RK_OK)
@@ -58,7 +63,10 @@ static int read_topics(const json_t *object, struct arena *a, struct jsonl_recor
 		if (!json_is_string(value))
 			return fail(problem, POST_FAULT_NOT_STRING, "topics");
 		r->topics_given++;
-		int rc = post_field_topic(r->post, string_of(value), a, problem);
+		struct bytes text;
+		int rc = mend_text(string_of(value), true, a, &text, &r->mended);
+		if (rc == RK_OK)
+			rc = post_field_topic(r->post, text, a, problem);
 		if (rc == RK_MALFORMED)
 			return fail(problem, problem->fault, "topics");
 		if (rc != RK_OK)

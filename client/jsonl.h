@@ -13,6 +13,7 @@ struct jsonl_record {
 	Rk__Post *post;            /* in the arena */
 	bool title_from_summary;   /* it had none */
 	unsigned topics_given;     /* of which the first 16 are kept */
+	bool mended;               /* damaged characters were replaced (mend.h) */
 };
 
 /**

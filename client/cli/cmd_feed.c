@@ -9,6 +9,7 @@
 #include "proto/strict.h"
 
 #define RETRY_S 5
+#define STEP_MS 200
 #define TOPIC_KEY_MAX 200
 /* watch: the time of --for is over.  No code of errcode.h. */
 #define WATCH_OVER (-2001)
@@ -185,9 +186,11 @@ static int read_next(struct cli *c, struct txn *txn, struct arena *a, void *user
 	return rc;
 }
 
-static int print_new(struct watch *w)
+/* Prints what is there, for budget_ms at most (0: all): each line costs a commit, and the link must go on in between. */
+static int print_new(struct watch *w, int64_t budget_ms)
 {
-	while (!w->c->stop) {
+	int64_t begun = monotonic_ms();
+	while (!w->c->stop && (!budget_ms || monotonic_ms() - begun < budget_ms)) {
 		uint64_t before = w->position;
 		int rc = show_read(w->c, read_next, w);
 		if (rc == RK_ENOTFOUND)
@@ -206,7 +209,7 @@ static int step(struct client *client, void *user)
 {
 	struct watch *w = user;
 	(void)client;
-	int rc = print_new(w);
+	int rc = print_new(w, STEP_MS);
 	if (rc == RK_OK && w->until_ms && monotonic_ms() >= w->until_ms)
 		return WATCH_OVER;
 	return rc;
@@ -220,7 +223,7 @@ static void pause_before_retry(struct watch *w)
 		if (w->until_ms && monotonic_ms() >= w->until_ms)
 			return;
 		nanosleep(&quarter, NULL);
-		if (print_new(w) != RK_OK)
+		if (print_new(w, 0) != RK_OK)
 			return;
 	}
 }
@@ -231,11 +234,11 @@ static int run_watch(struct watch *w)
 	for (;;) {
 		struct link_options options = {.timeout_ms = -1, .stop = &w->c->stop, .step = step, .user = w,
 					       .until_synced = w->until_idle};
-		int rc = print_new(w);
+		int rc = print_new(w, 0);
 		if (rc == RK_OK)
 			rc = link_run(w->c->client, &options);
 		if (rc == RK_OK)
-			rc = print_new(w);
+			rc = print_new(w, 0);
 		if (rc == WATCH_OVER || (rc == RK_OK && w->until_idle))
 			return RK_OK;
 		if (w->c->stop)

@@ -24,7 +24,7 @@ struct import {
 	FILE *file;
 	unsigned line, posted, already, failed, titles, queued;
 	struct sent *sent;
-	size_t sent_count, sent_room, answered;
+	size_t sent_count, sent_room, answered, first; /* first: all before it are answered */
 	json_t *errors, *notes;
 	struct txn *txn;
 	unsigned in_txn;
@@ -65,6 +65,18 @@ static void note_title(struct import *m, const char *title)
 	json_t *n = json_object();
 	out_set_number(n, "line", m->line);
 	out_set_text(n, "title_from_summary", title);
+	json_array_append_new(m->notes, n);
+}
+
+static void note_mended(struct import *m)
+{
+	if (!m->c->json) {
+		out_warn(m->c, TEXT_IMPORT_MENDED, m->line);
+		return;
+	}
+	json_t *n = json_object();
+	out_set_number(n, "line", m->line);
+	out_set_bool(n, "characters_mended", true);
 	json_array_append_new(m->notes, n);
 }
 
@@ -126,6 +138,8 @@ static int queue_record(struct import *m, const struct jsonl_record *r)
 	}
 	if (r->title_from_summary)
 		note_title(m, r->post->texts[0]->title);
+	if (r->mended)
+		note_mended(m);
 	if (r->topics_given > POST_TOPICS_MAX)
 		note_topics(m, r->topics_given);
 	m->in_txn++;
@@ -195,7 +209,9 @@ static int look(struct import *m)
 	int rc = env_begin(client_env(m->c->client), false, &txn);
 	if (rc != RK_OK)
 		return rc;
-	for (size_t i = 0; i < m->sent_count; i++) {
+	while (m->first < m->sent_count && m->sent[m->first].done)
+		m->first++;
+	for (size_t i = m->first; i < m->sent_count; i++) {
 		struct sent *s = &m->sent[i];
 		struct outcome o;
 		if (s->done || outbox_outcome(txn, s->item, &o) != RK_OK)

@@ -1,4 +1,5 @@
 /* renkei: the command line of a member.  Steps: language, global options, the noun and its verb, run, close. */
+#include <errno.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <signal.h>
@@ -174,13 +175,14 @@ static int exit_code(struct cli *c, int rc)
 {
 	if (rc == CLI_HELP)
 		rc = RK_OK;
+	if (fflush(stdout) != 0 && rc == RK_OK)
+		rc = RK_EIO;
+	/* A reader that has seen enough, as head does, is no news. */
+	if (rc == RK_EIO && ferror(stdout) && errno == EPIPE)
+		return errcode_exit(RK_EIO);
 	/* What a verb has not explained itself, and results that could not be written. */
 	if (rc != RK_OK && rc != CLI_PARTIAL && !c->reported)
 		out_error(c, rc, errcode_sentence(rc, c->lang), errcode_hint(rc, c->lang));
-	if (fflush(stdout) != 0 && rc == RK_OK) {
-		out_error(c, RK_EIO, errcode_sentence(RK_EIO, c->lang), "");
-		rc = RK_EIO;
-	}
 	return rc == CLI_PARTIAL ? EXIT_PARTIAL : errcode_exit(rc);
 }
 
