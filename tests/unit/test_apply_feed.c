@@ -1,0 +1,169 @@
+/* Posts: revised, renewed, withdrawn, expired; what is kept, what is counted; and that the feed path computes no env_id. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/world.h"
+
+#define A 1
+#define B 2
+#define OFFER RK__CHANNEL__OFFER
+#define NEED RK__CHANNEL__NEED
+
+static struct world w;
+
+static int set_up(void **state)
+{
+	(void)state;
+	world_open(&w);
+	world_admit(&w, A);
+	world_admit(&w, B);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	world_close(&w);
+	return 0;
+}
+
+static struct stream_entry offer(uint64_t seq)
+{
+	struct stream_entry e;
+
+	world_entry(&w, stream_channel(OFFER), seq, &e);
+	return e;
+}
+
+static void a_post_is_kept_as_it_came(void **state)
+{
+	struct command *c = world_submit_command(&w, A, 0, world_post_header(&w, A, OFFER, RK__POST_OP__NEW, 0, 1), 0);
+	struct stream_entry e;
+	struct envelope parsed;
+	(void)state;
+
+	assert_int_equal(world_run(&w, c), RK_OK);
+	assert_int_equal(w.reply->seq, 1);
+	assert_false(w.reply->logged);
+	e = offer(1);
+	assert_int_equal(e.kind, RK__ENTRY_KIND__ENTRY_POST);
+	assert_true(bytes_equal(e.body, c->body));
+	assert_true(e.time_ms == w.now_ms);
+	assert_true(e.control_seq == world_head(&w, stream_control()));
+	/* The head proves itself to a reader. */
+	assert_int_equal(envelope_parse(e.object, w.arena, &parsed), RK_OK);
+	assert_int_equal(envelope_verify(&parsed, w.f.exchange_id, w.orgs[A].devices[0].sign.pk), RK_OK);
+	assert_int_equal(w.stream_count, 1);
+}
+
+static void a_new_version_drops_the_bulk_of_the_old(void **state)
+{
+	uint64_t stored;
+	(void)state;
+
+	assert_int_equal(world_post(&w, A, OFFER, RK__POST_OP__NEW, 0, 1), RK_OK);
+	stored = world_quota(&w, QUOTA_STORED, A, -1);
+	assert_int_equal(world_post(&w, A, OFFER, RK__POST_OP__REVISE, 1, 2), RK_OK);
+	assert_int_equal(w.reply->seq, 2);
+	assert_true((offer(1).flags & STREAM_BULK_DROPPED) != 0 && offer(1).body.len == 0 && offer(1).object.len > 0);
+	assert_true(offer(2).body.len > 0);
+	assert_true(world_quota(&w, QUOTA_STORED, A, -1) == stored);
+	assert_int_equal(world_post(&w, A, OFFER, RK__POST_OP__RENEW, 1, 3), RK_OK);
+	assert_int_equal(world_count(&w, T_POST), 1);
+	/* post_seq is that of the first entry, not of a version. */
+	assert_int_equal(world_post(&w, A, OFFER, RK__POST_OP__REVISE, 2, 4), RK_UNKNOWN_OBJECT);
+	assert_int_equal(world_post(&w, A, NEED, RK__POST_OP__REVISE, 1, 4), RK_UNKNOWN_OBJECT);
+	assert_int_equal(world_post(&w, A, OFFER, RK__POST_OP__REVISE, 1, 3), RK_CONFLICT);
+	assert_int_equal(world_post(&w, A, OFFER, RK__POST_OP__WITHDRAW, 1, 4), RK_OK);
+	assert_int_equal(world_post(&w, A, OFFER, RK__POST_OP__REVISE, 1, 5), RK_CONFLICT);
+}
+
+static void a_post_expires_and_can_be_renewed(void **state)
+{
+	Rk__EnvelopeHeader *h = world_post_header(&w, A, OFFER, RK__POST_OP__NEW, 0, 1);
+	(void)state;
+
+	h->expires_at = w.now_ms + WORLD_DAY_MS;
+	assert_int_equal(world_submit(&w, A, 0, h, 0), RK_OK);
+	assert_true(apply_next_due(w.apply) == h->expires_at);
+	w.now_ms += WORLD_DAY_MS;
+	world_tick(&w);
+	assert_true((offer(1).flags & STREAM_BULK_DROPPED) != 0);
+	assert_int_equal(world_quota(&w, QUOTA_STORED, A, -1), 0);
+	assert_int_equal(world_post(&w, A, OFFER, RK__POST_OP__RENEW, 1, 2), RK_OK);
+	assert_true(world_quota(&w, QUOTA_STORED, A, -1) > 0);
+}
+
+static void revising_moves_the_deadline(void **state)
+{
+	Rk__EnvelopeHeader *h = world_post_header(&w, A, OFFER, RK__POST_OP__NEW, 0, 1);
+	(void)state;
+
+	h->expires_at = w.now_ms + WORLD_DAY_MS;
+	assert_int_equal(world_submit(&w, A, 0, h, 0), RK_OK);
+	assert_int_equal(world_post(&w, A, OFFER, RK__POST_OP__REVISE, 1, 2), RK_OK);
+	w.now_ms += WORLD_DAY_MS;
+	world_tick(&w);
+	assert_int_equal(offer(2).flags & STREAM_BULK_DROPPED, 0);
+}
+
+static void only_the_secretariat_calls_and_notifies(void **state)
+{
+	(void)state;
+	assert_int_equal(world_post(&w, A, RK__CHANNEL__CALL, RK__POST_OP__NEW, 0, 1), RK_NOT_PERMITTED);
+	assert_int_equal(world_post(&w, 0, RK__CHANNEL__CALL, RK__POST_OP__NEW, 0, 1), RK_OK);
+	assert_int_equal(world_post(&w, A, RK__CHANNEL__EVENT, RK__POST_OP__NEW, 0, 1), RK_OK);
+}
+
+static void posts_go_on_while_the_directory_is_late(void **state)
+{
+	(void)state;
+	w.now_ms += 15 * WORLD_DAY_MS;
+	assert_int_equal(world_post(&w, A, OFFER, RK__POST_OP__NEW, 0, 1), RK_OK);
+}
+
+static void one_stream_effect_a_batch(void **state)
+{
+	struct command *batch[40];
+	const struct effect *e;
+	size_t count, streams = 0;
+	int codes[40];
+	(void)state;
+
+	for (int i = 0; i < 40; i++) {
+		int org = i % 2 ? A : B;
+
+		batch[i] = world_submit_command(&w, org, 0, world_post_header(&w, org, i % 4 < 2 ? OFFER : NEED, RK__POST_OP__NEW, 0, 1), 0);
+		w.orgs[org].devices[0].number++;
+	}
+	w.orgs[A].devices[0].number = w.orgs[B].devices[0].number = 0;
+	world_run_batch(&w, batch, 40, codes);
+	e = apply_effects(w.apply, &count);
+	for (size_t i = 0; i < count; i++)
+		if (e[i].kind == EFFECT_STREAM) {
+			assert_int_equal(e[i].seq, 20);
+			streams++;
+		}
+	assert_int_equal(streams, 2);
+}
+
+int main(void)
+{
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(a_post_is_kept_as_it_came),
+		TEST(a_new_version_drops_the_bulk_of_the_old),
+		TEST(a_post_expires_and_can_be_renewed),
+		TEST(revising_moves_the_deadline),
+		TEST(only_the_secretariat_calls_and_notifies),
+		TEST(posts_go_on_while_the_directory_is_late),
+		TEST(one_stream_effect_a_batch),
+	};
+	return cmocka_run_group_tests_name("apply posts", tests, NULL, NULL);
+}
