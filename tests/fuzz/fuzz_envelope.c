@@ -1,6 +1,6 @@
 /*
- * Head, WrapList and body, the first two with their lengths before them.  The head is taken as it comes; then once more with the hashes
- * and the length that WrapList and body have, since no fuzzer would ever guess them.
+ * Head, WrapList and body, the first two with their lengths before them.  The head is taken as it comes; then with the hashes that
+ * WrapList and body have, and then with the length too, since no fuzzer would ever guess them.
  */
 #include "proto/errcode.h"
 #include "proto/ids.h"
@@ -27,14 +27,19 @@ static void check_parts(const struct envelope *e, struct bytes wraps, struct byt
 {
 	Rk__WrapList *list;
 	struct bytes packed;
+	uint8_t hash[32];
 
 	if (envelope_check_bulk(e, wraps, body, a, &list) != RK_OK) {
 		MUST(list == NULL);
 		return;
 	}
+	ids_sha256(hash, body);
+	MUST(body.len == e->header->body_len && bytes_equal(bytes_of(e->head->body_sha256), BYTES_OF(hash)));
 	MUST((list == NULL) == (e->header->kind == RK__KIND__FEED));
 	if (list != NULL)
 		MUST(STRICT_PACK(list, a, &packed) == RK_OK && bytes_equal(packed, wraps));
+	for (size_t i = 1; list != NULL && i < list->n_wraps; i++)
+		MUST(memcmp(list->wraps[i - 1]->device_id.data, list->wraps[i]->device_id.data, 16) < 0);
 	open_as_all(e, list, body, a);
 }
 
@@ -60,10 +65,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		check_parts(&e, wraps, body, a);
 		ids_sha256(body_hash, body);
 		ids_sha256(wraps_hash, wraps);
-		header.body_len = (uint32_t)body.len;
 		fitting.body_sha256 = pb_of(BYTES_OF(body_hash));
 		fitting.wraps_sha256 = header.kind == RK__KIND__FEED ? e.head->wraps_sha256 : pb_of(BYTES_OF(wraps_hash));
 		e.head = &fitting;
+		check_parts(&e, wraps, body, a);
+		header.body_len = (uint32_t)body.len;
 		e.header = &header;
 		check_parts(&e, wraps, body, a);
 	}

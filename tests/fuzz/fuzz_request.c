@@ -1,6 +1,6 @@
 /*
  * What peers send, up to eight requests on one verifier, since a Directory comes in parts.  A request: who (the organisation; bit 7: an
- * invite; bit 6: put the object's hash right in the header), how many frames, and the frames with their lengths before them.
+ * invite; bit 6: leave the object's hash in the header as it is, else it is put right), how many frames, and the frames with their lengths before them.
  */
 #include "broker/request.h"
 #include "broker/roster.h"
@@ -13,7 +13,7 @@
 
 #define REQUESTS_MAX 8
 #define IS_INVITE 0x80
-#define MEND_HASH 0x40
+#define LEAVE_HASH 0x40
 
 static struct roster *members(void)
 {
@@ -63,6 +63,8 @@ static void mend(struct command *c, uint8_t hash[32])
 
 	if (c->frame_count < 2 || c->frames[0].len > REQUEST_HEADER_MAX_BYTES || STRICT_PARSE(request, c->frames[0], c->arena, &q) != RK_OK)
 		return;
+	if (q->object_sha256.len == 0)
+		return;
 	ids_sha256(hash, c->frames[1]);
 	q->object_sha256 = pb_of(bytes_make(hash, 32));
 	q->object_len = (uint32_t)c->frames[1].len;
@@ -82,7 +84,7 @@ static void one_request(struct verify *v, struct bytes *in)
 	for (unsigned i = 0; i < c.frame_count; i++)
 		c.frames[i] = fuzz_take_part(in);
 	c.arena = fuzz_arena(arena_budget(c.frames[0].len));
-	if (who & MEND_HASH)
+	if (!(who & LEAVE_HASH))
 		mend(&c, hash);
 	if (request_parse(&c) == RK_OK && request_check_peer(&c) == RK_OK && request_route(&c) == REQUEST_VERIFY) {
 		is_decided = verify_command(v, &c);

@@ -153,6 +153,30 @@ static void make_message(struct seed *s, struct arena *a)
 	}
 }
 
+/* What a newer Renkei may have sent: a critical extension, an unknown type. */
+static void make_newer(struct seed *s, struct arena *a)
+{
+	Rk__Message m = RK__MESSAGE__INIT, *read;
+	Rk__Ext ext = RK__EXT__INIT, *list[] = {&ext};
+	char text[] = "text";
+	struct bytes packed;
+	static const uint8_t unknown[] = {0x08, 0x01, 0x10, 0xe8, 0x07, 0x7a, 0x01, 0x00};
+
+	m.msg_version = 1;
+	m.type = RK__MESSAGE_TYPE__MESSAGE_TEXT;
+	m.text = text;
+	m.n_ext = 1;
+	m.ext = list;
+	ext.id = 1;
+	ext.critical = 1;
+	MUST(STRICT_PACK(&m, a, &packed) == RK_OK && message_read(packed, a, &read) == MESSAGE_NEWER);
+	seed_add(s, packed);
+	seed_write("message", "critical-extension", s);
+	MUST(message_read(BYTES_OF(unknown), a, &read) == MESSAGE_NEWER);
+	seed_add(s, BYTES_OF(unknown));
+	seed_write("message", "unknown-type", s);
+}
+
 /* ---- by hand */
 
 static void make_object(struct seed *s, struct arena *a)
@@ -285,6 +309,7 @@ int main(int argc, char **argv)
 	make_keyfile(s);
 	make_strict(s, a);
 	make_message(s, a);
+	make_newer(s, a);
 	arena_free(a);
 	free(s);
 	return EXIT_SUCCESS;
