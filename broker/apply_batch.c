@@ -322,7 +322,19 @@ int apply_batch_add(struct apply *a, enum rows_quota_kind kind, const uint8_t x[
 
 	if (rc != RK_OK)
 		return rc;
+	/* A counter bounds, it permits nothing: a wrong one is no reason to stop the exchange. */
 	if (delta < 0 && value < (uint64_t)-delta)
-		return RK_ESTORE; /* a counter below what it counts is damage */
+		delta = -(int64_t)value;
 	return rows_put_quota(apply_w(a), kind, x, y, value + (uint64_t)delta);
+}
+
+int apply_batch_drop_bulk(struct apply *a, uint64_t position)
+{
+	uint64_t freed;
+	int rc = stream_drop_bulk(apply_w(a), position, &freed);
+
+	/* A record that does not prove itself or is gone has nothing to give back; the deadline must not come for ever. */
+	if ((rc == RK_EINTEGRITY || rc == RK_ENOTFOUND) && env_error(a->txn) == RK_OK)
+		return RK_OK;
+	return rc;
 }

@@ -31,12 +31,11 @@ static int put_returned(struct apply *a, const uint8_t env_id[32], const struct 
 
 static int drop_bulk(struct apply *a, struct rows_envelope *e)
 {
-	uint64_t freed;
 	int rc;
 
 	if (e->bulk == 0)
 		return RK_OK;
-	if ((rc = stream_drop_bulk(apply_w(a), e->position, &freed)) != RK_OK ||
+	if ((rc = apply_batch_drop_bulk(a, e->position)) != RK_OK ||
 	    (rc = apply_batch_add(a, QUOTA_STORED, e->sender_org, NULL, -(int64_t)e->bulk)) != RK_OK)
 		return rc;
 	e->bulk = 0;
@@ -205,7 +204,7 @@ static int nda_end(struct apply *a, const struct rows_due *due, unsigned limit, 
 	int rc = rows_get_nda(a->txn, due->id, &nda);
 
 	if (rc != RK_OK)
-		return rc == RK_ENOTFOUND ? RK_ESTORE : rc;
+		return rc;
 	if ((rc = apply_due_return_nda(a, due->id, false, limit, done, left)) != RK_OK || *left)
 		return rc;
 	return rows_put_due(apply_w(a), window_end(&nda), DUE_NOTICE_END, due->id, 32);
@@ -231,7 +230,7 @@ static int nda_lapse(struct apply *a, const struct rows_due *due, unsigned limit
 	if (rc == RK_OK)
 		rc = rows_get_acts(a->txn, due->id, a->acts, &n);
 	if (rc != RK_OK || n == 0 || a->acts[0].party >= nda.party_count)
-		return rc == RK_OK || rc == RK_ENOTFOUND ? RK_ESTORE : rc;
+		return rc;
 	return apply_batch_add(a, QUOTA_UNSIGNED, nda.parties[a->acts[0].party].org_id, NULL, -1);
 }
 
@@ -242,7 +241,7 @@ static int envelope_expires(struct apply *a, const struct rows_due *due, unsigne
 
 	(void)limit, (void)done, (void)left;
 	if (rc != RK_OK)
-		return rc == RK_ENOTFOUND ? RK_ESTORE : rc;
+		return rc;
 	if (e.kind == RK__KIND__NDA || e.kind == RK__KIND__NDA_NOTICE) {
 		rc = apply_due_return(a, due->id, RK__RETURN_REASON__RETURN_EXPIRED, NULL);
 	} else {
@@ -271,20 +270,19 @@ static int envelope_forget(struct apply *a, const struct rows_due *due, unsigned
 	env_cursor_free(c);
 	if (rc != RK_OK && rc != RK_ENOTFOUND)
 		return rc;
-	rc = env_del(apply_w(a), T_ENVELOPE, bytes_make(due->id, 32));
-	return rc == RK_ENOTFOUND ? RK_ESTORE : rc;
+	return env_del(apply_w(a), T_ENVELOPE, bytes_make(due->id, 32));
 }
 
 static int post_expires(struct apply *a, const struct rows_due *due, unsigned limit, unsigned *done, bool *left)
 {
-	uint64_t seq = get_u64be(due->id + 1), freed;
+	uint64_t seq = get_u64be(due->id + 1);
 	struct rows_post post;
 	int rc = rows_get_post(a->txn, due->id[0], seq, &post);
 
 	(void)limit, (void)done, (void)left;
 	if (rc != RK_OK)
-		return rc == RK_ENOTFOUND ? RK_ESTORE : rc;
-	if ((rc = stream_drop_bulk(apply_w(a), post.position, &freed)) != RK_OK ||
+		return rc;
+	if ((rc = apply_batch_drop_bulk(a, post.position)) != RK_OK ||
 	    (rc = apply_batch_add(a, QUOTA_STORED, post.sender_org, NULL, -(int64_t)post.bulk)) != RK_OK)
 		return rc;
 	post.expires_at = 0;
@@ -308,7 +306,7 @@ static int device_retires(struct apply *a, const struct rows_due *due, unsigned 
 
 	(void)limit, (void)done, (void)left;
 	if (rc != RK_OK)
-		return rc == RK_ENOTFOUND ? RK_ESTORE : rc;
+		return rc;
 	return (rc = apply_batch_cut(a, due->id)) != RK_OK ? rc : apply_trust_change_device(a, due->id, &d, true);
 }
 
@@ -338,6 +336,9 @@ static int run_one(struct apply *a, const struct rows_due *due, unsigned limit, 
 		return RK_ESTORE;
 	*left = false;
 	rc = due_rules[due->type].run(a, due, limit, done, left);
+	/* The thing is gone: nothing is left to be done about it. */
+	if (rc == RK_ENOTFOUND)
+		rc = RK_OK;
 	if (rc != RK_OK || *left)
 		return rc;
 	if (*done == before)

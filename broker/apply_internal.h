@@ -129,6 +129,8 @@ int apply_batch_log(struct apply *, Rk__LogType, const uint8_t oh[32], uint64_t 
 /** Appends an entry at the batch's time; seqs may be NULL. */
 int apply_batch_entry(struct apply *, const struct stream_id *, size_t n, struct stream_entry *, uint64_t *position, uint64_t *seqs);
 int apply_batch_add(struct apply *, enum rows_quota_kind, const uint8_t a[16], const uint8_t *b, int64_t delta);
+/** stream_drop_bulk, for which a damaged or missing record is nothing to do. */
+int apply_batch_drop_bulk(struct apply *, uint64_t position);
 /** Packs a reply (Down) with the allocation given. */
 size_t apply_batch_pack(const struct command *, int code, int64_t time_ms, const struct result *, const struct apply *, uint8_t *out);
 

@@ -97,14 +97,13 @@ static int check_feed(struct apply *a, const struct command *c, const struct mem
 static int drop_version(struct apply *a, uint8_t channel, uint64_t seq, const struct rows_post *post)
 {
 	uint8_t id[9];
-	uint64_t freed;
 	int rc;
 
 	if (post->expires_at == 0)
 		return RK_OK;
 	id[0] = channel;
 	put_u64be(id + 1, seq);
-	if ((rc = stream_drop_bulk(apply_w(a), post->position, &freed)) != RK_OK ||
+	if ((rc = apply_batch_drop_bulk(a, post->position)) != RK_OK ||
 	    (rc = rows_del_due(apply_w(a), post->expires_at, DUE_POST_EXPIRES, id, sizeof(id))) != RK_OK)
 		return rc;
 	return apply_batch_add(a, QUOTA_STORED, post->sender_org, NULL, -(int64_t)post->bulk);
