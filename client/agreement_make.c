@@ -149,6 +149,8 @@ static int make_dates(struct making *m)
 		return at_fault(m, AGREEMENT_FAULT_ZONE);
 	t->first_day = n->first_day != 0 ? n->first_day : today;
 	t->last_day = n->last_day;
+	if (t->last_day < today)
+		return at_fault(m, AGREEMENT_FAULT_PAST);
 	if (t->first_day > t->last_day)
 		return at_fault(m, AGREEMENT_FAULT_DATES);
 	if (days_start(t->first_day, t->zone, &t->not_before) != RK_OK || days_end(t->last_day, t->zone, &t->not_after) != RK_OK)

@@ -43,6 +43,8 @@ static int read_files(struct shared *s, struct send_options *o, const struct cli
 			return cli_refuse(s->c, r, TEXT_HINT_SMALLER, TEXT_FILE_TOO_LARGE, args->arg[i]);
 		if (r == RK_EUSAGE)
 			return cli_refuse(s->c, r, TEXT_NONE, TEXT_FILE_UNFIT, args->arg[i]);
+		if (r == RK_ENOTFOUND)
+			return cli_refuse(s->c, r, TEXT_NONE, TEXT_FILE_MISSING, args->arg[i]);
 		if (r != RK_OK)
 			return cli_fail(s->c, r, TEXT_CANNOT_READ_FILE, args->arg[i]);
 	}
@@ -79,7 +81,7 @@ static int report_send(struct cli *c, const struct send_options *o, int r)
 	if (r == RK_TOO_LARGE)
 		return cli_refuse(c, r, TEXT_HINT_SMALLER, TEXT_DOSSIER_LARGE);
 	if (r == RK_ENOTFOUND)
-		return cli_fail(c, r, TEXT_REPLY_UNKNOWN, o->reply_to);
+		return cli_refuse(c, r, TEXT_HINT_SYNC, TEXT_REPLY_UNKNOWN, o->reply_to);
 	if (r == RK_EUSAGE)
 		return cli_refuse(c, r, TEXT_HINT_HELP, o->n.reply_only && o->n.reply_to == NULL ? TEXT_REPLY_NEEDS
 		                  : o->n.part_count > 1 ? TEXT_DOSSIER_TWICE : TEXT_DOSSIER_EMPTY);
@@ -181,13 +183,30 @@ static const char *with(struct shared *s, enum text_id id, const char *value)
 	return kept;
 }
 
+/* Waiting for us: unless the gate is closed now, or it is too late for ever. */
+static const char *waiting_text(struct shared *s, const Rkl__EnvelopeRecord *record)
+{
+	struct agreement *ag;
+
+	switch (dossier_check_get(s->client, s->t, record)) {
+	case RK_OK:
+		return text(TEXT_DSTATE_LODGED_IN, s->c->lang);
+	case RK_ENVELOPE_EXPIRED:
+		return text(TEXT_DSTATE_LATE, s->c->lang);
+	default:
+		if (agreement_load(s->client, s->t, record->nda_id.data, false, s->a, &ag) != RK_OK)
+			return "";
+		return with(s, TEXT_DSTATE_LOCKED, text(shared_state_text(ag->state), s->c->lang));
+	}
+}
+
 static const char *state_text(struct shared *s, const Rkl__EnvelopeRecord *record)
 {
 	enum lang lang = s->c->lang;
 
 	switch (record->state) {
 	case RKL__ENVELOPE_STATE__LODGED:
-		return text(record->outgoing ? TEXT_DSTATE_LODGED_OUT : TEXT_DSTATE_LODGED_IN, lang);
+		return record->outgoing ? text(TEXT_DSTATE_LODGED_OUT, lang) : waiting_text(s, record);
 	case RKL__ENVELOPE_STATE__PICKED_UP:
 		return text(TEXT_DSTATE_PICKED_UP, lang);
 	case RKL__ENVELOPE_STATE__OPENED:
@@ -215,7 +234,9 @@ static const char *title_of(struct shared *s, const Rk__Message *m)
 {
 	if (m == NULL)
 		return text(TEXT_SEALED_TITLE, s->c->lang);
-	return m->dossier != NULL ? m->dossier->title : m->notice != NULL ? m->notice->title : "";
+	if (m->dossier != NULL && m->dossier->title[0] != '\0')
+		return m->dossier->title;
+	return m->notice != NULL && m->notice->title[0] != '\0' ? m->notice->title : text(TEXT_UNTITLED, s->c->lang);
 }
 
 static const char *marking_name(uint32_t marking)
@@ -233,7 +254,7 @@ static json_t *dossier_json(struct shared *s, const Rkl__EnvelopeRecord *record,
 	out_set_id(o, "nda_id", bytes_of(record->nda_id));
 	out_set_text(o, "direction", record->outgoing ? "out" : "in");
 	out_set_text(o, "state", mail_state_name(record->state));
-	out_set_text(o, "title", m != NULL ? title_of(s, m) : NULL);
+	out_set_text(o, "title", m != NULL && m->dossier != NULL ? m->dossier->title : NULL);
 	json_object_set_new(o, "from", shared_org_json(s, record->sender_org.data));
 	for (size_t i = 0; i < record->n_recipients; i++)
 		json_array_append_new(to, shared_org_json(s, record->recipients[i].data));
@@ -243,6 +264,7 @@ static json_t *dossier_json(struct shared *s, const Rkl__EnvelopeRecord *record,
 	out_set_time(o, "time", record->time_ms);
 	out_set_time(o, "expires_at", record->expires_at);
 	out_set_number(o, "log_index", (int64_t)record->log_index);
+	out_set_bool(o, "available", m != NULL || dossier_check_get(s->client, s->t, record) == RK_OK);
 	for (size_t i = 0; i < record->n_pickups; i++) {
 		json_t *p = shared_org_json(s, record->pickups[i]->org_id.data);
 
@@ -303,7 +325,9 @@ static int load(struct shared *s, const char *given, Rkl__EnvelopeRecord **recor
 	r = mail_load(s->t, env_id, s->a, record);
 	if (r == RK_OK && !is_dossier(*record))
 		r = RK_ENOTFOUND;
-	return r == RK_OK ? RK_OK : cli_fail(s->c, r, TEXT_DOSSIER_UNKNOWN, given);
+	if (r == RK_ENOTFOUND)
+		return cli_refuse(s->c, r, TEXT_HINT_SYNC, TEXT_DOSSIER_UNKNOWN, given);
+	return r;
 }
 
 static void view_content(struct shared *s, const Rk__Message *m)

@@ -216,7 +216,7 @@ int cmd_inbox_read(struct cli *c, int argc, char **argv)
 		return r;
 	r = all ? mark_all(&s, &count) : mark(&s, no, true);
 	if (r == RK_ENOTFOUND)
-		r = cli_fail(c, r, TEXT_INBOX_UNKNOWN, args.arg[0]);
+		r = cli_refuse(c, r, TEXT_HINT_SYNC, TEXT_INBOX_UNKNOWN, args.arg[0]);
 	if ((r = shared_end(&s, r)) != RK_OK || !all)
 		return r;
 	if (!c->json) {

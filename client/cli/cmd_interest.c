@@ -259,7 +259,7 @@ int cmd_interest_view(struct cli *c, int argc, char **argv)
 	if ((r = shared_id(&s, C_ENVELOPE, args.arg[0], env_id, 32, TEXT_INTEREST_UNKNOWN)) != RK_OK)
 		return shared_end(&s, r);
 	if ((r = mail_load(s.t, env_id, s.a, &record)) != RK_OK || !is_interest(record))
-		return shared_end(&s, cli_fail(c, r != RK_OK ? r : RK_ENOTFOUND, TEXT_INTEREST_UNKNOWN, args.arg[0]));
+		return shared_end(&s, cli_refuse(c, RK_ENOTFOUND, TEXT_HINT_SYNC, TEXT_INTEREST_UNKNOWN, args.arg[0]));
 	r = mail_message(c->client, s.t, record, s.a, &m);
 	reply = find_reply(&s, record);
 	if (c->json) {
@@ -297,7 +297,7 @@ static int answer(struct cli *c, const char *given, Rk__InterestOutcome outcome,
 		else if (r == RK_CONFLICT)
 			r = cli_refuse(c, r, TEXT_NONE, TEXT_INTEREST_ANSWERED);
 		else if (r == RK_ENOTFOUND)
-			r = cli_fail(c, r, TEXT_INTEREST_UNKNOWN, given);
+			r = cli_refuse(c, r, TEXT_HINT_SYNC, TEXT_INTEREST_UNKNOWN, given);
 		else
 			r = report_send(c, r);
 	}

@@ -2,8 +2,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <sodium.h>
+
 #include "client/cli/cmd_nda.h"
 #include "client/savefile.h"
+#include "proto/ids.h"
 #include "proto/strict.h"
 
 #define FILE_NAME_CHARS 96
@@ -141,6 +144,28 @@ static int put_pages(struct export *x)
 	return RK_OK;
 }
 
+/* The key to which the terms bind a party, in the form that openssl reads: a fixed head of SubjectPublicKeyInfo, then the key. */
+static int put_key(struct export *x, const struct nda_party *p)
+{
+	static const uint8_t head[] = {0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00};
+	uint8_t der[sizeof(head) + 32], fp[32];
+	char base64[sodium_base64_ENCODED_LEN(sizeof(der), sodium_base64_VARIANT_ORIGINAL)], id[OUT_ID_CHARS], name[FILE_NAME_CHARS];
+	const char *pem;
+	Rk__Org *org;
+
+	if (book_org(x->s->client, x->s->t, p->org_id, x->s->a, &org) != RK_OK)
+		return RK_OK;
+	ids_sha256(fp, bytes_of(org->org_pk));
+	if (memcmp(fp, p->org_key_fp, 32) != 0)
+		return RK_OK;
+	memcpy(der, head, sizeof(head));
+	memcpy(der + sizeof(head), org->org_pk.data, 32);
+	sodium_bin2base64(base64, sizeof(base64), der, sizeof(der), sodium_base64_VARIANT_ORIGINAL);
+	pem = shared_text(x->s, "-----BEGIN PUBLIC KEY-----\n%s\n-----END PUBLIC KEY-----\n", base64);
+	snprintf(name, sizeof(name), "key-%s.pem", out_short(id, bytes_make(p->org_id, 16)));
+	return put(x, name, bytes_str(pem));
+}
+
 /* What was signed: label, a zero byte, the exchange, the act; so that common tools verify it. */
 static int put_act(struct export *x, size_t i)
 {
@@ -177,6 +202,8 @@ static int export_all(struct export *x)
 	    (r = put(x, "terms.bin", bytes_of(x->ag->record->terms))) != RK_OK || (r = put_document(x)) != RK_OK ||
 	    (r = put_pages(x)) != RK_OK)
 		return r;
+	for (int i = 0; i < x->ag->row.party_count && r == RK_OK; i++)
+		r = put_key(x, &x->ag->row.parties[i]);
 	for (size_t i = 0; i < x->ag->act_count && r == RK_OK; i++)
 		r = put_act(x, i);
 	return r;

@@ -98,7 +98,7 @@ static void show_differences(struct shared *s, const struct agreement *ag)
 	if (n == 0)
 		out_field(s->c, TEXT_F_DIFFERS, text(TEXT_DIFFERS_NONE, s->c->lang));
 	for (size_t i = 0; i < n; i++)
-		out_field(s->c, TEXT_F_DIFFERS, fill(s, differences[list[i].kind].text, (long long)list[i].value));
+		out_field(s->c, i == 0 ? TEXT_F_DIFFERS : TEXT_NONE, fill(s, differences[list[i].kind].text, (long long)list[i].value));
 }
 
 /* ---- parties */
@@ -139,7 +139,7 @@ static void show_party(struct shared *s, const struct agreement *ag, int i)
 	             text(p->may_disclose && p->may_receive ? TEXT_MAY_BOTH : p->may_disclose ? TEXT_MAY_DISCLOSE : TEXT_MAY_RECEIVE, lang),
 	             when, by, rest) < 0)
 		return;
-	out_field(s->c, TEXT_F_PARTY, line);
+	out_field(s->c, i == 0 ? TEXT_F_PARTY : TEXT_NONE, line);
 	free(line);
 }
 
@@ -206,15 +206,31 @@ static void show_history(struct shared *s, const struct agreement *ag)
 		if (d->act->reason[0] != '\0')
 			act = shared_text(s, "%s: %s", act, d->act->reason);
 		if (asprintf(&line, text(TEXT_HISTORY_LINE, s->c->lang), out_time(when, d->time_ms), shared_name(s, d->act->org_id.data), act) >= 0)
-			out_field(s->c, TEXT_F_HISTORY, line);
+			out_field(s->c, i == 0 ? TEXT_F_HISTORY : TEXT_NONE, line);
 		free(line);
 	}
+}
+
+static void show_may(struct shared *s, const struct agreement *ag)
+{
+	unsigned may = agreement_may(ag);
+	enum text_id label = TEXT_F_MAY;
+	char id[OUT_ID_CHARS];
+
+	out_short(id, bytes_make(ag->nda_id, 32));
+	for (size_t i = 0; i < sizeof(mays) / sizeof(mays[0]); i++) {
+		if (!(may & mays[i].bit))
+			continue;
+		out_field(s->c, label, fill_text(s, mays[i].text, id));
+		label = TEXT_NONE;
+	}
+	if (may == 0)
+		out_field(s->c, label, fill_text(s, TEXT_MAY_NOTHING, id));
 }
 
 void cmd_nda_show(struct shared *s, const struct agreement *ag)
 {
 	struct cli *c = s->c;
-	unsigned may = agreement_may(ag);
 	char id[OUT_ID_CHARS];
 
 	out_field(c, TEXT_F_ID, out_hex(id, bytes_make(ag->nda_id, 32)));
@@ -231,11 +247,7 @@ void cmd_nda_show(struct shared *s, const struct agreement *ag)
 		show_cover(s, ag);
 	show_differences(s, ag);
 	show_history(s, ag);
-	for (size_t i = 0; i < sizeof(mays) / sizeof(mays[0]); i++)
-		if (may & mays[i].bit)
-			out_field(c, TEXT_F_MAY, fill_text(s, mays[i].text, out_short(id, bytes_make(ag->nda_id, 32))));
-	if (may == 0)
-		out_field(c, TEXT_F_MAY, fill_text(s, TEXT_MAY_NOTHING, out_short(id, bytes_make(ag->nda_id, 32))));
+	show_may(s, ag);
 }
 
 /* ---- JSON */

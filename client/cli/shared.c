@@ -68,7 +68,9 @@ int shared_id(struct shared *s, unsigned table, const char *given, uint8_t *id, 
 		return cli_refuse(s->c, r, TEXT_HINT_ID, TEXT_NOT_AN_ID, given);
 	if (r == RK_CONFLICT)
 		return cli_refuse(s->c, RK_EUSAGE, TEXT_HINT_ID, TEXT_ID_AMBIGUOUS, given);
-	return r == RK_OK ? RK_OK : cli_fail(s->c, r, what, given);
+	if (r == RK_ENOTFOUND)
+		return cli_refuse(s->c, r, TEXT_HINT_SYNC, what, given);
+	return r;
 }
 
 int shared_agreement(struct shared *s, const char *given, bool content, int unknown, struct agreement **out)
@@ -77,6 +79,8 @@ int shared_agreement(struct shared *s, const char *given, bool content, int unkn
 	int r = cli_find_id(s->t, C_NDA, given, nda_id, 32);
 
 	*out = NULL;
+	if (r == RK_ENOTFOUND && unknown == RK_ENOTFOUND)
+		return cli_refuse(s->c, r, TEXT_HINT_SYNC, TEXT_AGREEMENT_NOT_HERE, given);
 	if (r == RK_ENOTFOUND)
 		return cli_fail(s->c, unknown, TEXT_AGREEMENT_UNKNOWN, given);
 	if (r == RK_OK)
