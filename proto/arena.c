@@ -13,6 +13,19 @@
 
 #include <sodium.h>
 
+/* Under AddressSanitizer a block can be read and written only where it was given, to the byte. */
+#ifdef __has_feature
+#define HAS_FEATURE(x) __has_feature(x)
+#else
+#define HAS_FEATURE(x) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || HAS_FEATURE(address_sanitizer)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(at, len) ((void)(at), (void)(len))
+#define ASAN_UNPOISON_MEMORY_REGION(at, len) ((void)(at), (void)(len))
+#endif
+
 #define ARENA_ALIGN 16
 #define ARENA_BLOCK_BYTES (16 * 1024) /* holds any header frame and what is parsed from it */
 
@@ -66,12 +79,14 @@ static struct block *block_new(size_t len)
 	b->next = NULL;
 	b->size = size;
 	b->used = 0;
+	ASAN_POISON_MEMORY_REGION(b->data, b->size);
 	return b;
 }
 
 void *arena_alloc(struct arena *a, size_t len)
 {
 	struct block *b = a->blocks;
+	size_t wanted = len;
 	void *out;
 
 	if (len > SIZE_MAX - (ARENA_ALIGN - 1))
@@ -90,6 +105,7 @@ void *arena_alloc(struct arena *a, size_t len)
 	out = b->data + b->used;
 	b->used += len;
 	a->used += len;
+	ASAN_UNPOISON_MEMORY_REGION(out, wanted);
 	return out;
 }
 
@@ -114,6 +130,7 @@ static void blocks_free(struct arena *a, const struct block *keep, bool wipe)
 		next = b->next;
 		if (b == keep)
 			continue;
+		ASAN_UNPOISON_MEMORY_REGION(b->data, b->size);
 		if (wipe)
 			sodium_memzero(b->data, b->used);
 		free(b);
@@ -132,6 +149,7 @@ void arena_reset(struct arena *a, size_t budget_bytes)
 	if (keep != NULL) {
 		keep->next = NULL;
 		keep->used = 0;
+		ASAN_POISON_MEMORY_REGION(keep->data, keep->size);
 	}
 	a->blocks = keep;
 	a->used = 0;
