@@ -91,6 +91,7 @@ void client_log(const struct client *, const char *format, ...) __attribute__((f
 #define META_STALE "stale_writer"      /* 1 byte: a copy of this home is in use */
 #define META_INVITE_SEED "invite_seed" /* vault(seed), while pending */
 #define META_ENROL "enrol_request"     /* EnrolRequest bytes, while pending */
+#define META_ENROL_STATE "enrol_state" /* 1 byte: rk.EnrolState as last told; absent before the first answer */
 #define META_NEXT_ID "next_id"         /* u64be: outbox and inbox numbering */
 #define META_WATCH "watch"             /* u64be: last arrival printed by feed watch */
 int meta_get(struct txn *, const char *key, struct bytes *value);

@@ -245,6 +245,73 @@ static int read_enrol(struct client *c, struct arena *arena, struct bytes *reque
 	return r == RK_ENOTFOUND ? RK_ENOTJOINED : r;
 }
 
+/* Asked once and told to wait: from then on a broker that does not know the invite has seen it end. */
+static bool was_pending(struct client *c)
+{
+	struct bytes v;
+	struct txn *txn;
+	bool yes;
+
+	if (env_begin(c->env, false, &txn) != RK_OK)
+		return false;
+	yes = meta_get(txn, META_ENROL_STATE, &v) == RK_OK;
+	env_abort(txn);
+	return yes;
+}
+
+static int note_state(struct client *c, Rk__EnrolState told)
+{
+	uint8_t v = (uint8_t)told;
+	struct txn *txn;
+	int r;
+
+	if ((r = env_begin(c->env, true, &txn)) != RK_OK)
+		return r;
+	if ((r = meta_put(txn, META_ENROL_STATE, bytes_make(&v, 1))) != RK_OK) {
+		env_abort(txn);
+		return r;
+	}
+	return env_commit(txn);
+}
+
+/* The invite has ended.  If the request was approved before that, our device's own key opens the door. */
+static int ask_as_member(struct client *c, volatile bool *stop, int *state)
+{
+	Rk__Request q = RK__REQUEST__INIT;
+	Rk__Hello hello = RK__HELLO__INIT;
+	uint8_t writer[8] = {0};
+	const Rk__Reply *reply;
+	struct asking a;
+	struct bytes v;
+	struct txn *txn;
+	int r;
+
+	if ((r = env_begin(c->env, false, &txn)) != RK_OK)
+		return r;
+	if (meta_get(txn, META_WRITER, &v) == RK_OK && v.len == sizeof(writer))
+		memcpy(writer, v.data, v.len);
+	env_abort(txn);
+	if (bytes_is_zero(writer, sizeof(writer)))
+		return RK_INVITE_EXPIRED;
+	hello.protocol_min = hello.protocol_max = 1;
+	q.op = RK__OP__OP_HELLO;
+	q.writer_epoch = pb_of(BYTES_OF(writer));
+	q.hello = &hello;
+	if ((r = asking_begin(&a, c, stop, false)) == RK_OK)
+		r = ask(&a, &q, (struct bytes){0}, ASK_MS, &reply);
+	if (r == RK_OK && (r = (int)reply->code) == RK_OK) {
+		*state = RK__ENROL_STATE__ENROL_APPROVED;
+		r = join(&a, reply->time_ms);
+	}
+	asking_end(&a);
+	if (r != RK_NOT_ADMITTED)
+		return r;
+	if (!was_pending(c))
+		return RK_INVITE_EXPIRED;
+	*state = RK__ENROL_STATE__ENROL_REJECTED;
+	return note_state(c, RK__ENROL_STATE__ENROL_REJECTED);
+}
+
 int link_enrol(struct client *c, volatile bool *stop, int *state)
 {
 	Rk__Request q = RK__REQUEST__INIT;
@@ -265,15 +332,17 @@ int link_enrol(struct client *c, volatile bool *stop, int *state)
 		goto out;
 	q.op = RK__OP__OP_ENROL;
 	r = ask(&a, &q, request, ASK_MS, &reply);
-	/* The broker forgets an invite that has ended: its key is then no key. */
-	if (r == RK_NOT_ADMITTED)
-		r = RK_INVITE_EXPIRED;
+	if (r == RK_NOT_ADMITTED) {
+		r = ask_as_member(c, stop, state);
+		goto out;
+	}
 	if (r == RK_OK)
 		r = (int)reply->code;
 	if (r != RK_OK)
 		goto out;
 	*state = (int)reply->enrol;
-	if (reply->enrol == RK__ENROL_STATE__ENROL_APPROVED)
+	r = note_state(c, reply->enrol);
+	if (r == RK_OK && *state == RK__ENROL_STATE__ENROL_APPROVED)
 		r = join(&a, reply->time_ms);
 out:
 	asking_end(&a);

@@ -19,13 +19,16 @@ struct facts {
 	int64_t directory_until, charter_until, epoch_until;
 	uint32_t epoch;
 	unsigned queued, sent, orgs;
+	bool rejected;
 };
 
 /* While pending: what we said of ourselves. */
 static void pending_facts(struct cli *c, struct txn *txn, struct arena *a, struct facts *f)
 {
-	struct bytes request;
+	struct bytes request, told;
 	struct trust_enrol e;
+	f->rejected = meta_get(txn, META_ENROL_STATE, &told) == RK_OK && told.len == 1 &&
+		      told.data[0] == RK__ENROL_STATE__ENROL_REJECTED;
 	if (meta_get(txn, META_ENROL, &request) != RK_OK ||
 	    trust_open_enrol(request, client_exchange_id(c->client), a, &e) != RK_OK)
 		return;
@@ -133,7 +136,9 @@ static int status_lines(struct cli *c, const struct facts *f)
 	out_field(c, TEXT_F_HOME, c->home);
 	if (cli_device_key_is_open(c))
 		out_say(c, TEXT_NO_PASSPHRASE_NOTE);
-	if (client_state(c->client) == CLIENT_PENDING)
+	if (f->rejected)
+		out_say(c, TEXT_HINT_REJECTED);
+	else if (client_state(c->client) == CLIENT_PENDING)
 		out_say(c, TEXT_JOIN_NEXT);
 	else if (strcmp(f->org_status, "active") != 0)
 		out_say(c, TEXT_NOT_ACTIVE, f->org_status);
@@ -152,7 +157,8 @@ int cmd_status(struct cli *c, int argc, char **argv)
 		rc = show_read(c, gather, &f);
 	if (rc != RK_OK)
 		return rc;
-	f.state = client_state(c->client) == CLIENT_JOINED ? "joined" : client_state(c->client) == CLIENT_PENDING ? "pending" : "empty";
+	f.state = client_state(c->client) == CLIENT_JOINED ? "joined" :
+		  client_state(c->client) != CLIENT_PENDING ? "empty" : f.rejected ? "rejected" : "pending";
 	return c->json ? status_json(c, &f) : status_lines(c, &f);
 }
 
