@@ -73,10 +73,10 @@ load kit
 	exchange_start
 	join company sme
 	printf 'Title: Good\nthis is no header\n\nBody\n' >"$T/bad.md"
-	refuses 2 as company post publish --type offer --file "$T/bad.md"
+	refuses 1 as company post publish --type offer --file "$T/bad.md"
 	said 'line 2|:2'
 	printf 'Title: \xff\xfe\n\nBody\n' >"$T/bad.md"
-	refuses 2 as company post publish --type offer --file "$T/bad.md"
+	refuses 1 as company post publish --type offer --file "$T/bad.md"
 	said 'UTF-8'
 }
 

@@ -58,6 +58,8 @@ void member_open(struct member *m, const char *home)
 	if (meta_get(txn, META_BROKER_PK, &value) != RK_OK || value.len != 32)
 		die("broker key", RK_ENOTFOUND);
 	memcpy(m->broker_pk, value.data, 32);
+	if (meta_get(txn, META_WRITER, &value) == RK_OK && value.len == 8)
+		memcpy(m->writer_epoch, value.data, 8);
 	if ((code = book_directory(m->client, txn, m->arena, &dir, oh)) != RK_OK)
 		die("directory", code);
 	m->directory_serial = dir->serial;

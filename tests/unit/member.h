@@ -15,6 +15,7 @@ struct member {
 	uint64_t directory_serial;
 	uint32_t epoch;
 	uint8_t ek[32];
+	uint8_t writer_epoch[8];  /* the home's own: using another would make the home stop (stale-writer) */
 };
 
 /** Opens a home with the passphrase in RENKEI_PASSPHRASE_FILE and unlocks its device key; ends the process with a sentence if it cannot. */
