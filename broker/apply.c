@@ -1,6 +1,6 @@
 /*
- * The state machine's frame: one batch is one write transaction, one command is one row of the table below and exactly one reply.
- * What each operation does stands in apply_*.c; the design, in words, in APPLY.md.
+ * The state machine's frame: one batch is one write transaction, one command is one row of the table below and exactly
+ * one reply. What each operation does stands in apply_*.c; the design, in words, in APPLY.md.
  */
 #include "broker/apply_internal.h"
 
@@ -41,7 +41,8 @@ static int load_charter(struct apply *a, struct txn *t)
 	return RK_OK;
 }
 
-static void fill_device(struct roster_device *out, const uint8_t device_id[16], const struct rows_device *d, bool active)
+static void fill_device(struct roster_device *out, const uint8_t device_id[16], const struct rows_device *d,
+			bool active)
 {
 	memcpy(out->device_id, device_id, 16);
 	memcpy(out->org_id, d->org_id, 16);
@@ -58,7 +59,8 @@ static void fill_org(struct roster_org *out, const uint8_t org_id[16], const str
 	out->active = o->status == ORG_ACTIVE;
 }
 
-int apply_trust_change_device(struct apply *a, const uint8_t device_id[16], const struct rows_device *d, bool org_active)
+int apply_trust_change_device(struct apply *a, const uint8_t device_id[16], const struct rows_device *d,
+			      bool org_active)
 {
 	struct roster_change c = {.kind = d->state == DEVICE_LISTED ? ROSTER_PUT_DEVICE : ROSTER_DROP_DEVICE};
 
@@ -77,7 +79,8 @@ int apply_trust_change_org(struct apply *a, const uint8_t org_id[16], const stru
 }
 
 /* Calls fn for every row of a table. */
-static int each_row(struct txn *t, unsigned table, int (*fn)(struct apply *, struct txn *, struct bytes, struct bytes), struct apply *a)
+static int each_row(struct txn *t, unsigned table, int (*fn)(struct apply *, struct txn *, struct bytes, struct bytes),
+		    struct apply *a)
 {
 	static const uint8_t zero[1] = {0};
 	struct env_cursor *c = NULL;
@@ -304,7 +307,8 @@ static int ack(struct apply *a, struct command *c, struct member *m, struct resu
 	(void)r;
 	if (!req || !req->stream || stream_from_wire(&s, req->stream) != RK_OK)
 		return RK_MALFORMED;
-	if (req->stream->type == RK__STREAM_TYPE__STREAM_MAILBOX && memcmp(req->stream->org_id.data, m->device.org_id, 16) != 0)
+	if (req->stream->type == RK__STREAM_TYPE__STREAM_MAILBOX &&
+	    memcmp(req->stream->org_id.data, m->device.org_id, 16) != 0)
 		return RK_NOT_PERMITTED;
 	if ((rc = stream_bounds(a->txn, &s, &first, &head)) != RK_OK)
 		return rc;
@@ -334,7 +338,8 @@ static const struct op_rule {
 	[RK__OP__OP_PICKUP] = {apply_release_pickup, true, false},
 };
 
-static int run_operation(struct apply *a, struct command *c, const struct op_rule *rule, struct member *m, struct result *r)
+static int run_operation(struct apply *a, struct command *c, const struct op_rule *rule, struct member *m,
+			 struct result *r)
 {
 	int rc;
 
@@ -514,8 +519,8 @@ int apply_pack_refusal(struct command *c, int code, int64_t time_ms, struct byte
 	return RK_OK;
 }
 
-int apply_object(struct txn *t, Rk__ObjectType type, struct bytes id, uint64_t serial, uint64_t *serial_out, struct bytes *oh,
-                 struct bytes *wire)
+int apply_object(struct txn *t, Rk__ObjectType type, struct bytes id, uint64_t serial, uint64_t *serial_out,
+		 struct bytes *oh, struct bytes *wire)
 {
 	enum object_kind kind = object_kind_of(type);
 	bool has_id = type == RK__OBJECT_TYPE__OBJECT_ORG_DEVICES || type == RK__OBJECT_TYPE__OBJECT_DEVICE_KX;

@@ -1,4 +1,4 @@
-/* The adoption: the first act of a store's life.  No peer is involved, so the signatures are verified here.  CRYPTO 2.3. */
+/* The adoption, first act of a store's life.  No peer is involved: the signatures are verified here.  CRYPTO 2.3. */
 #include "broker/apply_internal.h"
 
 #include "proto/ids.h"
@@ -85,12 +85,14 @@ static int check_rules(const struct adoption *f, int64_t t_ms)
 		return RK_DIRECTORY_EXPIRED;
 	if (f->directory->n_orgs != 1 || f->directory->orgs[0]->min_devices_serial != 1)
 		return RK_CONFLICT;
-	if ((rc = trust_check_org_devices(f->devices, none)) != RK_OK || (rc = trust_check_device_kx(f->kx, 0)) != RK_OK ||
-	    (rc = trust_check_feed_epoch(f->epoch, none)) != RK_OK)
+	if ((rc = trust_check_org_devices(f->devices, none)) != RK_OK ||
+	    (rc = trust_check_device_kx(f->kx, 0)) != RK_OK || (rc = trust_check_feed_epoch(f->epoch, none)) != RK_OK)
 		return rc;
-	if (f->devices->n_devices != 1 || memcmp(f->devices->org_id.data, f->directory->orgs[0]->org_id.data, 16) != 0 ||
-	    memcmp(f->kx->device_id.data, f->devices->devices[0]->device_id.data, 16) != 0 || f->epoch->directory_serial != 1 ||
-	    memcmp(f->key->device_id.data, f->kx->device_id.data, 16) != 0 || f->key->n != 1 || f->key->kx_serial != 1)
+	if (f->devices->n_devices != 1 ||
+	    memcmp(f->devices->org_id.data, f->directory->orgs[0]->org_id.data, 16) != 0 ||
+	    memcmp(f->kx->device_id.data, f->devices->devices[0]->device_id.data, 16) != 0 ||
+	    f->epoch->directory_serial != 1 || memcmp(f->key->device_id.data, f->kx->device_id.data, 16) != 0 ||
+	    f->key->n != 1 || f->key->kx_serial != 1)
 		return RK_CONFLICT;
 	return RK_OK;
 }
@@ -139,7 +141,8 @@ static int put_secretariat(struct apply *a, const struct adoption *f)
 {
 	const Rk__Org *o = f->directory->orgs[0];
 	const Rk__Device *d = f->devices->devices[0];
-	struct rows_org org = {.status = (uint8_t)o->status, .roles = o->roles, .devices_serial = 1, .min_devices_serial = 1};
+	struct rows_org org = {
+	    .status = (uint8_t)o->status, .roles = o->roles, .devices_serial = 1, .min_devices_serial = 1};
 	struct rows_device device = {.state = DEVICE_LISTED, .kx_serial = 1, .kx_not_after = f->kx->not_after};
 	int rc;
 
@@ -189,7 +192,8 @@ static int put_objects(struct apply *a, const struct adoption *f)
 		if (rc != RK_OK)
 			return rc;
 	}
-	return apply_trust_feed_key_entry(a, device_id, org_id, 1, f->oh[OBJECT_KIND_FEED_KEY], f->objects[OBJECT_KIND_FEED_KEY].wire);
+	return apply_trust_feed_key_entry(a, device_id, org_id, 1, f->oh[OBJECT_KIND_FEED_KEY],
+					  f->objects[OBJECT_KIND_FEED_KEY].wire);
 }
 
 static int write_all(struct env *env, const struct adoption *f, const uint8_t generation[16], int64_t time_ms)
@@ -205,8 +209,8 @@ static int write_all(struct env *env, const struct adoption *f, const uint8_t ge
 	}
 	if ((rc = apply_begin(a, time_ms)) != RK_OK)
 		goto out;
-	if ((rc = put_keys(a, f)) != RK_OK || (rc = put_secretariat(a, f)) != RK_OK || (rc = put_facts(a, f, generation)) != RK_OK ||
-	    (rc = put_objects(a, f)) != RK_OK)
+	if ((rc = put_keys(a, f)) != RK_OK || (rc = put_secretariat(a, f)) != RK_OK ||
+	    (rc = put_facts(a, f, generation)) != RK_OK || (rc = put_objects(a, f)) != RK_OK)
 		goto out;
 	rc = apply_commit(a);
 out:

@@ -89,8 +89,8 @@ static void fill_hello(Rk__HelloReply *h, const struct apply *a, const struct re
 	h->log_size = a->log_size;
 }
 
-size_t apply_batch_pack(const struct command *c, int code, int64_t time_ms, const struct result *r, const struct apply *a,
-                        uint8_t *out)
+size_t apply_batch_pack(const struct command *c, int code, int64_t time_ms, const struct result *r,
+			const struct apply *a, uint8_t *out)
 {
 	Rk__Down down = RK__DOWN__INIT;
 	Rk__Reply reply = RK__REPLY__INIT;
@@ -294,8 +294,8 @@ static int touch(struct apply *a, const struct stream_id *stream, uint64_t seq)
 	return RK_OK;
 }
 
-int apply_batch_entry(struct apply *a, const struct stream_id *streams, size_t n, struct stream_entry *e, uint64_t *position,
-                      uint64_t *seqs)
+int apply_batch_entry(struct apply *a, const struct stream_id *streams, size_t n, struct stream_entry *e,
+		      uint64_t *position, uint64_t *seqs)
 {
 	uint64_t pos, own_seqs[NDA_PARTIES_MAX + 2];
 	int rc;
@@ -333,7 +333,7 @@ int apply_batch_drop_bulk(struct apply *a, uint64_t position)
 	uint64_t freed;
 	int rc = stream_drop_bulk(apply_w(a), position, &freed);
 
-	/* A record that does not prove itself or is gone has nothing to give back; the deadline must not come for ever. */
+	/* A damaged or missing record has nothing to give back, and the deadline must not come for ever. */
 	if ((rc == RK_EINTEGRITY || rc == RK_ENOTFOUND) && env_error(a->txn) == RK_OK)
 		return RK_OK;
 	return rc;

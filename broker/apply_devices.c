@@ -21,7 +21,8 @@ int apply_devices_drop(struct apply *a, const uint8_t device_id[16], struct rows
 {
 	int rc;
 
-	if (d->retired_at > a->now_ms && (rc = rows_del_due(apply_w(a), d->retired_at, DUE_DEVICE_RETIRES, device_id, 16)) != RK_OK)
+	if (d->retired_at > a->now_ms &&
+	    (rc = rows_del_due(apply_w(a), d->retired_at, DUE_DEVICE_RETIRES, device_id, 16)) != RK_OK)
 		return rc;
 	d->state = DEVICE_REMOVED;
 	d->kx_not_after = d->kx_before_not_after = 0;
@@ -52,7 +53,8 @@ static int check_device(struct apply *a, const Rk__Device *d, const Rk__OrgDevic
 	return RK_OK;
 }
 
-static int check_list(struct apply *a, struct command *c, struct member *m, const Rk__OrgDevices *new, Rk__OrgDevices **old)
+static int check_list(struct apply *a, struct command *c, struct member *m, const Rk__OrgDevices *new,
+		      Rk__OrgDevices **old)
 {
 	struct trust_prev prev = {.serial = m->org.devices_serial};
 	bool adds = false;
@@ -87,7 +89,8 @@ static int add_device(struct apply *a, const uint8_t org_id[16], const Rk__Devic
 	memcpy(row.org_id, org_id, 16);
 	memcpy(row.sign_pk, d->sign_pk.data, 32);
 	memcpy(row.curve_pk, d->curve_pk.data, 32);
-	if (row.retired_at > a->now_ms && (rc = rows_put_due(apply_w(a), row.retired_at, DUE_DEVICE_RETIRES, id, 16)) != RK_OK)
+	if (row.retired_at > a->now_ms &&
+	    (rc = rows_put_due(apply_w(a), row.retired_at, DUE_DEVICE_RETIRES, id, 16)) != RK_OK)
 		return rc;
 	if ((rc = rows_put_device(apply_w(a), id, &row)) != RK_OK ||
 	    (rc = rows_put_key(apply_w(a), row.sign_pk, KEY_DEVICE_SIGN, id)) != RK_OK ||
@@ -100,7 +103,8 @@ static int retire_device(struct apply *a, const uint8_t id[16], struct rows_devi
 {
 	int rc;
 
-	if (row->retired_at > a->now_ms && (rc = rows_del_due(apply_w(a), row->retired_at, DUE_DEVICE_RETIRES, id, 16)) != RK_OK)
+	if (row->retired_at > a->now_ms &&
+	    (rc = rows_del_due(apply_w(a), row->retired_at, DUE_DEVICE_RETIRES, id, 16)) != RK_OK)
 		return rc;
 	row->retired_at = retired_at;
 	if ((rc = rows_put_device(apply_w(a), id, row)) != RK_OK)
@@ -146,8 +150,10 @@ int apply_devices_put(struct apply *a, struct command *c, struct member *m, stru
 	memcpy(org_id, m->device.org_id, 16);
 	org.devices_serial = new->serial;
 	memcpy(org.devices_oh, c->object_oh, 32);
-	if ((rc = rows_put_org(apply_w(a), org_id, &org)) != RK_OK || (rc = apply_trust_change_org(a, org_id, &org)) != RK_OK ||
-	    (rc = apply_trust_publish(a, OBJECT_KIND_ORG_DEVICES, org_id, new->serial, c->object_oh, c->signed_object.wire, r)) != RK_OK)
+	if ((rc = rows_put_org(apply_w(a), org_id, &org)) != RK_OK ||
+	    (rc = apply_trust_change_org(a, org_id, &org)) != RK_OK ||
+	    (rc = apply_trust_publish(a, OBJECT_KIND_ORG_DEVICES, org_id, new->serial, c->object_oh,
+				      c->signed_object.wire, r)) != RK_OK)
 		return rc;
 	for (size_t i = 0; i < old->n_devices; i++)
 		if (!trust_find_device(new, old->devices[i]->device_id.data) &&

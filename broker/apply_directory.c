@@ -1,6 +1,6 @@
 /*
- * A new Directory: who comes in, who is suspended, who leaves for ever, all in one transaction.  The first pass checks every row
- * against the state; only then does the second change anything.  CRYPTO 2.2, 2.3.
+ * A new Directory: who comes in, who is suspended, who leaves for ever, all in one transaction.  The first pass checks
+ * every row against the state; only then does the second change anything.  CRYPTO 2.2, 2.3.
  */
 #include "broker/apply_internal.h"
 
@@ -11,7 +11,8 @@ static int read_previous(struct apply *a, struct command *c, const Rk__Directory
 {
 	struct object o;
 	struct bytes wire;
-	int rc = rows_get_object(a->txn, RK__OBJECT_TYPE__OBJECT_DIRECTORY, NULL, a->directory.serial, NULL, NULL, &wire);
+	int rc = rows_get_object(a->txn, RK__OBJECT_TYPE__OBJECT_DIRECTORY, NULL, a->directory.serial, NULL, NULL,
+				 &wire);
 
 	if (rc != RK_OK)
 		return rc == RK_ENOTFOUND ? RK_ESTORE : rc;
@@ -110,10 +111,10 @@ static int admit_newcomer(struct apply *a, struct command *c, const uint8_t org_
 
 	device.state = DEVICE_LISTED;
 	if ((rc = rows_put_device(apply_w(a), listed->device_id.data, &device)) != RK_OK ||
-	    (rc = apply_trust_publish(a, OBJECT_KIND_ORG_DEVICES, org_id, row->devices_serial, invite.devices_oh, invite.devices,
-	                              NULL)) != RK_OK ||
-	    (rc = apply_trust_publish(a, OBJECT_KIND_DEVICE_KX, listed->device_id.data, device.kx_serial, invite.kx_oh, invite.kx,
-	                              NULL)) != RK_OK ||
+	    (rc = apply_trust_publish(a, OBJECT_KIND_ORG_DEVICES, org_id, row->devices_serial, invite.devices_oh,
+				      invite.devices, NULL)) != RK_OK ||
+	    (rc = apply_trust_publish(a, OBJECT_KIND_DEVICE_KX, listed->device_id.data, device.kx_serial, invite.kx_oh,
+				      invite.kx, NULL)) != RK_OK ||
 	    (rc = apply_trust_change_device(a, listed->device_id.data, &device, true)) != RK_OK)
 		return rc;
 	invite.state = INVITE_APPROVED;
@@ -167,7 +168,8 @@ static int change_org(struct apply *a, struct command *c, const Rk__Org *org)
 	if (rc != RK_OK)
 		return rc == RK_ENOTFOUND ? RK_ESTORE : rc;
 	before = row.status;
-	if (before == (uint8_t)org->status && row.roles == org->roles && row.min_devices_serial == org->min_devices_serial)
+	if (before == (uint8_t)org->status && row.roles == org->roles &&
+	    row.min_devices_serial == org->min_devices_serial)
 		return RK_OK;
 	row.status = (uint8_t)org->status;
 	row.roles = org->roles;
@@ -195,7 +197,8 @@ int apply_directory_put(struct apply *a, struct command *c, struct member *m, st
 	a->directory = (struct rows_directory){.serial = d->serial, .expires_at = d->expires_at};
 	memcpy(a->directory.oh, c->object_oh, 32);
 	if ((rc = rows_put_directory(apply_w(a), &a->directory)) != RK_OK ||
-	    (rc = apply_trust_publish(a, OBJECT_KIND_DIRECTORY, NULL, d->serial, c->object_oh, c->signed_object.wire, r)) != RK_OK)
+	    (rc = apply_trust_publish(a, OBJECT_KIND_DIRECTORY, NULL, d->serial, c->object_oh, c->signed_object.wire,
+				      r)) != RK_OK)
 		return rc;
 	a->secretariat_count = 0;
 	for (size_t i = 0; i < d->n_orgs; i++) {

@@ -1,6 +1,7 @@
 /*
- * What happens at a time: agreements end, envelopes and posts expire, devices retire.  Each is a row of T_DUE; the earliest first, a
- * bounded number in a batch.  No right depends on it: the gates judge by the time themselves; here mail goes back and bytes are freed.
+ * What happens at a time: agreements end, envelopes and posts expire, devices retire.  Each is a row of T_DUE; the
+ * earliest first, a bounded number in a batch.  No right depends on it: the gates judge by the time themselves; here
+ * mail goes back and bytes are freed.
  */
 #include "broker/apply_internal.h"
 
@@ -9,8 +10,8 @@
 #define RETURNED_BYTES_MAX 512
 
 /* ---- returning what was not released */
-static int put_returned(struct apply *a, const uint8_t env_id[32], const struct rows_envelope *e, Rk__ReturnReason reason,
-                        const uint8_t *const *orgs, size_t n)
+static int put_returned(struct apply *a, const uint8_t env_id[32], const struct rows_envelope *e,
+			Rk__ReturnReason reason, const uint8_t *const *orgs, size_t n)
 {
 	Rk__Returned msg = RK__RETURNED__INIT;
 	ProtobufCBinaryData ids[ROWS_RECIPIENTS_MAX];
@@ -43,7 +44,8 @@ static int drop_bulk(struct apply *a, struct rows_envelope *e)
 }
 
 /* Takes one recipient's claim away. */
-static int drop_pending(struct apply *a, const uint8_t env_id[32], const struct rows_envelope *e, const uint8_t org_id[16])
+static int drop_pending(struct apply *a, const uint8_t env_id[32], const struct rows_envelope *e,
+			const uint8_t org_id[16])
 {
 	uint8_t key[ROWS_PENDING_KEY_BYTES];
 	struct bytes value;
@@ -90,8 +92,8 @@ int apply_due_return(struct apply *a, const uint8_t env_id[32], Rk__ReturnReason
 }
 
 /*
- * The next claim at or after `from` that fits: of this agreement and kind, or of this organisation.  Copies its key, since what
- * follows writes.
+ * The next claim at or after `from` that fits: of this agreement and kind, or of this organisation.  Copies its key,
+ * since what follows writes.
  */
 struct claim {
 	const uint8_t *nda_id;  /* NULL: any */
@@ -141,7 +143,8 @@ static int next_claim(struct apply *a, struct claim *c)
 	return rc;
 }
 
-static int return_claims(struct apply *a, struct claim *c, Rk__ReturnReason reason, unsigned limit, unsigned *done, bool *left)
+static int return_claims(struct apply *a, struct claim *c, Rk__ReturnReason reason, unsigned limit, unsigned *done,
+			 bool *left)
 {
 	int rc;
 
@@ -161,7 +164,8 @@ static int return_claims(struct apply *a, struct claim *c, Rk__ReturnReason reas
 	return rc == RK_ENOTFOUND ? RK_OK : rc;
 }
 
-int apply_due_return_nda(struct apply *a, const uint8_t nda_id[32], bool notices, unsigned limit, unsigned *done, bool *left)
+int apply_due_return_nda(struct apply *a, const uint8_t nda_id[32], bool notices, unsigned limit, unsigned *done,
+			 bool *left)
 {
 	struct claim c = {.nda_id = nda_id, .kind = notices ? RK__KIND__NDA_NOTICE : RK__KIND__NDA};
 
@@ -251,7 +255,8 @@ static int envelope_expires(struct apply *a, const struct rows_due *due, unsigne
 			rc = rows_put_envelope(apply_w(a), due->id, &e);
 	}
 	/* The id is remembered a while longer, against replays. */
-	return rc != RK_OK ? rc : rows_put_due(apply_w(a), due->time_ms + APPLY_FORGET_MS, DUE_ENVELOPE_FORGET, due->id, 32);
+	return rc != RK_OK ? rc
+			   : rows_put_due(apply_w(a), due->time_ms + APPLY_FORGET_MS, DUE_ENVELOPE_FORGET, due->id, 32);
 }
 
 static int envelope_forget(struct apply *a, const struct rows_due *due, unsigned limit, unsigned *done, bool *left)

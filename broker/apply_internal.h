@@ -1,7 +1,7 @@
 /*
  * apply_internal: what the parts of apply share.  Rules that hold in all of them:
- *   - A command's function makes every check before its first write; a refusal leaves no trace but its number.  Writes go through
- *     apply_w(), which notes it, and apply_command asserts it.
+ *   - A command's function makes every check before its first write; a refusal leaves no trace but its number.  Writes
+ * go through apply_w(), which notes it, and apply_command asserts it.
  *   - Functions return RK_OK, a refusal (positive), or a failure (negative) that ends the batch.
  *   - Nothing here reads a clock, a random source or an address into a row: P8.
  */
@@ -16,7 +16,7 @@
 #define APPLY_SECRETARIATS_MAX 16
 #define APPLY_MEMBER_SLOTS 2048u        /* devices of one batch that are kept in memory; a power of two */
 #define APPLY_FETCH_BYTES_MAX ((size_t)16 << 20) /* bulk of FETCH replies of one batch; more: busy */
-#define APPLY_RETURNS_AT_ONCE 64        /* envelopes returned within the command that ends their agreement; the rest is due */
+#define APPLY_RETURNS_AT_ONCE 64        /* envelopes returned within the command that ends it all; the rest is due */
 #define APPLY_CLOCK_MS ((int64_t)10 * 60 * 1000)
 #define APPLY_ACT_AGE_MS ((int64_t)7 * 86400000)
 #define APPLY_FORGET_MS ((int64_t)30 * 86400000)
@@ -44,7 +44,13 @@ struct result {
 	unsigned frame_count;
 };
 
-enum roster_change_kind { ROSTER_PUT_DEVICE, ROSTER_DROP_DEVICE, ROSTER_PUT_ORG, ROSTER_PUT_INVITE, ROSTER_DROP_INVITE };
+enum roster_change_kind {
+	ROSTER_PUT_DEVICE,
+	ROSTER_DROP_DEVICE,
+	ROSTER_PUT_ORG,
+	ROSTER_PUT_INVITE,
+	ROSTER_DROP_INVITE
+};
 struct roster_change {
 	enum roster_change_kind kind;
 	union {
@@ -127,12 +133,14 @@ int apply_batch_refuse_all(struct apply *, int code);
 /** Appends a leaf. */
 int apply_batch_log(struct apply *, Rk__LogType, const uint8_t oh[32], uint64_t *index);
 /** Appends an entry at the batch's time; seqs may be NULL. */
-int apply_batch_entry(struct apply *, const struct stream_id *, size_t n, struct stream_entry *, uint64_t *position, uint64_t *seqs);
+int apply_batch_entry(struct apply *, const struct stream_id *, size_t n, struct stream_entry *, uint64_t *position,
+		      uint64_t *seqs);
 int apply_batch_add(struct apply *, enum rows_quota_kind, const uint8_t a[16], const uint8_t *b, int64_t delta);
 /** stream_drop_bulk, for which a damaged or missing record is nothing to do. */
 int apply_batch_drop_bulk(struct apply *, uint64_t position);
 /** Packs a reply (Down) with the allocation given. */
-size_t apply_batch_pack(const struct command *, int code, int64_t time_ms, const struct result *, const struct apply *, uint8_t *out);
+size_t apply_batch_pack(const struct command *, int code, int64_t time_ms, const struct result *, const struct apply *,
+			uint8_t *out);
 
 /* ---- apply_writer.c */
 int apply_writer_member(struct apply *, const uint8_t device_id[16], struct member **);
@@ -166,14 +174,14 @@ int apply_check_clock(const struct apply *, int64_t t_ms);
 /** object_pk is the charter's key `signer_id` at this time: RK_NOT_PERMITTED, RK_BAD_SIGNATURE. */
 int apply_check_signer(const struct apply *, const struct command *, ProtobufCBinaryData signer_id);
 
-/** Stores a trust object, logs it where its kind is, and puts it in the control stream.  id NULL, where the kind has none;
- *  result (may be NULL) gets the index of its leaf. */
-int apply_trust_publish(struct apply *, enum object_kind, const uint8_t *id, uint64_t serial, const uint8_t oh[32], struct bytes wire,
-                        struct result *);
+/** Stores a trust object, logs it where its kind is, and puts it in the control stream.  id NULL, where the kind has
+ * none; result (may be NULL) gets the index of its leaf. */
+int apply_trust_publish(struct apply *, enum object_kind, const uint8_t *id, uint64_t serial, const uint8_t oh[32],
+			struct bytes wire, struct result *);
 int apply_trust_change_device(struct apply *, const uint8_t device_id[16], const struct rows_device *, bool org_active);
 int apply_trust_change_org(struct apply *, const uint8_t org_id[16], const struct rows_org *);
-int apply_trust_feed_key_entry(struct apply *, const uint8_t device_id[16], const uint8_t org_id[16], uint32_t n, const uint8_t oh[32],
-                               struct bytes wire);
+int apply_trust_feed_key_entry(struct apply *, const uint8_t device_id[16], const uint8_t org_id[16], uint32_t n,
+			       const uint8_t oh[32], struct bytes wire);
 /** The parsed current device list of an organisation, in the arena; RK_ENOTFOUND. */
 int apply_devices_read(struct apply *, const uint8_t org_id[16], struct arena *, Rk__OrgDevices **);
 /** Removes a device for ever: its row, cursors, kx keys and session. */
@@ -187,15 +195,17 @@ int apply_submit_check_mail(struct apply *, const struct command *, const struct
 int apply_submit_store(struct apply *, const struct command *, const struct member *, bool logged, uint64_t log_index);
 bool apply_device_is_active(const struct rows_device *, int64_t t_ms);
 
-/** The gate of an envelope kind over a row: nda_gate or nda_gate_notice, with the parties' state of this transaction. */
-int apply_nda_gate(struct apply *, const struct nda_row *, Rk__Kind, const uint8_t *sender, const uint8_t *const *recipients, size_t n,
-                   bool reply_only);
+/** The gate of an envelope kind over a row: nda_gate or nda_gate_notice, with the parties' state of now. */
+int apply_nda_gate(struct apply *, const struct nda_row *, Rk__Kind, const uint8_t *sender,
+		   const uint8_t *const *recipients, size_t n, bool reply_only);
 int apply_nda_lookup(struct apply *, struct bytes nda_id, const uint8_t org_id[16], struct nda_row *);
 
-/** Returns what is still unreleased of one envelope, to `org` alone if not NULL; drops bulk that nobody may have any more. */
+/** Returns what is still unreleased of one envelope, to `org` alone if not NULL; drops bulk that nobody may have any
+ * more. */
 int apply_due_return(struct apply *, const uint8_t env_id[32], Rk__ReturnReason, const uint8_t *org);
 /** Returns NDA mail of an agreement that has ended, at most `limit` envelopes; *left is set when there is more. */
-int apply_due_return_nda(struct apply *, const uint8_t nda_id[32], bool notices, unsigned limit, unsigned *done, bool *left);
+int apply_due_return_nda(struct apply *, const uint8_t nda_id[32], bool notices, unsigned limit, unsigned *done,
+			 bool *left);
 int apply_due_return_org(struct apply *, const uint8_t org_id[16], unsigned limit, unsigned *done, bool *left);
 int apply_due_end_nda(struct apply *, const struct nda_row *);
 

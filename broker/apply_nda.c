@@ -1,6 +1,7 @@
 /*
- * Agreements: proposing, accepting, and every later act; and the one place where the broker asks the gate (proto/nda.h), with the
- * parties' state of the write transaction.  CRYPTO 2.9; the predicate itself is nda_gate, shared with the client.
+ * Agreements: proposing, accepting, and every later act; and the one place where the broker asks the gate
+ * (proto/nda.h), with the parties' state of the write transaction.  CRYPTO 2.9; the predicate itself is nda_gate,
+ * shared with the client.
  */
 #include "broker/apply_internal.h"
 
@@ -24,11 +25,15 @@ static int active_parties(struct apply *a, const struct nda_row *nda, uint16_t *
 	return RK_OK;
 }
 
-int apply_nda_gate(struct apply *a, const struct nda_row *nda, Rk__Kind kind, const uint8_t *sender, const uint8_t *const *recipients,
-                   size_t n, bool reply_only)
+int apply_nda_gate(struct apply *a, const struct nda_row *nda, Rk__Kind kind, const uint8_t *sender,
+		   const uint8_t *const *recipients, size_t n, bool reply_only)
 {
 	struct nda_question q = {
-		.sender_org = sender, .recipients = recipients, .recipient_count = n, .reply_only = reply_only, .t_ms = a->now_ms,
+	    .sender_org = sender,
+	    .recipients = recipients,
+	    .recipient_count = n,
+	    .reply_only = reply_only,
+	    .t_ms = a->now_ms,
 	};
 	int rc = active_parties(a, nda, &q.active);
 
@@ -92,13 +97,15 @@ static int check_party_envelope(const struct command *c, const struct member *m,
 	const Rk__EnvelopeHeader *h = c->envelope.header;
 	size_t found = 0;
 
-	if (h->kind != RK__KIND__PROPOSAL || h->nda_id.len != 32 || memcmp(h->nda_id.data, nda->nda_id, 32) != 0 || h->nda_set.len != 0)
+	if (h->kind != RK__KIND__PROPOSAL || h->nda_id.len != 32 || memcmp(h->nda_id.data, nda->nda_id, 32) != 0 ||
+	    h->nda_set.len != 0)
 		return RK_MALFORMED;
 	for (int i = 0; i < nda->party_count; i++) {
 		if (memcmp(nda->parties[i].org_id, m->device.org_id, 16) == 0)
 			continue;
 		/* Both lists are sorted. */
-		if (found >= h->n_recipients || memcmp(h->recipients[found]->org_id.data, nda->parties[i].org_id, 16) != 0)
+		if (found >= h->n_recipients ||
+		    memcmp(h->recipients[found]->org_id.data, nda->parties[i].org_id, 16) != 0)
 			return RK_MALFORMED;
 		found++;
 	}
@@ -108,7 +115,8 @@ static int check_party_envelope(const struct command *c, const struct member *m,
 /* ---- writing */
 static struct nda_act new_act(const struct apply *a, const struct command *c, const Rk__NdaAct *act, int party)
 {
-	struct nda_act out = {.time_ms = a->now_ms, .log_index = a->log_size, .party = (uint8_t)party, .kind = (uint8_t)act->kind};
+	struct nda_act out = {
+	    .time_ms = a->now_ms, .log_index = a->log_size, .party = (uint8_t)party, .kind = (uint8_t)act->kind};
 
 	ids_sha256(out.payload_sha256, c->signed_object.payload);
 	memcpy(out.oh, c->object_oh, 32);
@@ -127,7 +135,8 @@ static int put_act(struct apply *a, const struct command *c, struct nda_row *nda
                    struct result *r)
 {
 	struct stream_id boxes[NDA_PARTIES_MAX];
-	struct stream_entry e = {.kind = RK__ENTRY_KIND__ENTRY_NDA_ACT, .flags = STREAM_LOGGED, .object = c->signed_object.wire};
+	struct stream_entry e = {
+	    .kind = RK__ENTRY_KIND__ENTRY_NDA_ACT, .flags = STREAM_LOGGED, .object = c->signed_object.wire};
 	size_t n = party_boxes(nda, boxes);
 	int rc;
 
@@ -213,12 +222,14 @@ static int check_terms(struct apply *a, const struct command *c, const struct me
 	return unsigned_count >= a->limits.unsigned_ndas_per_org ? RK_QUOTA : RK_OK;
 }
 
-static int check_proposal(struct apply *a, const struct command *c, const struct member *m, struct nda_row *nda, struct nda_act *act)
+static int check_proposal(struct apply *a, const struct command *c, const struct member *m, struct nda_row *nda,
+			  struct nda_act *act)
 {
 	const Rk__NdaAct *accept = act_of(c);
 	int rc;
 
-	if (!accept || !c->terms || accept->kind != RK__ACT_KIND__ACCEPT || memcmp(accept->nda_id.data, c->nda_id, 32) != 0)
+	if (!accept || !c->terms || accept->kind != RK__ACT_KIND__ACCEPT ||
+	    memcmp(accept->nda_id.data, c->nda_id, 32) != 0)
 		return RK_MALFORMED;
 	if ((rc = apply_submit_check_head(a, c, m)) != RK_OK || (rc = apply_check_directory(a)) != RK_OK ||
 	    (rc = nda_check_act_form(accept)) != RK_OK || (rc = check_act_signer(a, c, m, accept)) != RK_OK ||
@@ -233,7 +244,8 @@ static int check_proposal(struct apply *a, const struct command *c, const struct
 static int put_terms(struct apply *a, const struct command *c, const struct nda_row *nda)
 {
 	struct stream_id boxes[NDA_PARTIES_MAX];
-	struct stream_entry e = {.kind = RK__ENTRY_KIND__ENTRY_NDA_TERMS, .flags = STREAM_LOGGED, .object = c->terms_bytes};
+	struct stream_entry e = {
+	    .kind = RK__ENTRY_KIND__ENTRY_NDA_TERMS, .flags = STREAM_LOGGED, .object = c->terms_bytes};
 	size_t n = party_boxes(nda, boxes);
 	int rc;
 
@@ -280,7 +292,8 @@ static int check_act_room(const Rk__NdaAct *act, size_t n)
 	return repeats && n >= NDA_ACTS_MAX - NDA_PARTIES_MAX ? RK_QUOTA : RK_OK;
 }
 
-static int check_accept(struct apply *a, const struct command *c, const struct member *m, const struct nda_row *nda, int party)
+static int check_accept(struct apply *a, const struct command *c, const struct member *m, const struct nda_row *nda,
+			int party)
 {
 	const Rk__EnvelopeHeader *h = c->envelope.header;
 	int rc;

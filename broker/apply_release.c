@@ -1,6 +1,6 @@
 /*
- * Release: a signed Pickup, then FETCH, each through the gate at its own time.  Nothing here trusts that something was allowed
- * before: what was in force when an envelope was accepted, or picked up, may have ended since.  CRYPTO 2.11.
+ * Release: a signed Pickup, then FETCH, each through the gate at its own time.  Nothing here trusts that something was
+ * allowed before: what was in force when an envelope was accepted, or picked up, may have ended since.  CRYPTO 2.11.
  */
 #include "broker/apply_internal.h"
 
@@ -19,7 +19,8 @@ static bool is_gated(const struct rows_envelope *e)
 	return e->kind == RK__KIND__NDA || e->kind == RK__KIND__NDA_NOTICE;
 }
 
-static int check_pick(struct apply *a, const Rk__Pickup *p, const struct member *m, struct nda_row *nda, struct pick *pick)
+static int check_pick(struct apply *a, const Rk__Pickup *p, const struct member *m, struct nda_row *nda,
+		      struct pick *pick)
 {
 	const uint8_t *org = m->device.org_id;
 	struct rows_wrap wrap;
@@ -48,8 +49,8 @@ static int check_pick(struct apply *a, const Rk__Pickup *p, const struct member 
 	return RK_OK;
 }
 
-static int check_pickup(struct apply *a, const struct command *c, const struct member *m, const Rk__Pickup *p, struct nda_row *nda,
-                        struct pick *picks)
+static int check_pickup(struct apply *a, const struct command *c, const struct member *m, const Rk__Pickup *p,
+			struct nda_row *nda, struct pick *picks)
 {
 	int rc;
 
@@ -97,7 +98,8 @@ static int release(struct apply *a, const struct member *m, struct pick *pick, u
 }
 
 /* The fetching organisation's mailbox, and each sender's once. */
-static size_t pickup_boxes(const struct member *m, const struct pick *picks, size_t n, struct stream_id boxes[NDA_PARTIES_MAX])
+static size_t pickup_boxes(const struct member *m, const struct pick *picks, size_t n,
+			   struct stream_id boxes[NDA_PARTIES_MAX])
 {
 	size_t count = 0;
 
@@ -119,7 +121,8 @@ static size_t pickup_boxes(const struct member *m, const struct pick *picks, siz
 int apply_release_pickup(struct apply *a, struct command *c, struct member *m, struct result *r)
 {
 	const Rk__Pickup *p = (const Rk__Pickup *)c->signed_object.message;
-	struct stream_entry e = {.kind = RK__ENTRY_KIND__ENTRY_PICKUP, .flags = STREAM_LOGGED, .object = c->signed_object.wire};
+	struct stream_entry e = {
+	    .kind = RK__ENTRY_KIND__ENTRY_PICKUP, .flags = STREAM_LOGGED, .object = c->signed_object.wire};
 	struct stream_id boxes[NDA_PARTIES_MAX];
 	struct nda_row nda;
 	struct pick *picks;
@@ -148,7 +151,8 @@ int apply_release_pickup(struct apply *a, struct command *c, struct member *m, s
 }
 
 /* ---- FETCH */
-static int check_release(struct apply *a, const struct member *m, const uint8_t *env_id, const struct rows_envelope *e, int recipient)
+static int check_release(struct apply *a, const struct member *m, const uint8_t *env_id, const struct rows_envelope *e,
+			 int recipient)
 {
 	const uint8_t *org = m->device.org_id;
 	const uint8_t *recipients[ROWS_RECIPIENTS_MAX];

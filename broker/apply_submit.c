@@ -1,6 +1,7 @@
 /*
- * SUBMIT: posts (FEED), first contact (OPEN), and what goes under an agreement (NDA, NDA_NOTICE).  The head and mail checks and the
- * storing serve PROPOSAL envelopes too, which enter by apply_nda.c only.  CRYPTO 2.5, 2.8; FIELDS "EnvelopeHeader".
+ * SUBMIT: posts (FEED), first contact (OPEN), and what goes under an agreement (NDA, NDA_NOTICE).  The head and mail
+ * checks and the storing serve PROPOSAL envelopes too, which enter by apply_nda.c only.  CRYPTO 2.5, 2.8; FIELDS
+ * "EnvelopeHeader".
  */
 #include "broker/apply_internal.h"
 
@@ -16,7 +17,8 @@ int apply_submit_check_head(struct apply *a, const struct command *c, const stru
 
 	if (!h || !c->req->head)
 		return RK_MALFORMED;
-	if (memcmp(h->sender_device.data, m->device_id, 16) != 0 || memcmp(h->sender_org.data, m->device.org_id, 16) != 0)
+	if (memcmp(h->sender_device.data, m->device_id, 16) != 0 ||
+	    memcmp(h->sender_org.data, m->device.org_id, 16) != 0)
 		return RK_NOT_PERMITTED;
 	/* A post's signature is its readers' to check; of every other kind verify has proven one, by this key. */
 	if (h->kind != RK__KIND__FEED && memcmp(c->signer_pk, m->device.sign_pk, 32) != 0)
@@ -109,13 +111,16 @@ static int drop_version(struct apply *a, uint8_t channel, uint64_t seq, const st
 	return apply_batch_add(a, QUOTA_STORED, post->sender_org, NULL, -(int64_t)post->bulk);
 }
 
-/* The hot path: besides the entry one row, one deadline and one counter.  No hash is computed and nothing is verified. */
+/* The hot path: besides the entry one row, one deadline and one counter.  Nothing is hashed, nothing is verified. */
 static int submit_feed(struct apply *a, struct command *c, struct member *m, struct result *r)
 {
 	const Rk__EnvelopeHeader *h = c->envelope.header;
 	struct stream_id channel = stream_channel(h->channel);
 	struct stream_entry e = {.kind = RK__ENTRY_KIND__ENTRY_POST, .body = c->body};
-	struct rows_post post = {.version = h->post_version, .expires_at = h->expires_at, .bulk = (uint32_t)c->body.len}, before = {0};
+	struct rows_post post = {.version = h->post_version,
+				 .expires_at = h->expires_at,
+				 .bulk = (uint32_t)c->body.len},
+			 before = {0};
 	uint8_t id[9];
 	int rc;
 
@@ -162,7 +167,8 @@ static bool is_kx_valid(const struct rows_device *d, uint32_t serial, int64_t t_
 	return serial + 1 == d->kx_serial && t_ms < d->kx_before_not_after;
 }
 
-/* Wraps go to devices of the recipients and of the sender, each in force and with a kx key in force; every recipient has one. */
+/* Wraps go to devices of the recipients and of the sender, each in force and with a kx key in force; every recipient
+ * has one. */
 static int check_wraps(struct apply *a, const struct command *c, const Rk__EnvelopeHeader *h)
 {
 	bool has_wrap[ROWS_RECIPIENTS_MAX] = {false};
@@ -196,7 +202,8 @@ static int check_pending(struct apply *a, const Rk__EnvelopeHeader *h, uint64_t 
 {
 	for (size_t i = 0; i < h->n_recipients; i++) {
 		uint64_t pending;
-		int rc = rows_get_quota(a->txn, QUOTA_PENDING, h->recipients[i]->org_id.data, h->sender_org.data, &pending);
+		int rc = rows_get_quota(a->txn, QUOTA_PENDING, h->recipients[i]->org_id.data, h->sender_org.data,
+					&pending);
 
 		if (rc != RK_OK)
 			return rc;
@@ -225,7 +232,8 @@ int apply_submit_check_mail(struct apply *a, const struct command *c, const stru
 	return check_pending(a, h, bulk);
 }
 
-static int put_recipient(struct apply *a, const struct command *c, const uint8_t nda_id[32], const uint8_t org_id[16], uint32_t bulk)
+static int put_recipient(struct apply *a, const struct command *c, const uint8_t nda_id[32], const uint8_t org_id[16],
+			 uint32_t bulk)
 {
 	const Rk__EnvelopeHeader *h = c->envelope.header;
 	uint8_t key[ROWS_PENDING_KEY_BYTES];
@@ -251,12 +259,15 @@ static int put_wraps(struct apply *a, const struct command *c)
 	return RK_OK;
 }
 
-int apply_submit_store(struct apply *a, const struct command *c, const struct member *m, bool logged, uint64_t log_index)
+int apply_submit_store(struct apply *a, const struct command *c, const struct member *m, bool logged,
+		       uint64_t log_index)
 {
 	const Rk__EnvelopeHeader *h = c->envelope.header;
 	bool is_gated = h->kind == RK__KIND__NDA || h->kind == RK__KIND__NDA_NOTICE;
-	struct rows_envelope row = {.kind = (uint8_t)h->kind, .reply_only = h->reply_only != 0, .expires_at = h->expires_at};
-	struct stream_entry e = {.kind = RK__ENTRY_KIND__ENTRY_ENVELOPE, .wraps = c->wraps, .body = c->body, .log_index = log_index};
+	struct rows_envelope row = {
+	    .kind = (uint8_t)h->kind, .reply_only = h->reply_only != 0, .expires_at = h->expires_at};
+	struct stream_entry e = {
+	    .kind = RK__ENTRY_KIND__ENTRY_ENVELOPE, .wraps = c->wraps, .body = c->body, .log_index = log_index};
 	const uint8_t *nda_id = is_gated ? h->nda_id.data : no_nda;
 	struct stream_id boxes[ROWS_RECIPIENTS_MAX + 1];
 	int rc;
@@ -318,7 +329,8 @@ static int submit_open(struct apply *a, struct command *c, struct member *m, str
 	for (size_t i = 0; i < h->n_recipients; i++) {
 		uint64_t has_written;
 
-		rc = rows_get_quota(a->txn, QUOTA_HAS_WRITTEN, h->recipients[i]->org_id.data, m->device.org_id, &has_written);
+		rc = rows_get_quota(a->txn, QUOTA_HAS_WRITTEN, h->recipients[i]->org_id.data, m->device.org_id,
+				    &has_written);
 		if (rc != RK_OK)
 			return rc;
 		strangers += has_written == 0;
@@ -376,7 +388,8 @@ static int check_gate(struct apply *a, const struct command *c, const struct mem
 	for (size_t i = 0; i < h->n_recipients; i++)
 		recipients[i] = h->recipients[i]->org_id.data;
 	if ((rc = apply_nda_lookup(a, bytes_of(h->nda_id), m->device.org_id, &nda)) != RK_OK ||
-	    (rc = apply_nda_gate(a, &nda, h->kind, m->device.org_id, recipients, h->n_recipients, h->reply_only != 0)) != RK_OK)
+	    (rc = apply_nda_gate(a, &nda, h->kind, m->device.org_id, recipients, h->n_recipients,
+				 h->reply_only != 0)) != RK_OK)
 		return rc;
 	if (h->nda_set.len != 32 || memcmp(h->nda_set.data, nda.nda_set, 32) != 0)
 		return RK_STALE_NDA;

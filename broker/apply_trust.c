@@ -1,6 +1,6 @@
 /*
- * Trust objects that touch one thing: invites, enrolments, kx keys, feed epochs and feed keys.  The two that touch many, Directory
- * and OrgDevices, have files of their own.  CRYPTO 2.2, 2.3, 2.6.
+ * Trust objects that touch one thing: invites, enrolments, kx keys, feed epochs and feed keys.  The two that touch
+ * many, Directory and OrgDevices, have files of their own.  CRYPTO 2.2, 2.3, 2.6.
  */
 #include "broker/apply_internal.h"
 
@@ -28,8 +28,8 @@ static uint8_t entry_kind_of(enum object_kind kind)
 	}
 }
 
-int apply_trust_publish(struct apply *a, enum object_kind kind, const uint8_t *id, uint64_t serial, const uint8_t oh[32],
-                        struct bytes wire, struct result *r)
+int apply_trust_publish(struct apply *a, enum object_kind kind, const uint8_t *id, uint64_t serial,
+			const uint8_t oh[32], struct bytes wire, struct result *r)
 {
 	const struct object_info *info = object_info(kind);
 	struct stream_id control = stream_control();
@@ -75,7 +75,8 @@ static int end_invite(struct apply *a, const Rk__InviteReg *reg)
 		return rc == RK_ENOTFOUND ? RK_UNKNOWN_OBJECT : rc;
 	if (memcmp(invite.curve_pk, reg->curve_pk.data, 32) != 0)
 		return RK_CONFLICT;
-	if (invite.expires_at != 0 && (rc = rows_del_due(apply_w(a), invite.expires_at, DUE_INVITE_EXPIRES, reg->invite_id.data, 16)) != RK_OK)
+	if (invite.expires_at != 0 &&
+	    (rc = rows_del_due(apply_w(a), invite.expires_at, DUE_INVITE_EXPIRES, reg->invite_id.data, 16)) != RK_OK)
 		return rc;
 	if (invite.state == INVITE_PENDING) {
 		/* Its keys stay known for ever; the organisation makes new ones with a new invite. */
@@ -183,7 +184,8 @@ static int put_enrol_rows(struct apply *a, const struct trust_enrol *e)
 {
 	const Rk__Device *d = e->devices->devices[0];
 	struct rows_org org = {.status = ORG_PENDING, .devices_serial = e->devices->serial};
-	struct rows_device device = {.state = DEVICE_PENDING, .kx_serial = e->kx->serial, .kx_not_after = e->kx->not_after};
+	struct rows_device device = {
+	    .state = DEVICE_PENDING, .kx_serial = e->kx->serial, .kx_not_after = e->kx->not_after};
 	int rc;
 
 	memcpy(org.org_pk, e->enrol->org_pk.data, 32);
@@ -235,7 +237,8 @@ int apply_trust_enrol(struct apply *a, struct command *c, struct result *r)
 	if (e->kx->not_after <= a->now_ms || e->devices->valid_until <= a->now_ms)
 		return RK_CLOCK;
 
-	if ((rc = put_enrol_keys(a, e)) != RK_OK || (rc = put_enrol_rows(a, e)) != RK_OK || (rc = announce_enrol(a, c)) != RK_OK)
+	if ((rc = put_enrol_keys(a, e)) != RK_OK || (rc = put_enrol_rows(a, e)) != RK_OK ||
+	    (rc = announce_enrol(a, c)) != RK_OK)
 		return rc;
 	invite.state = INVITE_PENDING;
 	memcpy(invite.org_id, e->enrol->org_id.data, 16);
@@ -274,7 +277,8 @@ static int put_kx(struct apply *a, struct command *c, struct member *m, struct r
 	if ((rc = rows_put_device(apply_w(a), m->device_id, &d)) != RK_OK ||
 	    (rc = rows_put_key(apply_w(a), kx->kx_pk.data, KEY_KX, m->device_id)) != RK_OK)
 		return rc;
-	return apply_trust_publish(a, OBJECT_KIND_DEVICE_KX, m->device_id, kx->serial, c->object_oh, c->signed_object.wire, r);
+	return apply_trust_publish(a, OBJECT_KIND_DEVICE_KX, m->device_id, kx->serial, c->object_oh,
+				   c->signed_object.wire, r);
 }
 
 /* ---- feed epochs and keys */
@@ -311,7 +315,8 @@ int apply_trust_feed_key_entry(struct apply *a, const uint8_t device_id[16], con
 	return rc != RK_OK ? rc : apply_batch_entry(a, &box, 1, &e, NULL, NULL);
 }
 
-/* A device gets an epoch's key once for each of its kx keys: a second seal to the same key would only be noise in its mailbox. */
+/* A device gets an epoch's key once for each of its kx keys: a second seal to the same key would only be noise in its
+ * mailbox. */
 static int check_feed_key_is_new(struct apply *a, struct command *c, const Rk__FeedKey *k)
 {
 	struct object old;
@@ -377,7 +382,8 @@ int apply_trust_put(struct apply *a, struct command *c, struct member *m, struct
 		return RK_NOT_PERMITTED; /* a Charter enters by the adoption alone */
 	}
 	/* A part that is not the last one: verify keeps its bytes, its number is used up, nothing else happens. */
-	is_part = put->type == RK__OBJECT_TYPE__OBJECT_DIRECTORY && (uint64_t)put->offset + c->req->object_len < put->total;
+	is_part = put->type == RK__OBJECT_TYPE__OBJECT_DIRECTORY &&
+		  (uint64_t)put->offset + c->req->object_len < put->total;
 	if (is_part)
 		return RK_OK;
 	if (!c->signed_object.message || c->signed_object.kind != object_kind_of(put->type) || put->oh.len != 32 ||

@@ -1,6 +1,6 @@
 /*
- * Numbers: a writer is (device, writer epoch); its numbered requests are 1, 2, 3 …  Its row holds the last number and the outcomes
- * of the last 256, is kept in memory during a batch and written once.  FIELDS "Numbers".
+ * Numbers: a writer is (device, writer epoch); its numbered requests are 1, 2, 3 …  Its row holds the last number and
+ * the outcomes of the last 256, is kept in memory during a batch and written once.  FIELDS "Numbers".
  */
 #include "broker/apply_internal.h"
 
@@ -143,7 +143,8 @@ int apply_writer_hello(struct apply *a, struct command *c, struct member *m, str
 	return RK_OK;
 }
 
-int apply_writer_check(struct apply *a, struct command *c, struct member *m, bool *repeated, int *code, struct result *r)
+int apply_writer_check(struct apply *a, struct command *c, struct member *m, bool *repeated, int *code,
+		       struct result *r)
 {
 	const Rk__Request *req = c->req;
 	struct rows_outcome o;

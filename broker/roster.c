@@ -1,6 +1,7 @@
 /*
- * Sorted arrays and one rwlock: an exchange has some thousands of devices, changes are rare, and a look-up is a binary search.
- * Devices and invites are found a second way, by CURVE key; that index holds ids, so there is one copy of each row.
+ * Sorted arrays and one rwlock: an exchange has some thousands of devices, changes are rare, and a look-up is a binary
+ * search. Devices and invites are found a second way, by CURVE key; that index holds ids, so there is one copy of each
+ * row.
  */
 #include "broker/roster.h"
 
@@ -164,9 +165,10 @@ static bool put_one(struct roster *r, struct table *t, const void *item)
 	return ok;
 }
 
-/* An item and its CURVE key.  A key belongs to one owner for ever (T_KEY), so no entry of the index is ever taken over. */
-static bool put_with_curve(struct roster *r, struct table *t, const void *item, const uint8_t *curve_pk, const uint8_t *id,
-                           bool is_invite)
+/* An item and its CURVE key.  A key belongs to one owner for ever (T_KEY), so no entry of the index is ever taken over.
+ */
+static bool put_with_curve(struct roster *r, struct table *t, const void *item, const uint8_t *curve_pk,
+			   const uint8_t *id, bool is_invite)
 {
 	struct curve_item c = {.is_invite = is_invite};
 	bool ok;

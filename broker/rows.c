@@ -165,7 +165,8 @@ int rows_put_invite(struct txn *t, const uint8_t invite_id[16], const struct row
 	int rc;
 
 	walk_invite(&p, &copy, &devices_len, &kx_len);
-	rc = env_reserve(t, T_INVITE, bytes_make(invite_id, 16), INVITE_BYTES + r->devices.len + r->kx.len, ENV_PUT, &room);
+	rc = env_reserve(t, T_INVITE, bytes_make(invite_id, 16), INVITE_BYTES + r->devices.len + r->kx.len, ENV_PUT,
+			 &room);
 	if (rc != RK_OK)
 		return rc;
 	memcpy(room, fixed, INVITE_BYTES);

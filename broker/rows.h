@@ -1,32 +1,39 @@
 /*
  * rows: the state rows of the broker's store, one fixed packed format a table, and nothing else knows their bytes.  All
  * integers big-endian, no padding, no pointers; a row of another length is damage (RK_ESTORE), never guessed at.
- * Streams, entries and cursors are store/stream's; T_NDA is a struct nda_row as it stands in memory; T_LOG is LogEntry bytes.
+ * Streams, entries and cursors are store/stream's; T_NDA is a struct nda_row as it stands in memory; T_LOG is LogEntry
+ * bytes.  Sizes in parentheses.
  *
- *   T_META    "exchange"   exchange_id(32)              "generation" random(16)           "time" last batch time i64(8)
- *             "directory"  serial u64 oh(32) expires_at i64 (48)
- *             "epoch"      n u32 oh(32) logged_at i64 (44)
- *   T_OBJECT  type u8 || id(16, zero where the type has none) || serial u64be  ->  oh(32) || Signed bytes
- *   T_ORG     org_id -> status u8 | roles u32 | org_pk 32 | SHA-256(org_pk) 32 | invite_id 16 | devices_serial u64
- *             | devices_oh 32 | min_devices_serial u64                                                             (133)
- *   T_DEVICE  device_id -> state u8 | org_id 16 | sign_pk 32 | curve_pk 32 | retired_at i64 | kx_serial u32 | kx_not_after i64
- *             | kx_before_not_after i64 (of kx_serial - 1; 0: none) | writer_count u8 | writer_epoch 8              (118)
- *   T_KEY     public key -> use u8 | owner id 16                                                                    (17)
- *   T_INVITE  invite_id -> state u8 | curve_pk 32 | expires_at i64 | org_id 16 | request_sha256 32 | devices_oh 32 | kx_oh 32
- *             | devices_len u32 | kx_len u32 (161), then while an enrolment is pending Signed OrgDevices and Signed DeviceKx
- *   T_WRITER  device_id || writer_epoch 8 -> last u64, then min(last, 256) slots; number n is slot (n - 1) % 256:
- *             header hash 8 | code u16 | logged u8 | seq u64 | log_index u64                                       (27 each)
- *   T_POST    channel u8 || post_seq u64be -> sender_org 16 | version u32 | withdrawn u8 | position u64 | expires_at i64 | bulk u32
- *             expires_at 0: its bulk is gone                                                                        (41)
- *   T_ENVELOPE env_id -> kind u8 | reply_only u8 | sender_org 16 | nda_id 32 | position u64 | expires_at i64 | bulk u32 | n u8 (71),
- *             then n recipients: org_id 16 | state u8
- *   T_WRAP    env_id || device_id -> kx_serial u32 | released u8 | log_index u64                                    (13)
- *   T_PENDING nda_id or zero || env_id || org_id -> bytes u32 | kind u8                                             (5)
- *   T_QUOTA   kind u8 || ids -> u64; never zero
- *   T_NDA_ACT nda_id || log index u64be -> time i64 | payload_sha256 32 | oh 32 | party u8 | kind u8 (74), then Signed bytes
- *   T_DUE     time u64be || type u8 || id (0..32 bytes) -> one zero byte
+ *   T_META      "exchange"  exchange_id 32
+ *               "generation" random 16
+ *               "time"      time of the last batch that wrote i64
+ *               "directory" serial u64 | oh 32 | expires_at i64                                          (48)
+ *               "epoch"     n u32 | oh 32 | logged_at i64                                                (44)
+ *   T_OBJECT    type u8 || id 16 (zero where the type has none) || serial u64be -> oh 32 | Signed bytes
+ *   T_ORG       org_id -> status u8 | roles u32 | org_pk 32 | SHA-256(org_pk) 32 | invite_id 16
+ *               | devices_serial u64 | devices_oh 32 | min_devices_serial u64                            (133)
+ *   T_DEVICE    device_id -> state u8 | org_id 16 | sign_pk 32 | curve_pk 32 | retired_at i64 | kx_serial u32
+ *               | kx_not_after i64 | kx_before_not_after i64 (of kx_serial - 1; 0: none) | writer_count u8
+ *               | writer_epoch 8                                                                         (118)
+ *   T_KEY       public key -> use u8 | owner id 16                                                       (17)
+ *   T_INVITE    invite_id -> state u8 | curve_pk 32 | expires_at i64 | org_id 16 | request_sha256 32
+ *               | devices_oh 32 | kx_oh 32 | devices_len u32 | kx_len u32                                (161)
+ *               then, while an enrolment is pending, Signed OrgDevices | Signed DeviceKx
+ *   T_WRITER    device_id || writer_epoch 8 -> last u64, then min(last, 256) slots; number n has slot
+ *               (n - 1) % 256: header hash 8 | code u16 | logged u8 | seq u64 | log_index u64            (27 each)
+ *   T_POST      channel u8 || post_seq u64be -> sender_org 16 | version u32 | withdrawn u8 | position u64
+ *               | expires_at i64 (0: its bulk is gone) | bulk u32                                        (41)
+ *   T_ENVELOPE  env_id -> kind u8 | reply_only u8 | sender_org 16 | nda_id 32 | position u64 | expires_at i64
+ *               | bulk u32 | n u8 (71), then n recipients: org_id 16 | state u8
+ *   T_WRAP      env_id || device_id -> kx_serial u32 | released u8 | log_index u64                       (13)
+ *   T_PENDING   nda_id or zero || env_id || org_id -> bytes u32 | kind u8                                (5)
+ *   T_QUOTA     kind u8 || ids -> u64, never zero
+ *   T_NDA_ACT   nda_id || log index u64be -> time i64 | payload_sha256 32 | oh 32 | party u8 | kind u8   (74)
+ *               then Signed bytes
+ *   T_DUE       time u64be || type u8 || id (0..32 bytes) -> one zero byte
  *
- * rows_get_*: RK_OK, RK_ENOTFOUND, or a store failure.  rows_put_*: RK_OK or a store failure.  Thread: that of the transaction.
+ * rows_get_*: RK_OK, RK_ENOTFOUND, or a store failure.  rows_put_*: RK_OK or a store failure.  Thread: that of the
+ * transaction.
  */
 #ifndef RENKEI_BROKER_ROWS_H
 #define RENKEI_BROKER_ROWS_H
@@ -67,11 +74,27 @@ int rows_get_device(struct txn *, const uint8_t device_id[16], struct rows_devic
 int rows_put_device(struct txn *, const uint8_t device_id[16], const struct rows_device *);
 bool rows_read_device(struct bytes value, struct rows_device *);
 
-enum rows_key_use { KEY_ORG = 1, KEY_DEVICE_SIGN, KEY_DEVICE_CURVE, KEY_KX, KEY_INVITE, KEY_ROOT, KEY_SECRETARIAT, KEY_BROKER, KEY_NOTE };
+enum rows_key_use {
+	KEY_ORG = 1,
+	KEY_DEVICE_SIGN,
+	KEY_DEVICE_CURVE,
+	KEY_KX,
+	KEY_INVITE,
+	KEY_ROOT,
+	KEY_SECRETARIAT,
+	KEY_BROKER,
+	KEY_NOTE
+};
 bool rows_has_key(struct txn *, const uint8_t pk[32]);
 int rows_put_key(struct txn *, const uint8_t pk[32], enum rows_key_use, const uint8_t owner[16]);
 
-enum rows_invite_state { INVITE_OPEN = 0, INVITE_PENDING = 1, INVITE_APPROVED = 2, INVITE_REJECTED = 3, INVITE_ENDED = 4 };
+enum rows_invite_state {
+	INVITE_OPEN = 0,
+	INVITE_PENDING = 1,
+	INVITE_APPROVED = 2,
+	INVITE_REJECTED = 3,
+	INVITE_ENDED = 4
+};
 
 struct rows_invite {
 	uint8_t state;
@@ -198,10 +221,11 @@ int rows_first_due(struct txn *, struct rows_due *);
 #define ROWS_OBJECT_KEY_BYTES 25
 /** id NULL: the type has none. */
 void rows_object_key(uint8_t out[ROWS_OBJECT_KEY_BYTES], uint8_t type, const uint8_t *id, uint64_t serial);
-int rows_put_object(struct txn *, uint8_t type, const uint8_t *id, uint64_t serial, const uint8_t oh[32], struct bytes wire);
+int rows_put_object(struct txn *, uint8_t type, const uint8_t *id, uint64_t serial, const uint8_t oh[32],
+		    struct bytes wire);
 /** serial 0: the newest.  oh and wire are borrowed. */
-int rows_get_object(struct txn *, uint8_t type, const uint8_t *id, uint64_t serial, uint64_t *serial_out, struct bytes *oh,
-                    struct bytes *wire);
+int rows_get_object(struct txn *, uint8_t type, const uint8_t *id, uint64_t serial, uint64_t *serial_out,
+		    struct bytes *oh, struct bytes *wire);
 
 /* T_META. */
 struct rows_directory {

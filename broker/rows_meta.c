@@ -61,7 +61,8 @@ void rows_object_key(uint8_t out[ROWS_OBJECT_KEY_BYTES], uint8_t type, const uin
 	put_u64be(out + 17, serial);
 }
 
-int rows_put_object(struct txn *t, uint8_t type, const uint8_t *id, uint64_t serial, const uint8_t oh[32], struct bytes wire)
+int rows_put_object(struct txn *t, uint8_t type, const uint8_t *id, uint64_t serial, const uint8_t oh[32],
+		    struct bytes wire)
 {
 	uint8_t key[ROWS_OBJECT_KEY_BYTES], *room;
 	int rc;
@@ -74,8 +75,8 @@ int rows_put_object(struct txn *t, uint8_t type, const uint8_t *id, uint64_t ser
 	return RK_OK;
 }
 
-int rows_get_object(struct txn *t, uint8_t type, const uint8_t *id, uint64_t serial, uint64_t *serial_out, struct bytes *oh,
-                    struct bytes *wire)
+int rows_get_object(struct txn *t, uint8_t type, const uint8_t *id, uint64_t serial, uint64_t *serial_out,
+		    struct bytes *oh, struct bytes *wire)
 {
 	uint8_t key[ROWS_OBJECT_KEY_BYTES];
 	struct bytes found = BYTES_OF(key), value;

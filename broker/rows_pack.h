@@ -1,5 +1,6 @@
 /*
- * rows_pack: one walk over the fields of a row, for packing and for unpacking, so that the two cannot differ.  For rows*.c only.
+ * rows_pack: one walk over the fields of a row, for packing and for unpacking, so that the two cannot differ.  For
+ * rows*.c only.
  */
 #ifndef RENKEI_BROKER_ROWS_PACK_H
 #define RENKEI_BROKER_ROWS_PACK_H
