@@ -120,6 +120,8 @@ int cli_refresh(struct cli *c)
 {
 	const struct link_options options = {.timeout_ms = REFRESH_MS, .stop = &c->stop, .until_synced = true};
 	int rc = link_run(c->client, &options);
+	if (c->reported)
+		return rc;
 	switch (rc) {
 	case RK_EINTERRUPTED: case RK_EPASSPHRASE: case RK_EKEYFILE: case RK_ENOMEM: case RK_ESTORE: case RK_EDISKFULL:
 		return cli_fail(c, rc, TEXT_CANNOT_SYNC);
@@ -192,7 +194,12 @@ int cli_finish(struct cli *c, uint64_t item, enum text_id what, struct outcome *
 {
 	struct outcome own;
 	int rc = link_finish(c->client, item, &c->stop, out ? out : &own);
-	return rc == RK_OK ? RK_OK : cli_fail(c, rc, what);
+	if (rc == RK_OK)
+		return rc;
+	/* Unanswered: it stays in the outbox.  Whoever does not know gives it a second time. */
+	if (rc == RK_EUNREACHABLE || rc == RK_ETIMEOUT || rc == RK_EINTERRUPTED || rc == RK_MOVING)
+		return cli_refuse(c, rc, TEXT_HINT_QUEUED, TEXT_WHAT_WHY, text(what, c->lang), errcode_sentence(rc, c->lang));
+	return cli_fail(c, rc, what);
 }
 
 /* ---- questions */

@@ -31,7 +31,7 @@ static int check(struct cli *c, const struct create *o, struct exchange_form *fo
 				      .reading = o->reading, .kind = cli_org_kind(o->kind), .country = o->country,
 				      .region = o->region, .corporate_number = "", .device_label = "secretariat"};
 	if (own_check_form(&form->org, &field) != RK_OK)
-		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_NAME, TEXT_BAD_FIELD, field);
+		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_NAME, TEXT_BAD_OPTION, field);
 	return RK_OK;
 }
 

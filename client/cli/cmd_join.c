@@ -28,7 +28,7 @@ static int check(struct cli *c, const struct join *o, struct invite *invite, str
 	if (form->kind == RK__ORG_KIND__ORG_KIND_NONE)
 		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_KIND, TEXT_BAD_KIND, o->kind);
 	if (own_check_form(form, &field) != RK_OK)
-		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_NAME, TEXT_BAD_FIELD, field);
+		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_NAME, TEXT_BAD_OPTION, field);
 	if (invite_parse(invite, o->invite) != RK_OK)
 		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_INVITE, TEXT_BAD_INVITE);
 	return RK_OK;

@@ -25,6 +25,23 @@ static int open_secretariat(struct cli *c, bool sync)
 
 /* ---- invite */
 
+static int print_invite(struct cli *c, const char *invite, const char *note, int64_t expires_at, bool registered)
+{
+	char until[OUT_TIME_CHARS];
+	if (c->json) {
+		json_t *j = json_object();
+		out_set_text(j, "invite", invite);
+		out_set_time(j, "expires_at", expires_at);
+		out_set_text(j, "note", note);
+		out_set_bool(j, "registered", registered);
+		return out_json(j);
+	}
+	out_raw(invite);
+	if (registered)
+		out_say(c, TEXT_INVITE_NEXT, out_time(until, expires_at));
+	return RK_OK;
+}
+
 int cmd_member_invite(struct cli *c, int argc, char **argv)
 {
 	const char *note = "";
@@ -36,7 +53,7 @@ int cmd_member_invite(struct cli *c, int argc, char **argv)
 	};
 	const struct cli_usage usage = {options, "", 0, 0, TEXT_HELP_INVITE};
 	struct cli_args args;
-	char invite[INVITE_TEXT_CHARS], until[OUT_TIME_CHARS];
+	char invite[INVITE_TEXT_CHARS];
 	uint64_t item;
 	int rc = cli_parse(c, &usage, argc, argv, &args);
 	if (rc == RK_OK && (days < 1 || days > INVITE_DAYS_MAX))
@@ -52,18 +69,11 @@ int cmd_member_invite(struct cli *c, int argc, char **argv)
 	if (rc != RK_OK)
 		return cli_fail(c, rc, TEXT_CANNOT_INVITE);
 	rc = cli_finish(c, item, TEXT_CANNOT_INVITE, NULL);
-	if (rc != RK_OK)
+	/* Not answered yet, it is registered with the next sync: its text is shown only here. */
+	if (rc > 0)
 		return rc;
-	if (c->json) {
-		json_t *j = json_object();
-		out_set_text(j, "invite", invite);
-		out_set_time(j, "expires_at", expires_at);
-		out_set_text(j, "note", note);
-		return out_json(j);
-	}
-	out_raw(invite);
-	out_say(c, TEXT_INVITE_NEXT, out_time(until, expires_at));
-	return RK_OK;
+	int printed = print_invite(c, invite, note, expires_at, rc == RK_OK);
+	return rc == RK_OK ? printed : rc;
 }
 
 /* ---- list and view */

@@ -146,33 +146,67 @@ static error_t on_global_key(int key, char *arg, struct argp_state *state)
 	return set_global(p, key, arg);
 }
 
+/* The option that a long name (up to '=') means: itself, or the only one that it begins; NULL else. */
+static const struct argp_option *find_long(const struct argp_option *options, const char *name)
+{
+	size_t len = strcspn(name, "=");
+	const struct argp_option *found = NULL;
+	for (; options->name; options++) {
+		if (strncmp(options->name, name, len) != 0)
+			continue;
+		if (strlen(options->name) == len)
+			return options;
+		if (found)
+			return NULL;
+		found = options;
+	}
+	return found;
+}
+
+/* What is wrong with a word of the command line, or TEXT_NONE; *takes_next: the word after it is its value. */
+static enum text_id fault_of(const struct argp_option *options, const char *word, bool is_last, bool *takes_next)
+{
+	*takes_next = false;
+	if (word[0] != '-' || !word[1])
+		return TEXT_NONE;
+	if (word[1] != '-')
+		return strspn(word + 1, "qvh") == strlen(word + 1) ? TEXT_NONE : TEXT_UNKNOWN_OPTION;
+	const struct argp_option *o = find_long(options, word + 2);
+	bool has_value = strchr(word, '=') != NULL;
+	if (!o)
+		return TEXT_UNKNOWN_OPTION;
+	if (!o->arg)
+		return has_value ? TEXT_OPTION_TAKES_NO_VALUE : TEXT_NONE;
+	*takes_next = !has_value;
+	return !has_value && is_last ? TEXT_OPTION_NEEDS_VALUE : TEXT_NONE;
+}
+
 /* What argp stumbled over, in our words: it says only that there was something. */
-static int explain(struct parse *p, const struct argp_option *options, int argc, char **argv, int next)
+static int explain(struct parse *p, const struct argp_option *options, int argc, char **argv)
 {
 	if (p->rc != RK_OK)
 		return p->rc;
-	const char *bad = next > 1 && next <= argc && argv[next - 1][0] == '-' ? argv[next - 1] :
-			  next < argc && next > 0 ? argv[next] : argv[argc - 1];
-	const char *name = bad + strspn(bad, "-");
-	size_t len = strcspn(name, "=");
-	enum text_id what = TEXT_UNKNOWN_OPTION;
-	for (; options->name; options++)
-		if (strlen(options->name) == len && strncmp(options->name, name, len) == 0)
-			what = options->arg ? TEXT_OPTION_NEEDS_VALUE : TEXT_OPTION_TAKES_NO_VALUE;
-	char shown[80];
-	snprintf(shown, sizeof(shown), "%.*s", (int)(len + (size_t)(name - bad)) < 70 ? (int)(len + (size_t)(name - bad)) : 70, bad);
-	return cli_refuse(p->c, RK_EUSAGE, TEXT_HINT_HELP, what, shown);
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		bool takes_next;
+		enum text_id what = fault_of(options, argv[i], i + 1 == argc, &takes_next);
+		if (what != TEXT_NONE) {
+			char shown[80];
+			snprintf(shown, sizeof(shown), "%.*s", (int)strcspn(argv[i], "="), argv[i]);
+			return cli_refuse(p->c, RK_EUSAGE, TEXT_HINT_HELP, what, shown);
+		}
+		i += takes_next;
+	}
+	return RK_EUSAGE;
 }
 
 static int run_argp(struct parse *p, const struct argp_option *options, argp_parser_t parser, unsigned flags, int argc,
 		    char **argv)
 {
 	const struct argp argp = {options, parser, NULL, NULL, NULL, NULL, NULL};
-	int next = 0;
-	error_t err = argp_parse(&argp, argc, argv, ARGP_NO_HELP | ARGP_NO_EXIT | ARGP_NO_ERRS | flags, &next, p);
+	error_t err = argp_parse(&argp, argc, argv, ARGP_NO_HELP | ARGP_NO_EXIT | ARGP_NO_ERRS | flags, NULL, p);
 	if (err == ENOMEM)
 		return RK_ENOMEM;
-	return err ? explain(p, options, argc, argv, next) : p->rc;
+	return err ? explain(p, options, argc, argv) : p->rc;
 }
 
 int parse_globals(struct cli *c, int argc, char **argv, int *next, bool *version)
