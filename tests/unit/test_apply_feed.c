@@ -1,4 +1,5 @@
-/* Posts: revised, renewed, withdrawn, expired; what is kept, what is counted; and that the feed path computes no env_id. */
+/* Posts: revised, renewed, withdrawn, expired; what is kept, what is counted; and that the feed path computes no
+ * env_id. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -139,7 +140,8 @@ static void one_stream_effect_a_batch(void **state)
 	for (int i = 0; i < 40; i++) {
 		int org = i % 2 ? A : B;
 
-		batch[i] = world_submit_command(&w, org, 0, world_post_header(&w, org, i % 4 < 2 ? OFFER : NEED, RK__POST_OP__NEW, 0, 1), 0);
+		batch[i] = world_submit_command(
+		    &w, org, 0, world_post_header(&w, org, i % 4 < 2 ? OFFER : NEED, RK__POST_OP__NEW, 0, 1), 0);
 		w.orgs[org].devices[0].number++;
 	}
 	w.orgs[A].devices[0].number = w.orgs[B].devices[0].number = 0;

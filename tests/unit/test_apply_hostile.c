@@ -1,6 +1,7 @@
 /*
- * A member who sends what no client would: other people's names, other people's agreements, wraps for strangers.  Each must be
- * refused by apply's own look at the state, also where verify has let it pass (the command is bent behind verify's back).
+ * A member who sends what no client would: other people's names, other people's agreements, wraps for strangers.  Each
+ * must be refused by apply's own look at the state, also where verify has let it pass (the command is bent behind
+ * verify's back).
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /*
- * An agreement from its proposal to its end, and what the gate lets through on the way: accept, pickup, fetch, return (P2).  The
- * left-over cases: what was stored before an end and is asked for after it.
+ * An agreement from its proposal to its end, and what the gate lets through on the way: accept, pickup, fetch, return
+ * (P2).  The left-over cases: what was stored before an end and is asked for after it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -83,8 +83,9 @@ static void assert_returned(int org, const uint8_t env_id[32], Rk__ReturnReason 
 /* ---- from proposal to release */
 static void a_proposal_and_its_acceptance(void **state)
 {
-	static const uint8_t kinds[] = {RK__ENTRY_KIND__ENTRY_NDA_TERMS, RK__ENTRY_KIND__ENTRY_NDA_ACT, RK__ENTRY_KIND__ENTRY_ENVELOPE,
-		RK__ENTRY_KIND__ENTRY_NDA_ACT, RK__ENTRY_KIND__ENTRY_ENVELOPE};
+	static const uint8_t kinds[] = {RK__ENTRY_KIND__ENTRY_NDA_TERMS, RK__ENTRY_KIND__ENTRY_NDA_ACT,
+					RK__ENTRY_KIND__ENTRY_ENVELOPE, RK__ENTRY_KIND__ENTRY_NDA_ACT,
+					RK__ENTRY_KIND__ENTRY_ENVELOPE};
 	uint64_t log = apply_log_size(w.apply), head[3] = {0, world_head(&w, box(A)), world_head(&w, box(B))};
 	struct stream_entry e;
 	struct nda_row row;

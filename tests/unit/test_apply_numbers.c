@@ -1,4 +1,5 @@
-/* Numbers and writers: once, in order, remembered for 256, across restarts, one writer at a time (P4; FIELDS "Numbers"). */
+/* Numbers and writers: once, in order, remembered for 256, across restarts, one writer at a time (P4; FIELDS
+ * "Numbers"). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,7 @@
 /*
- * apply as a table: each refusal that apply, or verify before it, can give has a row here by its name; those that the steps before
- * give are listed with the place of their test.  A refusal that stands in neither list fails the build's tests.
+ * apply as a table: each refusal that apply, or verify before it, can give has a row here by its name; those that the
+ * steps before give are listed with the place of their test.  A refusal that stands in neither list fails the build's
+ * tests.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -133,7 +134,8 @@ static int not_permitted_fetch_before_pickup(void)
 
 static int wrong_exchange(void)
 {
-	struct command *c = world_submit_command(&w, A, 0, world_post_header(&w, A, RK__CHANNEL__OFFER, RK__POST_OP__NEW, 0, 1), 0);
+	struct command *c = world_submit_command(
+	    &w, A, 0, world_post_header(&w, A, RK__CHANNEL__OFFER, RK__POST_OP__NEW, 0, 1), 0);
 
 	bend(c)->exchange_id.data[0] ^= 1;
 	return world_run(&w, c);
@@ -778,6 +780,7 @@ int main(void)
 	struct CMUnitTest tests[ROW_COUNT + 1] = {cmocka_unit_test(every_refusal_has_a_row)};
 
 	for (size_t i = 0; i < ROW_COUNT; i++)
-		tests[i + 1] = (struct CMUnitTest){rows[i].name, each_row_refuses, NULL, NULL, (void *)(uintptr_t)&rows[i]};
+		tests[i + 1] = (struct CMUnitTest){rows[i].name, each_row_refuses, NULL, NULL,
+						   (void *)(uintptr_t)&rows[i]};
 	return _cmocka_run_group_tests("apply refuses", tests, ROW_COUNT + 1, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /*
- * P8: the same commands at the same times give the same store, byte for byte: after a replay on a second machine (another heap,
- * another folder), cut in other batches where times are equal, with restarts between, and with a roster or without.
+ * P8: the same commands at the same times give the same store, byte for byte: after a replay on a second machine
+ * (another heap, another folder), cut in other batches where times are equal, with restarts between, and with a roster
+ * or without.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -85,7 +86,8 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* Feeds all commands to the store in `start`, at most `cut` of one time to a batch, reopening apply every `restart` batches. */
+/* Feeds all commands to the store in `start`, at most `cut` of one time to a batch, reopening apply every `restart`
+ * batches. */
 static struct env *replay(size_t cut, size_t restart, struct roster *roster)
 {
 	struct env *env = store_kit_open(start, 0);

@@ -1,4 +1,4 @@
-/* Who comes in, who is cut off, what is logged: invites, directories, device lists, keys, the roster beside them (P6). */
+/* Who comes in, who is cut off, what is logged: invites, directories, device lists, keys, the roster (P6). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -184,8 +184,9 @@ static void an_invite_peer_may_only_enrol(void **state)
 	assert_int_equal(world_run(&w, world_invite_command(&w, 3, req, (struct bytes){0})), RK_NOT_PERMITTED);
 	/* The enrolment made for one invite does not pass over another's connection. */
 	assert_int_equal(world_put_invite(&w, world_invite(&w, 4)), RK_OK);
-	assert_int_equal(world_run(&w, world_invite_command(&w, 4, world_request(&w, 3, 0, RK__OP__OP_ENROL), world_enrol(&w, 3))),
-	                 RK_NOT_PERMITTED);
+	assert_int_equal(
+	    world_run(&w, world_invite_command(&w, 4, world_request(&w, 3, 0, RK__OP__OP_ENROL), world_enrol(&w, 3))),
+	    RK_NOT_PERMITTED);
 }
 
 static void a_directory_lists_nobody_who_did_not_enrol(void **state)
@@ -242,7 +243,8 @@ static void expulsion_counts_within_its_batch(void **state)
 	d = world_directory(&w);
 	batch[0] = world_put_command(&w, 0, 0, RK__OBJECT_TYPE__OBJECT_DIRECTORY,
 	                             world_sign(&w, OBJECT_KIND_DIRECTORY, &w.f.secretariat, &d->base));
-	batch[1] = world_submit_command(&w, A, 0, world_post_header(&w, A, RK__CHANNEL__OFFER, RK__POST_OP__NEW, 0, 1), 0);
+	batch[1] = world_submit_command(&w, A, 0, world_post_header(&w, A, RK__CHANNEL__OFFER, RK__POST_OP__NEW, 0, 1),
+					0);
 	world_run_batch(&w, batch, 2, codes);
 	assert_int_equal(codes[0], RK_OK);
 	assert_int_equal(codes[1], RK_REVOKED);
@@ -363,7 +365,8 @@ static void kx_keys_follow_each_other(void **state)
 	/* A device does not publish another's key. */
 	kx = world_kx(&w, B, 0);
 	assert_int_equal(world_put(&w, A, 0, RK__OBJECT_TYPE__OBJECT_DEVICE_KX,
-	                           world_sign(&w, OBJECT_KIND_DEVICE_KX, &w.orgs[A].devices[0].sign, &kx->base)), RK_NOT_PERMITTED);
+				   world_sign(&w, OBJECT_KIND_DEVICE_KX, &w.orgs[A].devices[0].sign, &kx->base)),
+			 RK_NOT_PERMITTED);
 	kx = world_kx(&w, A, 0);
 	kx->kx_pk = world_copy(&w, w.orgs[A].devices[0].kx[0].pk, 32);
 	assert_int_equal(world_put_kx(&w, A, 0, kx), RK_CONFLICT);
@@ -434,13 +437,17 @@ static void objects_are_found(void **state)
 	assert_memory_equal(oh.data, w.directory_oh, 32);
 	assert_int_equal(apply_object(t, RK__OBJECT_TYPE__OBJECT_DIRECTORY, none, 1, &serial, &oh, &wire), RK_OK);
 	assert_int_equal(serial, 1);
-	assert_int_equal(apply_object(t, RK__OBJECT_TYPE__OBJECT_DIRECTORY, none, 99, &serial, &oh, &wire), RK_UNKNOWN_OBJECT);
+	assert_int_equal(apply_object(t, RK__OBJECT_TYPE__OBJECT_DIRECTORY, none, 99, &serial, &oh, &wire),
+			 RK_UNKNOWN_OBJECT);
 	assert_int_equal(apply_object(t, RK__OBJECT_TYPE__OBJECT_ORG_DEVICES, a, 0, &serial, &oh, &wire), RK_OK);
 	assert_int_equal(apply_object(t, RK__OBJECT_TYPE__OBJECT_DEVICE_KX, dev, 0, &serial, &oh, &wire), RK_OK);
-	assert_int_equal(apply_object(t, RK__OBJECT_TYPE__OBJECT_ORG_DEVICES, none, 0, &serial, &oh, &wire), RK_UNKNOWN_OBJECT);
-	assert_int_equal(apply_object(t, RK__OBJECT_TYPE__OBJECT_CHARTER, a, 0, &serial, &oh, &wire), RK_UNKNOWN_OBJECT);
+	assert_int_equal(apply_object(t, RK__OBJECT_TYPE__OBJECT_ORG_DEVICES, none, 0, &serial, &oh, &wire),
+			 RK_UNKNOWN_OBJECT);
+	assert_int_equal(apply_object(t, RK__OBJECT_TYPE__OBJECT_CHARTER, a, 0, &serial, &oh, &wire),
+			 RK_UNKNOWN_OBJECT);
 	/* Feed keys go by mailbox, never by asking. */
-	assert_int_equal(apply_object(t, RK__OBJECT_TYPE__OBJECT_FEED_KEY, dev, 0, &serial, &oh, &wire), RK_UNKNOWN_OBJECT);
+	assert_int_equal(apply_object(t, RK__OBJECT_TYPE__OBJECT_FEED_KEY, dev, 0, &serial, &oh, &wire),
+			 RK_UNKNOWN_OBJECT);
 	env_abort(t);
 }
 
@@ -463,9 +470,11 @@ static void parts_of_a_directory_use_numbers_only(void **state)
 		put.total = (uint32_t)wire.len;
 		put.offset = part ? (uint32_t)half : 0;
 		req->put_object = &put;
-		assert_int_equal(world_run(&w, world_command(&w, 0, 0, req, part ? bytes_make(wire.data + half, wire.len - half)
-		                                                                 : bytes_make(wire.data, half),
-		                                             (struct bytes){0}, (struct bytes){0})), RK_OK);
+		assert_int_equal(world_run(&w, world_command(&w, 0, 0, req,
+							     part ? bytes_make(wire.data + half, wire.len - half)
+								  : bytes_make(wire.data, half),
+							     (struct bytes){0}, (struct bytes){0})),
+				 RK_OK);
 		assert_int_equal(w.reply->logged, part);
 	}
 }

@@ -236,8 +236,8 @@ Rk__Request *world_request(struct world *w, int org, int device, Rk__Op op)
 	return req;
 }
 
-static struct command *new_command(struct world *w, const uint8_t peer_id[16], bool is_invite, Rk__Request *req, struct bytes object,
-                                   struct bytes wraps, struct bytes body)
+static struct command *new_command(struct world *w, const uint8_t peer_id[16], bool is_invite, Rk__Request *req,
+				   struct bytes object, struct bytes wraps, struct bytes body)
 {
 	struct command *c = fixed_alloc(w->arena, sizeof(*c));
 	uint8_t hash[32];
@@ -267,8 +267,8 @@ static struct command *new_command(struct world *w, const uint8_t peer_id[16], b
 	return c;
 }
 
-struct command *world_command(struct world *w, int org, int device, Rk__Request *req, struct bytes object, struct bytes wraps,
-                              struct bytes body)
+struct command *world_command(struct world *w, int org, int device, Rk__Request *req, struct bytes object,
+			      struct bytes wraps, struct bytes body)
 {
 	return new_command(w, w->orgs[org].devices[device].id, false, req, object, wraps, body);
 }
@@ -407,7 +407,8 @@ struct command *world_put_command(struct world *w, int org, int device, Rk__Obje
 	uint8_t oh[32] = {0};
 
 	put->type = type;
-	if (object_kind_of(type) != OBJECT_KIND_COUNT && object_parse(object_kind_of(type), wire, w->arena, &o) == RK_OK)
+	if (object_kind_of(type) != OBJECT_KIND_COUNT &&
+	    object_parse(object_kind_of(type), wire, w->arena, &o) == RK_OK)
 		object_oh(oh, &o, w->f.exchange_id);
 	put->oh = copy(w, oh, 32);
 	put->total = (uint32_t)wire.len;
@@ -548,7 +549,8 @@ Rk__DeviceKx *world_kx(struct world *w, int org, int device)
 int world_put_kx(struct world *w, int org, int device, Rk__DeviceKx *kx)
 {
 	struct world_device *d = &w->orgs[org].devices[device];
-	int code = world_put(w, org, device, RK__OBJECT_TYPE__OBJECT_DEVICE_KX, world_sign(w, OBJECT_KIND_DEVICE_KX, &d->sign, &kx->base));
+	int code = world_put(w, org, device, RK__OBJECT_TYPE__OBJECT_DEVICE_KX,
+			     world_sign(w, OBJECT_KIND_DEVICE_KX, &d->sign, &kx->base));
 
 	if (code == RK_OK)
 		d->kx_serial = kx->serial;
@@ -603,7 +605,8 @@ Rk__FeedKey *world_feed_key(struct world *w, int org, int device, uint32_t n)
 
 int world_put_feed_key(struct world *w, Rk__FeedKey *k)
 {
-	return world_put(w, 0, 0, RK__OBJECT_TYPE__OBJECT_FEED_KEY, world_sign(w, OBJECT_KIND_FEED_KEY, &w->f.secretariat, &k->base));
+	return world_put(w, 0, 0, RK__OBJECT_TYPE__OBJECT_FEED_KEY,
+			 world_sign(w, OBJECT_KIND_FEED_KEY, &w->f.secretariat, &k->base));
 }
 
 Rk__InviteReg *world_invite(struct world *w, int org)

@@ -1,7 +1,8 @@
 /*
- * world: an exchange in a throw-away folder for tests of apply: keys, charter, members with devices, and commands made as admit and
- * verify make them (request_parse, verify_command), without sockets and with a clock of its own.  Every function that runs a
- * command runs it as a batch of its own unless it says otherwise, and leaves the reply in w->reply.
+ * world: an exchange in a throw-away folder for tests of apply: keys, charter, members with devices, and commands made
+ * as admit and verify make them (request_parse, verify_command), without sockets and with a clock of its own.  Every
+ * function that runs a command runs it as a batch of its own unless it says otherwise, and leaves the reply in
+ * w->reply.
  */
 #ifndef RENKEI_TESTS_WORLD_H
 #define RENKEI_TESTS_WORLD_H
@@ -96,8 +97,8 @@ void world_limits(struct world *, const struct apply_limits *);
 /** A request of this device with op set, and a number where the operation is numbered (not yet used up). */
 Rk__Request *world_request(struct world *, int org, int device, Rk__Op);
 /** The command as admit and verify leave it.  object may be empty; wraps and body are bulk. */
-struct command *world_command(struct world *, int org, int device, Rk__Request *, struct bytes object, struct bytes wraps,
-                              struct bytes body);
+struct command *world_command(struct world *, int org, int device, Rk__Request *, struct bytes object,
+			      struct bytes wraps, struct bytes body);
 /** The same, from the invite of org. */
 struct command *world_invite_command(struct world *, int org, Rk__Request *, struct bytes object);
 /** One batch; the code of the reply. */
@@ -137,7 +138,8 @@ int world_set_status(struct world *, int org, Rk__OrgStatus);
 
 /* ---- envelopes */
 Rk__EnvelopeHeader *world_header(struct world *, Rk__Kind, int org, int device, unsigned to);
-Rk__EnvelopeHeader *world_post_header(struct world *, int org, Rk__Channel, Rk__PostOp, uint64_t post_seq, uint32_t version);
+Rk__EnvelopeHeader *world_post_header(struct world *, int org, Rk__Channel, Rk__PostOp, uint64_t post_seq,
+				      uint32_t version);
 /** Seals to the listed devices with a kx key of `to` (bits) and of the sender; the command of a SUBMIT. */
 struct command *world_submit_command(struct world *, int org, int device, Rk__EnvelopeHeader *, unsigned wraps_to);
 int world_submit(struct world *, int org, int device, Rk__EnvelopeHeader *, unsigned wraps_to);
@@ -156,9 +158,11 @@ int world_do_act(struct world *, int org, const uint8_t nda_id[32], Rk__ActKind)
 void world_agree(struct world *, unsigned parties, uint8_t nda_id[32]);
 void world_nda(struct world *, const uint8_t nda_id[32], struct nda_row *);
 /** A dossier under an agreement; env_id (may be NULL) is filled. */
-struct command *world_disclose_command(struct world *, Rk__Kind, int org, unsigned to, const uint8_t nda_id[32], uint8_t env_id[32]);
+struct command *world_disclose_command(struct world *, Rk__Kind, int org, unsigned to, const uint8_t nda_id[32],
+				       uint8_t env_id[32]);
 int world_disclose(struct world *, Rk__Kind, int org, unsigned to, const uint8_t nda_id[32], uint8_t env_id[32]);
-struct command *world_pickup_command(struct world *, int org, int device, const uint8_t nda_id[32], const uint8_t (*env_ids)[32], size_t n);
+struct command *world_pickup_command(struct world *, int org, int device, const uint8_t nda_id[32],
+				     const uint8_t (*env_ids)[32], size_t n);
 int world_pickup(struct world *, int org, int device, const uint8_t nda_id[32], const uint8_t env_id[32]);
 struct command *world_fetch_command(struct world *, int org, int device, const uint8_t env_id[32]);
 int world_fetch(struct world *, int org, int device, const uint8_t env_id[32]);

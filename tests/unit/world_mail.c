@@ -38,7 +38,8 @@ Rk__EnvelopeHeader *world_header(struct world *w, Rk__Kind kind, int org, int de
 	return h;
 }
 
-Rk__EnvelopeHeader *world_post_header(struct world *w, int org, Rk__Channel channel, Rk__PostOp op, uint64_t post_seq, uint32_t version)
+Rk__EnvelopeHeader *world_post_header(struct world *w, int org, Rk__Channel channel, Rk__PostOp op, uint64_t post_seq,
+				      uint32_t version)
 {
 	Rk__EnvelopeHeader *h = world_header(w, RK__KIND__FEED, org, 0, 0);
 
@@ -65,7 +66,8 @@ static struct bytes message(struct world *w)
 	return fixed_message(text, w->arena);
 }
 
-static void seal(struct world *w, int org, int device, Rk__EnvelopeHeader *h, unsigned wraps_to, struct envelope_wire *out)
+static void seal(struct world *w, int org, int device, Rk__EnvelopeHeader *h, unsigned wraps_to,
+		 struct envelope_wire *out)
 {
 	bool is_feed = h->kind == RK__KIND__FEED;
 	struct envelope_target targets[WORLD_ORGS * WORLD_DEVICES];
@@ -187,8 +189,10 @@ struct command *world_propose_command(struct world *w, int org, const Rk__NdaTer
 	ids_nda(nda_id, w->f.exchange_id, terms_bytes);
 	nda_row_init(&nda, nda_id, terms);
 	proposal.terms = pb_of(terms_bytes);
-	need(STRICT_PARSE(signed, world_sign(w, OBJECT_KIND_NDA_ACT, &w->orgs[org].key, &world_act(w, org, nda_id, RK__ACT_KIND__ACCEPT)->base),
-	                  w->arena, &proposal.accept) == RK_OK);
+	need(STRICT_PARSE(signed,
+			  world_sign(w, OBJECT_KIND_NDA_ACT, &w->orgs[org].key,
+				     &world_act(w, org, nda_id, RK__ACT_KIND__ACCEPT)->base),
+			  w->arena, &proposal.accept) == RK_OK);
 	need(STRICT_PACK(&proposal, w->arena, &object) == RK_OK);
 	e = party_envelope(w, org, &nda);
 	req->head = signed_head(w, &e);
@@ -253,7 +257,8 @@ void world_agree(struct world *w, unsigned parties, uint8_t nda_id[32])
 	}
 }
 
-struct command *world_disclose_command(struct world *w, Rk__Kind kind, int org, unsigned to, const uint8_t nda_id[32], uint8_t env_id[32])
+struct command *world_disclose_command(struct world *w, Rk__Kind kind, int org, unsigned to, const uint8_t nda_id[32],
+				       uint8_t env_id[32])
 {
 	Rk__EnvelopeHeader *h = world_header(w, kind, org, 0, to);
 	struct command *c;
@@ -279,7 +284,8 @@ static int by_id(const void *a, const void *b)
 	return memcmp(((const ProtobufCBinaryData *)a)->data, ((const ProtobufCBinaryData *)b)->data, 32);
 }
 
-struct command *world_pickup_command(struct world *w, int org, int device, const uint8_t nda_id[32], const uint8_t (*env_ids)[32], size_t n)
+struct command *world_pickup_command(struct world *w, int org, int device, const uint8_t nda_id[32],
+				     const uint8_t (*env_ids)[32], size_t n)
 {
 	struct world_device *d = &w->orgs[org].devices[device];
 	Rk__Request *req = world_request(w, org, device, RK__OP__OP_PICKUP);
@@ -297,7 +303,8 @@ struct command *world_pickup_command(struct world *w, int org, int device, const
 	p->nda_set = world_copy(w, nda.nda_set, 32);
 	p->device_id = world_copy(w, d->id, 16);
 	p->time = w->now_ms;
-	return world_command(w, org, device, req, world_sign(w, OBJECT_KIND_PICKUP, &d->sign, &p->base), nothing, nothing);
+	return world_command(w, org, device, req, world_sign(w, OBJECT_KIND_PICKUP, &d->sign, &p->base), nothing,
+			     nothing);
 }
 
 int world_pickup(struct world *w, int org, int device, const uint8_t nda_id[32], const uint8_t env_id[32])
