@@ -236,8 +236,7 @@ static int make_message(struct sending *s, struct bytes *message)
 	return STRICT_PACK(&m, s->a, message);
 }
 
-int dossier_send(struct client *c, struct txn *t, const struct dossier_new *n, struct arena *a, struct bytes *message,
-                 uint64_t *item)
+int dossier_send(struct client *c, struct txn *t, const struct dossier_new *n, struct arena *a, uint64_t *item)
 {
 	struct sending s = {.c = c, .t = t, .n = n, .a = a, .header = RK__ENVELOPE_HEADER__INIT};
 	struct outbox_request request = {.op = RK__OP__OP_SUBMIT, .what = "dossier send", .header = &s.header,
@@ -258,9 +257,8 @@ int dossier_send(struct client *c, struct txn *t, const struct dossier_new *n, s
 	/* The gate first: who may not send learns that, not that the files are too large. */
 	if ((r = agreement_check_send(c, t, &s.header, a)) != RK_OK)
 		return r;
-	if ((r = check_parts(n)) != RK_OK || (r = make_message(&s, message)) != RK_OK)
+	if ((r = check_parts(n)) != RK_OK || (r = make_message(&s, &request.message)) != RK_OK)
 		return r;
-	request.message = *message;
 	return outbox_add(c, t, &request, item);
 }
 

@@ -36,11 +36,10 @@ struct dossier_new {
 int dossier_read(const char *path, struct arena *, struct dossier_part *out);
 
 /**
- * Composes and queues, if our own gate is open: its refusals come back as they are.  *message (in the arena) is what was sent, for
- * mail_keep_sent.  RK_TOO_LARGE; RK_EUSAGE (nothing to send, two files of one name, reply_only without reply_to); RK_ENOTFOUND
+ * Composes (in the arena) and queues, if our own gate is open: its refusals come back as they are.  RK_TOO_LARGE; RK_EUSAGE (nothing to send, two files of one name, reply_only without reply_to); RK_ENOTFOUND
  * (reply_to is not of this agreement).
  */
-int dossier_send(struct client *, struct txn *, const struct dossier_new *, struct arena *, struct bytes *message, uint64_t *item);
+int dossier_send(struct client *, struct txn *, const struct dossier_new *, struct arena *, uint64_t *item);
 
 /** May our organisation still get this one?  The refusal of our own gate; RK_OK. */
 int dossier_check_get(struct client *, struct txn *, const Rkl__EnvelopeRecord *);

@@ -63,8 +63,7 @@ static char *pb_text(const char *s)
 }
 
 static int queue_open(struct client *c, struct txn *t, const char *what, const uint8_t *to, const uint8_t *thread_id,
-                      const uint8_t *prev, const Rk__Message *m, struct bytes ref, struct arena *a, struct bytes *message,
-                      uint64_t *item)
+                      const uint8_t *prev, const Rk__Message *m, struct bytes ref, struct arena *a, uint64_t *item)
 {
 	Rk__EnvelopeHeader header = RK__ENVELOPE_HEADER__INIT;
 	Rk__Recipient recipient = RK__RECIPIENT__INIT, *list = &recipient;
@@ -73,10 +72,10 @@ static int queue_open(struct client *c, struct txn *t, const char *what, const u
 	                                 .lifetime_ms = INTEREST_LIFETIME_MS, .ref = ref};
 	int r;
 
-	if ((r = STRICT_PACK(m, a, message)) != RK_OK)
+	if ((r = STRICT_PACK(m, a, &request.message)) != RK_OK)
 		return r;
 	/* Padding and salt must fit too; the texts of one Interest can be more than an OPEN envelope takes. */
-	if (message->len + ENVELOPE_SALT_BYTES + ENVELOPE_PAD_BYTES + 16 > ENVELOPE_SMALL_BODY_MAX_BYTES)
+	if (request.message.len + ENVELOPE_SALT_BYTES + ENVELOPE_PAD_BYTES + 16 > ENVELOPE_SMALL_BODY_MAX_BYTES)
 		return RK_TOO_LARGE;
 	header.kind = RK__KIND__OPEN;
 	recipient.org_id = pb_of(bytes_make(to, 16));
@@ -85,7 +84,6 @@ static int queue_open(struct client *c, struct txn *t, const char *what, const u
 	header.thread_id = pb_of(bytes_make(thread_id, 16));
 	header.prev = &before;
 	header.n_prev = prev != NULL ? 1 : 0;
-	request.message = *message;
 	return outbox_add(c, t, &request, item);
 }
 
@@ -94,8 +92,7 @@ static bool is_empty(const char *s)
 	return s == NULL || s[0] == '\0';
 }
 
-int interest_send(struct client *c, struct txn *t, const struct interest_new *n, struct arena *a, struct bytes *message,
-                  uint64_t *item)
+int interest_send(struct client *c, struct txn *t, const struct interest_new *n, struct arena *a, uint64_t *item)
 {
 	Rk__Interest interest = RK__INTEREST__INIT;
 	Rk__Message m = RK__MESSAGE__INIT;
@@ -123,12 +120,11 @@ int interest_send(struct client *c, struct txn *t, const struct interest_new *n,
 	m.interest = &interest;
 	m.text = pb_text(n->message);
 	randombytes_buf(thread_id, sizeof(thread_id));
-	return queue_open(c, t, "interest send", post->sender_org.data, thread_id, NULL, &m, bytes_make(n->post_id, 32), a, message,
-	                  item);
+	return queue_open(c, t, "interest send", post->sender_org.data, thread_id, NULL, &m, bytes_make(n->post_id, 32), a, item);
 }
 
 int interest_answer(struct client *c, struct txn *t, const uint8_t env_id[32], Rk__InterestOutcome outcome, uint32_t reason,
-                    const char *note, struct arena *a, struct bytes *message, uint64_t *item)
+                    const char *note, struct arena *a, uint64_t *item)
 {
 	Rk__InterestReply reply = RK__INTEREST_REPLY__INIT;
 	Rk__Message m = RK__MESSAGE__INIT;
@@ -155,5 +151,5 @@ int interest_answer(struct client *c, struct txn *t, const uint8_t env_id[32], R
 	if (asked->thread_id.len == 16)
 		memcpy(thread_id, asked->thread_id.data, 16);
 	return queue_open(c, t, outcome == RK__INTEREST_OUTCOME__ACCEPTED ? "interest accept" : "interest decline",
-	                  asked->sender_org.data, thread_id, env_id, &m, bytes_make(env_id, 32), a, message, item);
+	                  asked->sender_org.data, thread_id, env_id, &m, bytes_make(env_id, 32), a, item);
 }

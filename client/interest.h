@@ -14,12 +14,12 @@ struct interest_new {
 };
 
 /** Queues an Interest to the author of the post.  RK_ENOTFOUND (post), RK_CONFLICT (not live), RK_NOT_PERMITTED (our own post),
- *  RK_EUSAGE (nothing said), RK_TOO_LARGE.  *message (in the arena) is what is sent. */
-int interest_send(struct client *, struct txn *, const struct interest_new *, struct arena *, struct bytes *message, uint64_t *item);
+ *  RK_EUSAGE (nothing said), RK_TOO_LARGE. */
+int interest_send(struct client *, struct txn *, const struct interest_new *, struct arena *, uint64_t *item);
 
 /** Queues the answer to an Interest that came.  RK_NOT_PERMITTED (it is our own), RK_CONFLICT (answered already). */
 int interest_answer(struct client *, struct txn *, const uint8_t env_id[32], Rk__InterestOutcome, uint32_t reason, const char *note,
-                    struct arena *, struct bytes *message, uint64_t *item);
+                    struct arena *, uint64_t *item);
 
 /** Reason codes of a decline: "not-a-fit" …; RK_EUSAGE for an unknown name.  interest_reason_name: "" for 0, "other" for unknown ones. */
 int interest_reason(const char *name, uint32_t *reason);

@@ -15,6 +15,7 @@
 #include <sodium.h>
 
 #include "client/link_internal.h"
+#include "client/mail.h"
 #include "proto/strict.h"
 
 #define ANSWER_WAIT_MS 10000
@@ -499,20 +500,21 @@ int send_on_reply(struct link *l, const Rk__Reply *reply, struct incoming *in, b
 	return RK_OK;
 }
 
-/* Our own post stands in the feed now: this home knows it, followed or not. */
-static int remember_post(struct link *l, struct txn *txn, const Rkl__OutboxItem *item, const struct answer *a, struct arena *arena)
+/* Our own post stands in the feed now: this home knows it, followed or not.  So does it know what it sent under an agreement. */
+static int remember_sent(struct link *l, struct txn *txn, const Rkl__OutboxItem *item, const struct answer *a, struct arena *arena)
 {
 	struct delivery d = {.kind = RK__ENTRY_KIND__ENTRY_POST, .seq = a->seq, .time_ms = a->time_ms};
 	struct envelope env;
 	Rk__Request *q;
 
-	if (item->op != RK__OP__OP_SUBMIT || item->n_frames != 2)
+	if (item->op != RK__OP__OP_SUBMIT || item->n_frames < 2)
 		return RK_OK;
 	arena_raise(arena, 64 * 1024);
 	if (STRICT_PARSE(request, bytes_of(item->frames[0]), arena, &q) != RK_OK || q->head == NULL ||
-	    STRICT_PACK(q->head, arena, &d.object) != RK_OK || envelope_parse(d.object, arena, &env) != RK_OK ||
-	    env.header->kind != RK__KIND__FEED)
+	    STRICT_PACK(q->head, arena, &d.object) != RK_OK || envelope_parse(d.object, arena, &env) != RK_OK)
 		return RK_OK;
+	if (env.header->kind != RK__KIND__FEED)
+		return item->n_frames != 3 ? RK_OK : mail_on_sent(l->c, txn, d.object, bytes_of(item->frames[1]), bytes_of(item->frames[2]));
 	d.stream = stream_channel(env.header->channel);
 	d.body = bytes_of(item->frames[1]);
 	return feed_on_sent(l->c, txn, &d);
@@ -543,7 +545,7 @@ static int settle_one(struct link *l, struct txn *txn, const struct answer *a)
 	if (code == RK_OK && item->op == RK__OP__OP_FETCH)
 		r = item->env_id.len != ID32_BYTES ? RK_ESTORE : mail_on_bulk(l->c, txn, item->env_id.data, a->wraps, a->body);
 	else if (code == RK_OK)
-		r = remember_post(l, txn, item, a, arena);
+		r = remember_sent(l, txn, item, a, arena);
 	if (r < 0)
 		goto out;
 	item->seq = a->seq;

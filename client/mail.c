@@ -148,13 +148,6 @@ int mail_message(struct client *c, struct txn *t, const Rkl__EnvelopeRecord *rec
 	}
 }
 
-int mail_keep_sent(struct client *c, struct txn *t, Rk__Kind kind, const uint8_t env_id[32], struct bytes message)
-{
-	if (env_has(t, C_CONTENT, bytes_make(env_id, 32)))
-		return RK_OK;
-	return content_put(c, t, env_id, has_own_key((uint32_t)kind), message);
-}
-
 int mail_header(const Rkl__EnvelopeRecord *record, struct arena *a, const Rk__EnvelopeHeader **out)
 {
 	struct envelope e;
@@ -411,10 +404,9 @@ static bool is_failure(int r)
 	       r == RK_EKEYFILE;
 }
 
-static int open_bulk(struct letter *l, struct bytes wraps, struct bytes body)
+static int open_bulk(struct letter *l, struct bytes wraps, struct bytes body, struct bytes *packed)
 {
 	Rk__WrapList *list = NULL;
-	struct bytes packed;
 	int r;
 
 	if (wraps.len > ENVELOPE_WRAPS_MAX_BYTES || body.len > ENVELOPE_BODY_MAX_BYTES)
@@ -424,16 +416,17 @@ static int open_bulk(struct letter *l, struct bytes wraps, struct bytes body)
 	arena_raise(l->a, 4 * body.len + ARENA_BUDGET);
 	if ((r = envelope_check_bulk(&l->e, wraps, body, l->a, &list)) != RK_OK)
 		return r;
-	if ((r = envelope_open(&l->e, list, body, NULL, client_device_id(l->c), find_kx, l->c, l->a, &packed, NULL)) != RK_OK)
-		return r;
-	return take_message(l, packed);
+	return envelope_open(&l->e, list, body, NULL, client_device_id(l->c), find_kx, l->c, l->a, packed, NULL);
 }
 
 /* The envelope has reached its record; now its content, if it came along.  Leaves state and problem in the record. */
 static int open_into_record(struct letter *l, struct bytes wraps, struct bytes body)
 {
-	int r = open_bulk(l, wraps, body);
+	struct bytes packed;
+	int r = open_bulk(l, wraps, body, &packed);
 
+	if (r == RK_OK)
+		r = take_message(l, packed);
 	if (r == RK_OK || is_failure(r))
 		return r;
 	if (r == RK_NO_RECIPIENT_KEY) {
@@ -512,6 +505,32 @@ int mail_on_bulk(struct client *c, struct txn *t, const uint8_t env_id[32], stru
 	memcpy(l.env_id, env_id, 32);
 	if ((r = open_into_record(&l, wraps, body)) == RK_OK)
 		r = mail_store(t, &l.record);
+out:
+	arena_free_wiped(l.a);
+	return r;
+}
+
+int mail_on_sent(struct client *c, struct txn *t, struct bytes head, struct bytes wraps, struct bytes body)
+{
+	struct letter l = {.c = c, .t = t, .a = arena_new(ARENA_BUDGET)};
+	struct bytes packed;
+	int r;
+
+	if (l.a == NULL)
+		return RK_ENOMEM;
+	r = envelope_parse(head, l.a, &l.e);
+	if (r != RK_OK || !has_own_key((uint32_t)l.e.header->kind)) {
+		/* What we sealed ourselves parses; the other kinds come back whole with our mailbox. */
+		r = RK_OK;
+		goto out;
+	}
+	envelope_id(l.env_id, &l.e, client_exchange_id(c));
+	r = open_bulk(&l, wraps, body, &packed);
+	if (r == RK_OK && !env_has(t, C_CONTENT, BYTES_OF(l.env_id)))
+		r = content_put(c, t, l.env_id, true, packed);
+	/* A device without a kx key of its own wraps nothing for itself: it has to fetch what it sent. */
+	if (!is_failure(r))
+		r = RK_OK;
 out:
 	arena_free_wiped(l.a);
 	return r;

@@ -18,8 +18,8 @@ int mail_list(struct txn *, struct arena *, bool (*wants)(const Rkl__EnvelopeRec
 /** Content of an envelope.  RK_ENOTFOUND (not here), RK_ENEWER (kept sealed), RK_EINTEGRITY. */
 int mail_message(struct client *, struct txn *, const Rkl__EnvelopeRecord *, struct arena *, Rk__Message **out);
 
-/** Keeps our own copy of what we sent, under the envelope's id: no need to fetch it from the broker. */
-int mail_keep_sent(struct client *, struct txn *, Rk__Kind, const uint8_t env_id[32], struct bytes message);
+/** The exchange took what we sent under an agreement: keeps our own copy of the content, opened with our own wrap. */
+int mail_on_sent(struct client *, struct txn *, struct bytes head, struct bytes wraps, struct bytes body);
 
 /** Marks an incoming envelope as one that is not wanted: it is never picked up here.  RK_CONFLICT if it was opened. */
 int mail_decline(struct txn *, const uint8_t env_id[32]);

@@ -88,25 +88,14 @@ static int report_send(struct cli *c, const struct send_options *o, int r)
 	return cli_fail(c, r, TEXT_CANNOT_SEND);
 }
 
-/* Our own copy: what was sent can be shown without asking the exchange for it. */
-static int keep(struct cli *c, const uint8_t env_id[32], struct bytes message)
-{
-	struct shared s;
-	int r = shared_begin(c, true, &s);
-
-	if (r != RK_OK)
-		return r;
-	return shared_end(&s, mail_keep_sent(c->client, s.t, RK__KIND__NDA, env_id, message));
-}
-
-static int finish_send(struct cli *c, uint64_t item, struct bytes message)
+static int finish_send(struct cli *c, uint64_t item)
 {
 	struct outcome out;
 	char id[OUT_ID_CHARS];
 	json_t *json;
 	int r;
 
-	if ((r = cli_finish(c, item, TEXT_CANNOT_SEND, &out)) != RK_OK || (r = keep(c, out.env_id, message)) != RK_OK)
+	if ((r = cli_finish(c, item, TEXT_CANNOT_SEND, &out)) != RK_OK)
 		return r;
 	if (c->json) {
 		json = json_object();
@@ -134,8 +123,6 @@ int cmd_dossier_send(struct cli *c, int argc, char **argv)
 		{0},
 	};
 	const struct cli_usage usage = {options, "[FILE…]", 0, DOSSIER_FILES_MAX, TEXT_NONE};
-	struct bytes message = {NULL, 0};
-	struct arena *kept = NULL;
 	struct cli_args args;
 	struct shared s;
 	uint64_t item;
@@ -145,18 +132,10 @@ int cmd_dossier_send(struct cli *c, int argc, char **argv)
 		return r;
 	if ((r = shared_open(c)) != RK_OK || (r = shared_begin(c, true, &s)) != RK_OK)
 		return r;
-	if ((kept = arena_new(2 * (size_t)ENVELOPE_MESSAGE_MAX_BYTES)) == NULL)
-		r = RK_ENOMEM;
-	if (r == RK_OK && (r = read_ids(&s, &o)) == RK_OK && (r = read_files(&s, &o, &args)) == RK_OK &&
-	    (r = report_send(c, &o, dossier_send(c->client, s.t, &o.n, s.a, &message, &item))) == RK_OK)
-		message.data = arena_copy(kept, message.data, message.len);
-	if (r == RK_OK && message.data == NULL)
-		r = RK_ENOMEM;
+	if ((r = read_ids(&s, &o)) == RK_OK && (r = read_files(&s, &o, &args)) == RK_OK)
+		r = report_send(c, &o, dossier_send(c->client, s.t, &o.n, s.a, &item));
 	r = shared_end(&s, r);
-	if (r == RK_OK)
-		r = finish_send(c, item, message);
-	arena_free_wiped(kept);
-	return r;
+	return r != RK_OK ? r : finish_send(c, item);
 }
 
 /* ---- list and view */

@@ -71,7 +71,6 @@ int cmd_interest_send(struct cli *c, int argc, char **argv)
 	const struct cli_usage usage = {options, "POST_ID", 1, 1, TEXT_OPEN_KIND};
 	struct cli_args args;
 	struct shared s;
-	struct bytes message;
 	uint8_t post_id[32];
 	uint64_t item;
 	int r;
@@ -82,7 +81,7 @@ int cmd_interest_send(struct cli *c, int argc, char **argv)
 		return r;
 	n.post_id = post_id;
 	if ((r = shared_id(&s, C_POST, args.arg[0], post_id, 32, TEXT_POST_UNKNOWN)) == RK_OK)
-		r = report_send(c, interest_send(c->client, s.t, &n, s.a, &message, &item));
+		r = report_send(c, interest_send(c->client, s.t, &n, s.a, &item));
 	if ((r = shared_end(&s, r)) != RK_OK)
 		return r;
 	return finish_open(c, item, TEXT_INTEREST_SENT);
@@ -282,7 +281,6 @@ int cmd_interest_view(struct cli *c, int argc, char **argv)
 
 static int answer(struct cli *c, const char *given, Rk__InterestOutcome outcome, uint32_t reason, const char *note)
 {
-	struct bytes message;
 	struct shared s;
 	uint8_t env_id[32];
 	uint64_t item;
@@ -291,7 +289,7 @@ static int answer(struct cli *c, const char *given, Rk__InterestOutcome outcome,
 	if ((r = shared_open(c)) != RK_OK || (r = shared_begin(c, true, &s)) != RK_OK)
 		return r;
 	if ((r = shared_id(&s, C_ENVELOPE, given, env_id, 32, TEXT_INTEREST_UNKNOWN)) == RK_OK) {
-		r = interest_answer(c->client, s.t, env_id, outcome, reason, note, s.a, &message, &item);
+		r = interest_answer(c->client, s.t, env_id, outcome, reason, note, s.a, &item);
 		if (r == RK_NOT_PERMITTED)
 			r = cli_refuse(c, RK_EUSAGE, TEXT_NONE, TEXT_INTEREST_OWN);
 		else if (r == RK_CONFLICT)
