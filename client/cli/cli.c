@@ -134,6 +134,61 @@ int cli_refresh(struct cli *c)
 	}
 }
 
+/* ---- what the home has noticed */
+
+static const struct { const char *counter; enum text_id sentence; bool bad; } alarms[] = {
+	{"restored", TEXT_ALARM_RESTORED, false},
+	{"generation", TEXT_ALARM_GENERATION, false},
+	{"cursor-lost", TEXT_ALARM_GENERATION, false},
+	{"two-objects", TEXT_ALARM_TWO_OBJECTS, true},
+};
+#define ALARMS (sizeof(alarms) / sizeof(alarms[0]))
+
+enum text_id cli_alarm_sentence(const char *counter, bool *bad)
+{
+	*bad = false;
+	for (size_t i = 0; i < ALARMS; i++)
+		if (strcmp(alarms[i].counter, counter) == 0) {
+			*bad = alarms[i].bad;
+			return alarms[i].sentence;
+		}
+	return TEXT_NONE;
+}
+
+/* Bit i: alarm i has counted more than was told.  With tell: remembers that it is told now. */
+static unsigned untold(struct txn *txn, bool tell)
+{
+	unsigned mask = 0;
+	for (size_t i = 0; i < ALARMS; i++) {
+		char count[64], told[64];
+		snprintf(count, sizeof(count), "count/%s", alarms[i].counter);
+		snprintf(told, sizeof(told), "told/%s", alarms[i].counter);
+		if (meta_u64(txn, count) <= meta_u64(txn, told))
+			continue;
+		mask |= 1u << i;
+		if (tell)
+			(void)meta_put_u64(txn, told, meta_u64(txn, count));
+	}
+	return mask;
+}
+
+void cli_tell_alarms(struct cli *c)
+{
+	struct txn *txn;
+	if (!c->client || env_begin(client_env(c->client), false, &txn) != RK_OK)
+		return;
+	unsigned mask = untold(txn, false);
+	env_abort(txn);
+	if (!mask || env_begin(client_env(c->client), true, &txn) != RK_OK)
+		return;
+	mask = untold(txn, true);
+	if (env_commit(txn) != RK_OK)
+		return;
+	for (size_t i = 0; i < ALARMS; i++)
+		if (mask & 1u << i)
+			out_warn(c, alarms[i].sentence);
+}
+
 /* ---- a new home */
 
 struct key_new cli_key_new(bool no_passphrase)

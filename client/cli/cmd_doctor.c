@@ -179,7 +179,13 @@ static int check_store(struct cli *c, struct txn *txn, struct arena *a, void *us
 	for (rc = env_cursor_seek(cur, bytes_str("count/"), &key, &value);
 	     rc == RK_OK && key.len > 6 && memcmp(key.data, "count/", 6) == 0; rc = env_cursor_next(cur, &key, &value)) {
 		snprintf(name, sizeof(name), "%.*s", (int)(key.len - 6 < 60 ? key.len - 6 : 60), (const char *)key.data + 6);
-		if (value.len == 8 && get_u64be(value.data))
+		bool bad;
+		enum text_id sentence = cli_alarm_sentence(name, &bad);
+		if (value.len != 8 || get_u64be(value.data) == 0)
+			continue;
+		if (sentence != TEXT_NONE)
+			say(e, name, !bad, sentence);
+		else
 			say(e, "dropped", true, TEXT_DOC_DROPPED, name, (unsigned long long)get_u64be(value.data));
 	}
 	env_cursor_free(cur);

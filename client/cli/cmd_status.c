@@ -199,6 +199,48 @@ static int do_duties(struct cli *c, struct secretariat_done *done)
 	return rc == RK_OK ? RK_OK : cli_fail(c, rc, TEXT_CANNOT_DO_DUTIES);
 }
 
+/* What waited before this sync, to be looked at again after it: nobody else waits for these answers. */
+#define WAITING_MAX 64
+struct waiting { uint64_t item[WAITING_MAX]; char what[WAITING_MAX][32]; size_t count; };
+
+static int find_waiting(struct cli *c, struct txn *txn, struct arena *a, void *user)
+{
+	struct waiting *w = user;
+	struct env_cursor *cur;
+	struct bytes key, value;
+	unsigned queued, sent;
+	(void)c;
+	int rc = outbox_count(txn, &queued, &sent);
+	if (rc != RK_OK || queued + sent == 0 || (rc = env_cursor_open(txn, C_OUTBOX, &cur)) != RK_OK)
+		return rc;
+	for (rc = env_cursor_last(cur, &key, &value); rc == RK_OK && w->count < WAITING_MAX && w->count < queued + sent;
+	     rc = env_cursor_prev(cur, &key, &value)) {
+		arena_raise(a, 8 * value.len + 4096);
+		Rkl__OutboxItem *item = rkl__outbox_item__unpack(arena_allocator(a), value.len, value.data);
+		if (!item || item->state == RKL__ITEM_STATE__DONE)
+			continue;
+		w->item[w->count] = item->id;
+		snprintf(w->what[w->count++], sizeof(w->what[0]), "%s", item->what);
+	}
+	env_cursor_free(cur);
+	return rc == RK_ENOTFOUND ? RK_OK : rc;
+}
+
+static int report_refused(struct cli *c, struct txn *txn, struct arena *a, void *user)
+{
+	struct waiting *w = user;
+	unsigned refused = 0;
+	(void)a;
+	for (size_t i = w->count; i-- > 0;) {
+		struct outcome o;
+		if (outbox_outcome(txn, w->item[i], &o) != RK_OK || o.code == RK_OK)
+			continue;
+		refused++;
+		out_warn(c, TEXT_SYNC_REFUSED, w->what[i], errcode_sentence(o.code, c->lang));
+	}
+	return refused ? CLI_PARTIAL : RK_OK;
+}
+
 static int count_left(struct cli *c, struct txn *txn, struct arena *a, void *user)
 {
 	unsigned queued, sent;
@@ -214,6 +256,7 @@ int cmd_sync(struct cli *c, int argc, char **argv)
 	const struct cli_usage usage = {NULL, "", 0, 0, TEXT_HELP_SYNC};
 	struct cli_args args;
 	struct secretariat_done done;
+	struct waiting waiting = {.count = 0};
 	unsigned left = 0;
 	bool approved = true;
 	int rc = cli_parse(c, &usage, argc, argv, &args);
@@ -225,9 +268,14 @@ int cmd_sync(struct cli *c, int argc, char **argv)
 		return rc;
 	if ((rc = cli_open_joined(c)) != RK_OK)
 		return rc;
+	if ((rc = show_read(c, find_waiting, &waiting)) != RK_OK)
+		return rc;
 	if ((rc = link_sync(c->client, &c->stop)) != RK_OK)
 		return cli_fail(c, rc, TEXT_CANNOT_SYNC);
+	int refused = show_read(c, report_refused, &waiting);
 	int duties = do_duties(c, &done);
+	if (duties == RK_OK)
+		duties = refused;
 	if (duties != RK_OK && duties != CLI_PARTIAL)
 		return duties;
 	if ((rc = show_read(c, count_left, &left)) != RK_OK)

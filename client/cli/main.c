@@ -165,6 +165,7 @@ static int run(struct cli *c, int argc, char **argv)
 	rc = find_home(c, &made);
 	if (rc == RK_OK)
 		rc = run_verb(c, argc - next, argv + next);
+	cli_tell_alarms(c);
 	client_close(c->client);
 	cli_passphrase_free(c);
 	free(made);
