@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "client/cli/out.h"
+#include "client/cli/resume.h"
 #include "client/cli/show.h"
 #include "proto/strict.h"
 
@@ -113,6 +114,7 @@ int cmd_feed_list(struct cli *c, int argc, char **argv)
 struct watch {
 	struct cli *c;
 	struct post_filter filter;
+	struct resume resume;                   /* what stdout holds */
 	char position_key[TOPIC_KEY_MAX + 32];  /* of C_META: last arrival printed by a watch of this filter */
 	uint64_t position;
 	int64_t until_ms;                       /* of the monotonic clock; 0: none */
@@ -126,11 +128,13 @@ static int64_t monotonic_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static int print_arrival(struct watch *w, struct txn *txn, struct arena *a, const struct post_arrival *arrival)
+/* The line of an arrival, malloc'ed; *line NULL: nothing to print under this filter. */
+static int make_line(struct watch *w, struct txn *txn, struct arena *a, const struct post_arrival *arrival, char **line)
 {
 	struct cli *c = w->c;
 	struct post_view v;
 	char shown[OUT_ID_CHARS], when[OUT_TIME_CHARS];
+	*line = NULL;
 	int rc = post_load(c->client, txn, arrival->post_id, a, &v);
 	if (rc == RK_ENOTFOUND)
 		return RK_OK;
@@ -141,20 +145,21 @@ static int print_arrival(struct watch *w, struct txn *txn, struct arena *a, cons
 		json_t *j = show_post_json(c, txn, &v, a);
 		out_set_text(j, "op", op);
 		out_set_number(j, "seq", (int64_t)arrival->seq);
-		return out_json(j);
+		*line = out_json_line(j);
+		return *line ? RK_OK : RK_ENOMEM;
 	}
 	char *title = out_clean(show_post_title(c, &v), false);
 	char *author = out_clean(book_org_name(c->client, txn, v.record->sender_org.data, c->lang, a), false);
 	bool fresh = strcmp(op, "new") == 0;
-	int n = printf("%s  %-10s  %s  %s%s%s  [%s]\n", out_time(when, v.record->time_ms), cli_channel_name(arrival->channel),
-		       out_short(shown, bytes_of(v.record->post_id)), fresh ? "" : op, fresh ? "" : ": ", title ? title : "",
-		       author ? author : "");
+	int n = asprintf(line, "%s  %-10s  %s  %s%s%s  [%s]\n", out_time(when, v.record->time_ms), cli_channel_name(arrival->channel),
+			 out_short(shown, bytes_of(v.record->post_id)), fresh ? "" : op, fresh ? "" : ": ", title ? title : "",
+			 author ? author : "");
 	free(title);
 	free(author);
-	return n < 0 || fflush(stdout) != 0 ? RK_EIO : RK_OK;
+	return n < 0 ? RK_ENOMEM : RK_OK;
 }
 
-/* The position moves only after the line has left this process: whoever reads our output sees each post once, in order. */
+/* The position moves only after the line has left this process, so that none is lost; resume.c sees to it that none comes twice. */
 static int move_on(struct watch *w, uint64_t no)
 {
 	struct txn *txn;
@@ -162,6 +167,8 @@ static int move_on(struct watch *w, uint64_t no)
 	if (rc != RK_OK)
 		return rc;
 	rc = meta_put_u64(txn, w->position_key, no);
+	if (rc == RK_OK)
+		rc = resume_remember(&w->resume, txn);
 	if (rc == RK_OK)
 		rc = env_commit(txn);
 	else
@@ -179,7 +186,11 @@ static int read_next(struct cli *c, struct txn *txn, struct arena *a, void *user
 	(void)c;
 	if (rc != RK_OK)
 		return rc;
-	rc = print_arrival(w, txn, a, &arrival);
+	char *line;
+	rc = make_line(w, txn, a, &arrival, &line);
+	if (rc == RK_OK && line)
+		rc = resume_print(&w->resume, line);
+	free(line);
 	/* Kept aside: the transaction ends before the position is written. */
 	if (rc == RK_OK)
 		w->position = arrival.no;
@@ -264,6 +275,7 @@ static int find_position(struct cli *c, struct txn *txn, struct arena *a, void *
 		 w->filter.channel ? cli_channel_name(w->filter.channel) : "", w->filter.topic ? "/topic/" : "",
 		 w->filter.topic ? w->filter.topic : "");
 	w->position = meta_u64(txn, w->position_key);
+	resume_begin(&w->resume, txn, w->position_key);
 	if (!post_followed(txn))
 		return cli_refuse(c, RK_ENOTFOUND, TEXT_HINT_FOLLOW, TEXT_FOLLOWS_NOTHING);
 	if (w->filter.channel && !(post_followed(txn) & 1u << w->filter.channel))
@@ -302,5 +314,7 @@ int cmd_feed_watch(struct cli *c, int argc, char **argv)
 	if (all && (rc = move_on(&w, 0)) != RK_OK)
 		return rc;
 	w.until_ms = seconds >= 0 ? monotonic_ms() + seconds * 1000 : 0;
-	return run_watch(&w);
+	rc = run_watch(&w);
+	resume_end(&w.resume);
+	return rc;
 }

@@ -72,6 +72,16 @@ int out_json(json_t *object)
 	return write_json(stdout, object);
 }
 
+char *out_json_line(json_t *object)
+{
+	char *text = object ? json_dumps(object, JSON_COMPACT) : NULL, *line = NULL;
+	json_decref(object);
+	if (text && asprintf(&line, "%s\n", text) < 0)
+		line = NULL;
+	free(text);
+	return line;
+}
+
 void out_set_text(json_t *object, const char *key, const char *value)
 {
 	json_object_set_new(object, key, value ? json_string(value) : json_null());
