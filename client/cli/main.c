@@ -190,6 +190,8 @@ static int exit_code(struct cli *c, int rc)
 int main(int argc, char **argv)
 {
 	static struct cli c = {.passphrase_fd = -1};
+	/* Results and remarks keep their order where both go to one pipe or file. */
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	use_utf8();
 	c.lang = text_lang_of_locale();
 	if (sodium_init() < 0) {
