@@ -42,23 +42,30 @@ trap 'exit 143' TERM
 chapter() { printf '\n%s== %s%s\n' "$bold" "$*" "$off"; }
 tell() { printf '%s\n' "$*" | fold -s -w 100; }
 
+# The command as one would type it: words with spaces in double quotes.
+typed() {
+	local word
+	printf '%s%-12s $%s' "$dim" "$1" "$off"
+	shift
+	for word; do
+		[[ $word == *[[:space:]]* || -z $word ]] && printf ' "%s"' "$word" || printf ' %s' "$word"
+	done
+	echo
+}
+
 # show HOME COMMAND...: prints the command as one would type it, then runs it for that participant.
 show() {
 	local who=$1
 	shift
-	printf '%s%-12s $%s' "$dim" "$who" "$off"
-	printf ' %q' "$@"
-	echo
-	RENKEI_HOME=$work/$who "$@" | sed 's/^/    /'
+	typed "$who" "$@"
+	RENKEI_HOME=$work/$who "$@" 2>&1 | sed 's/^/    /'
 }
 
 # refused HOME COMMAND...: the same, and it must end with exit 8, "not permitted".
 refused() {
 	local who=$1 code=0
 	shift
-	printf '%s%-12s $%s' "$dim" "$who" "$off"
-	printf ' %q' "$@"
-	echo
+	typed "$who" "$@"
 	RENKEI_HOME=$work/$who "$@" >"$work/out" 2>&1 || code=$?
 	sed 's/^/    /' "$work/out"
 	if [[ $code != 8 ]]; then
@@ -80,21 +87,23 @@ head -c 24 /dev/urandom | base64 >"$work/passphrase"
 export RENKEI_PASSPHRASE_FILE=$work/passphrase RENKEI_KEY_MEMORY_MIB=${RENKEI_KEY_MEMORY_MIB:-64}
 unset RENKEI_HOME
 mkdir "$work/papers"
+cp "$samples"/*.md "$work/papers"
+cd "$work"
 
 chapter "1. The operator sets up a broker; the secretariat founds the exchange"
 tell "The operator's machine relays messages and can read none of them. It makes its keys and prints a card, which the secretariat types in."
-printf '%soperator     $%s renkeid init --data broker --listen tcp://127.0.0.1:0\n' "$dim" "$off"
+printf '%soperator     $%s renkeid init --data broker --listen tcp://127.0.0.1:PORT\n' "$dim" "$off"
 port=$(python3 - 2>/dev/null <<'PY' || echo 0
 import socket
 s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])
 PY
 )
 [[ $port != 0 ]] || port=$((20000 + RANDOM % 20000))
-card=$(renkeid init --data "$work/broker" --listen "tcp://127.0.0.1:$port")
+card=$(renkeid init --data "$work/broker" --listen "tcp://127.0.0.1:$port" 2>/dev/null)
 echo "    ${card:0:60}…"
-show secretariat renkei exchange create "Okhotsk Bio-Industry Cluster" --broker "$card" --out "$work/charter.rk"
+show secretariat renkei exchange create "Okhotsk Bio-Industry Cluster" --broker "$card" --out charter.rk
 printf '%soperator     $%s renkeid adopt --data broker charter.rk\n' "$dim" "$off"
-renkeid adopt --data "$work/broker" "$work/charter.rk" | sed 's/^/    /'
+renkeid adopt --data "$work/broker" "$work/charter.rk" 2>&1 | sed 's/^/    /'
 printf '%soperator     $%s renkeid run --data broker &\n' "$dim" "$off"
 renkeid run --data "$work/broker" 2>"$work/broker.log" &
 broker=$!
@@ -109,7 +118,7 @@ chapter "2. Three organisations join"
 tell "The secretariat hands each an invite on paper. The newcomer makes its own keys and reads a fingerprint aloud on the telephone; only then does the secretariat approve. A stolen invite yields nothing but a request that nobody approves."
 join() { # HOME NAME KIND
 	local invite fingerprint org
-	invite=$(RENKEI_HOME=$work/secretariat renkei member invite --for "$2")
+	invite=$(RENKEI_HOME=$work/secretariat renkei -q member invite --for "$2")
 	show "$1" renkei join "$invite" --name "$2" --kind "$3"
 	fingerprint=$(ask "$1" fingerprint status)
 	org=$(ask "$1" org_id status)
@@ -124,16 +133,17 @@ show secretariat renkei member list
 
 chapter "3. Offers and needs"
 tell "Posts are sealed for the members of the exchange before they leave the sender's machine. The broker sees who posted and when, never what."
-show company renkei post publish --type offer --file "$samples/chondroitin.md"
-show company renkei post publish --type offer --file "$samples/waste-oil.md"
-show university renkei post publish --type offer --file "$samples/surface-80nm.md"
+show company renkei post publish --type offer --file "papers/chondroitin.md"
+show company renkei post publish --type offer --file "papers/waste-oil.md"
+show university renkei post publish --type offer --file "papers/surface-80nm.md"
 show university renkei feed follow need
-show company renkei post publish --type need --file "$samples/hypochlorite.md"
-show coordinator renkei post publish --type need --file "$samples/lsi-inspection.md"
+show company renkei post publish --type need --file "papers/hypochlorite.md"
+need=$(ask company post_id post list --mine --type need)
+need=${need:0:12}
+show coordinator renkei post publish --type need --file "papers/lsi-inspection.md"
 tell "The university was away. It gets what it missed, once and in order:"
 show university renkei feed watch --until-idle
 show university renkei feed watch --until-idle --topic electronics
-need=$(RENKEI_HOME=$work/university renkei --json post list --type need | sed -n 's/.*"post_id": *"\([^"]*\)".*/\1/p' | head -n 1)
 show coordinator renkei feed follow offer
 show coordinator renkei post list --type offer
 
@@ -143,41 +153,50 @@ show university renkei interest send "$need" --message "Our electrolysis cell yi
 show company renkei interest list
 
 chapter "5. A dossier without an agreement is refused"
-printf 'Cell geometry and run data, confidential.\nElectrode gap 0.8 mm, yield 93 %%\n' >"$work/papers/cell-data.txt"
-company=$(ask company org_id status)
-university=$(ask university org_id status)
+printf 'Cell geometry and run data, confidential.\nElectrode gap 0.8 mm, yield 93 %%\n' >papers/cell-data.txt
 tell "There is no agreement yet, so there is nothing to send under:"
-refused university renkei dossier send --nda "$(printf '0%.0s' {1..64})" --to "$company" "$work/papers/cell-data.txt"
+refused university renkei dossier send --nda "$(printf '0%.0s' {1..64})" --to "Kitami Marine Extracts" papers/cell-data.txt
 
 chapter "6. They sign a confidentiality agreement"
 tell "The university proposes one, with dates and a purpose; both organisations sign with their organisation key. The text is sealed to the two; the broker sees parties and dates, no more."
 until=$(date -u -d '+1 year' +%F)
-nda=$(ask university nda_id nda propose --with "$company" --purpose "Evaluate the hypochlorite cell for the salmon line" --form plain --until "$until" --signatory "Prof. Sato Haruka" --signatory-title "Head of laboratory")
-echo "    agreement ${nda:0:16}…"
+proposal=(nda propose --with "Kitami Marine Extracts" --purpose "Evaluate the hypochlorite cell for the salmon line" --form plain --until "$until"
+	--signatory "Prof. Sato Haruka" --signatory-title "Head of laboratory")
+typed university renkei "${proposal[@]}"
+nda=$(ask university nda_id "${proposal[@]}")
+echo "    agreement ${nda:0:12}"
+nda=${nda:0:12}
 tell "Before the company has signed, the dossier is still refused:"
-refused university renkei dossier send --nda "$nda" "$work/papers/cell-data.txt"
+refused university renkei dossier send --nda "$nda" papers/cell-data.txt
 show company renkei inbox list
-show company renkei nda sign "$nda" --yes --signatory "Ito Kenji" --signatory-title "President"
+show company renkei nda view "$nda"
+tell "Before it signs, the company is shown the whole document, in English and Japanese (here we show its beginning)."
+show company renkei nda sign "$nda" --yes --signatory "Ito Kenji" --signatory-title "President" >"$work/signing"
+head -n 1 "$work/signing"
+sed -n '/CONFIDENTIALITY AGREEMENT/,$p' "$work/signing" | sed -n '1,12p'
+echo "    …"
+tail -n 2 "$work/signing"
 show university renkei nda view "$nda"
 
 chapter "7. The dossier goes under the agreement"
 tell "The company first sees only who offers what under which agreement. It signs for it, and only then is the content released. So nobody can say: we never received that."
-show university renkei dossier send --nda "$nda" --title "Cell data" --message "Run 14, as discussed." "$work/papers/cell-data.txt"
+show university renkei dossier send --nda "$nda" --title "Cell data" --message "Run 14, as discussed." papers/cell-data.txt
 show company renkei dossier list
 dossier=$(ask company dossier_id dossier list)
-show company renkei dossier get "$dossier" --output "$work/company-received"
-cmp "$work/papers/cell-data.txt" "$work/company-received/cell-data.txt"
+dossier=${dossier:0:12}
+show company renkei dossier get "$dossier" --output company-received
+cmp papers/cell-data.txt company-received/cell-data.txt
 tell "    The file that arrived is equal to the one sent, byte for byte."
 show university renkei dossier list
 
 chapter "8. A stranger gets nothing"
 tell "The coordinator is a member of the exchange, but no party of this agreement:"
-refused coordinator renkei dossier send --nda "$nda" --to "$company" "$work/papers/cell-data.txt"
+refused coordinator renkei dossier send --nda "$nda" --to "Kitami Marine Extracts" papers/cell-data.txt
 
 chapter "9. The company ends the agreement; the gate closes"
 show company renkei nda terminate "$nda" --yes --reason "The evaluation is finished"
 tell "From the broker's acknowledgement on, nothing more is released:"
-refused university renkei dossier send --nda "$nda" "$work/papers/cell-data.txt"
+refused university renkei dossier send --nda "$nda" papers/cell-data.txt
 
 chapter "10. What the operator could see"
 if grep -aq -e 'hypochlorite' -e 'Electrode gap' -e 'chondroitin' -e 'salmon line' -r "$work/broker"; then
