@@ -489,7 +489,7 @@ static void try_streams(const uint8_t peer[16])
 static void try_trust(void)
 {
 	struct txn *txn;
-	Rk__Directory *dir;
+	Rk__Directory *dir = NULL;
 	uint8_t oh[32], signer[16], pk[32], sk[64];
 	struct bytes wire;
 	int code;
