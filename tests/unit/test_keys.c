@@ -11,7 +11,7 @@
 #include <cmocka.h>
 #include <sodium.h>
 
-#include "tests/unit/home_kit.h"
+#include "tests/unit/bare_home.h"
 
 static const struct key_new least = {.mem_mib = 64, .ops = 2};
 
@@ -22,10 +22,10 @@ static void modes_and_restart(void **state)
 	char path[400];
 	struct stat st;
 	uint32_t serial;
-	struct home h;
+	struct bare h;
 
 	(void)state;
-	home_begin(&h, 1);
+	bare_begin(&h, 1);
 	h.passphrase = "a long one";
 	keys_sign_pk(h.c, KEY_DEVICE, pk);
 	assert_true(keys_kx_newest(h.c, &serial, kx_pk));
@@ -37,7 +37,7 @@ static void modes_and_restart(void **state)
 		assert_int_equal(stat(path, &st), 0);
 		assert_int_equal(st.st_mode & 0777, 0600);
 	}
-	home_reopen(&h);
+	bare_reopen(&h);
 	assert_int_equal(keys_unlock(h.c, KEY_DEVICE), RK_OK);
 	keys_sign_pk(h.c, KEY_DEVICE, again);
 	assert_memory_equal(pk, again, 32);
@@ -48,15 +48,15 @@ static void modes_and_restart(void **state)
 	keys_sign_pk(h.c, KEY_ORG, again);
 	assert_memory_equal(org_pk, again, 32);
 	assert_int_equal(keys_unlock(h.c, KEY_ROOT), RK_ENOTJOINED);
-	home_end(&h);
+	bare_end(&h);
 }
 
 static void passphrases(void **state)
 {
-	struct home h;
+	struct bare h;
 
 	(void)state;
-	home_begin(&h, 1);
+	bare_begin(&h, 1);
 	/* Only a device may do without one. */
 	assert_int_equal(keys_create(h.c, KEY_ORG, &(struct key_new){.no_passphrase = true}), RK_EUSAGE);
 	assert_false(keys_exists(h.c, KEY_ORG));
@@ -66,7 +66,7 @@ static void passphrases(void **state)
 	assert_int_equal(keys_create(h.c, KEY_ORG, &least), RK_OK);
 	assert_int_equal(keys_create(h.c, KEY_ORG, &least), RK_EEXISTS);
 	assert_int_equal(keys_create(h.c, KEY_DEVICE, &least), RK_EEXISTS);
-	home_reopen(&h);
+	bare_reopen(&h);
 	h.passphrase = "wrong";
 	h.passphrase_asked = 0;
 	assert_int_equal(keys_unlock(h.c, KEY_ORG), RK_EPASSPHRASE);
@@ -79,30 +79,30 @@ static void passphrases(void **state)
 	/* The device's file has none to ask for. */
 	assert_int_equal(keys_unlock(h.c, KEY_DEVICE), RK_OK);
 	assert_int_equal(h.passphrase_asked, 0);
-	home_end(&h);
+	bare_end(&h);
 }
 
 static void dossier_keys(void **state)
 {
 	uint8_t a[32] = {1}, b[32] = {2}, key_a[32], key_b[32], found[32];
-	struct home h;
+	struct bare h;
 
 	(void)state;
-	home_begin(&h, 1);
+	bare_begin(&h, 1);
 	assert_int_equal(keys_dossier(h.c, a, false, key_a), RK_ENOTFOUND);
 	assert_int_equal(keys_dossier(h.c, a, true, key_a), RK_OK);
 	assert_int_equal(keys_dossier(h.c, b, true, key_b), RK_OK);
 	assert_memory_not_equal(key_a, key_b, 32);
 	assert_int_equal(keys_dossier(h.c, a, true, found), RK_OK);
 	assert_memory_equal(key_a, found, 32);
-	home_reopen(&h);
+	bare_reopen(&h);
 	assert_int_equal(keys_unlock(h.c, KEY_DEVICE), RK_OK);
 	assert_int_equal(keys_dossier_destroy(h.c, a), RK_OK);
 	assert_int_equal(keys_dossier_destroy(h.c, a), RK_ENOTFOUND);
 	assert_int_equal(keys_dossier(h.c, a, false, found), RK_ENOTFOUND);
 	assert_int_equal(keys_dossier(h.c, b, false, found), RK_OK);
 	assert_memory_equal(key_b, found, 32);
-	home_end(&h);
+	bare_end(&h);
 }
 
 /* A file that another process has replaced is read again, and what it holds is not lost by our next change. */
@@ -110,10 +110,10 @@ static void other_processes(void **state)
 {
 	uint8_t a[32] = {1}, b[32] = {2}, key_a[32], found[32];
 	char kx[400], aside[400], command[900];
-	struct home h;
+	struct bare h;
 
 	(void)state;
-	home_begin(&h, 1);
+	bare_begin(&h, 1);
 	snprintf(kx, sizeof(kx), "%s/kx.key", h.path);
 	snprintf(aside, sizeof(aside), "%s/aside", h.path);
 	snprintf(command, sizeof(command), "cp '%s' '%s'", kx, aside);
@@ -125,28 +125,28 @@ static void other_processes(void **state)
 	assert_int_equal(keys_dossier(h.c, b, true, found), RK_OK);
 	assert_int_equal(keys_dossier(h.c, a, false, found), RK_OK);
 	assert_memory_equal(key_a, found, 32);
-	home_end(&h);
+	bare_end(&h);
 }
 
 static void damaged_files(void **state)
 {
 	char path[400];
-	struct home h;
+	struct bare h;
 	FILE *file;
 
 	(void)state;
-	home_begin(&h, 1);
+	bare_begin(&h, 1);
 	snprintf(path, sizeof(path), "%s/device.key", h.path);
 	file = fopen(path, "r+b");
 	assert_non_null(file);
 	assert_int_equal(fseek(file, 60, SEEK_SET), 0);
 	assert_int_not_equal(fputc('?', file), EOF);
 	assert_int_equal(fclose(file), 0);
-	home_reopen(&h);
+	bare_reopen(&h);
 	assert_int_equal(keys_unlock(h.c, KEY_DEVICE), RK_EPASSPHRASE);
 	assert_int_equal(truncate(path, 10), 0);
 	assert_int_equal(keys_unlock(h.c, KEY_DEVICE), RK_EKEYFILE);
-	home_end(&h);
+	bare_end(&h);
 }
 
 int main(void)

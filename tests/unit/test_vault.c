@@ -9,7 +9,7 @@
 #include <sodium.h>
 
 #include "proto/strict.h"
-#include "tests/unit/home_kit.h"
+#include "tests/unit/bare_home.h"
 
 static const uint8_t key[32] = {1, 2, 3};
 static const uint8_t secret[] = "the yield of line 3 is forty-one per cent";
@@ -66,17 +66,17 @@ static void content_is_not_in_the_files(void **state)
 {
 	uint8_t mine[32] = {1}, dossier[32] = {2};
 	struct bytes plain;
-	struct home h;
+	struct bare h;
 
 	(void)state;
-	home_begin(&h, 1);
-	home_write(&h);
+	bare_begin(&h, 1);
+	bare_write(&h);
 	assert_int_equal(content_put(h.c, h.t, mine, false, BYTES_OF(secret)), RK_OK);
 	assert_int_equal(content_put(h.c, h.t, dossier, true, BYTES_OF(secret)), RK_OK);
-	home_commit(&h);
-	assert_false(home_files_hold(&h, bytes_make(secret, 20)));
-	home_reopen(&h);
-	home_write(&h);
+	bare_commit(&h);
+	assert_false(bare_files_hold(&h, bytes_make(secret, 20)));
+	bare_reopen(&h);
+	bare_write(&h);
 	assert_int_equal(content_get(h.c, h.t, mine, false, h.a, &plain), RK_OK);
 	assert_true(bytes_equal(plain, BYTES_OF(secret)));
 	assert_int_equal(content_get(h.c, h.t, dossier, true, h.a, &plain), RK_OK);
@@ -86,7 +86,7 @@ static void content_is_not_in_the_files(void **state)
 	assert_int_equal(keys_dossier_destroy(h.c, dossier), RK_OK);
 	assert_int_equal(content_get(h.c, h.t, dossier, true, h.a, &plain), RK_ENOTFOUND);
 	assert_int_equal(content_get(h.c, h.t, mine, false, h.a, &plain), RK_OK);
-	home_end(&h);
+	bare_end(&h);
 }
 
 int main(void)
