@@ -33,7 +33,7 @@ void savefile_name(char out[SAVEFILE_NAME_MAX], const char *given)
 
 		out[n++] = ch < 0x20 || ch == 0x7f || ch == '/' || ch == '\\' || ch == ':' ? '_' : (char)ch;
 	}
-	while (n >= SAVEFILE_NAME_MAX - 16 && n > 0 && ((unsigned char)out[n - 1] & 0xC0) == 0x80)
+	while (n > 0 && ((unsigned char)given[n] & 0xC0) == 0x80)
 		n--;
 	out[n] = '\0';
 	if (out[0] == '.')
