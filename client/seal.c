@@ -142,8 +142,9 @@ static int seal_envelope(struct sealing *s)
 	sodium_memzero(ek, sizeof(ek));
 	if (r != RK_OK)
 		return r;
-	s->item->env_id = pb_of(bytes_make(s->wire.env_id, ID32_BYTES));
-	return RK_OK;
+	arena_raise(s->arena, 64);
+	s->item->env_id = pb_of(bytes_make(arena_copy(s->arena, s->wire.env_id, ID32_BYTES), ID32_BYTES));
+	return s->item->env_id.data != NULL ? RK_OK : RK_ENOMEM;
 }
 
 /* ---- the object */

@@ -208,7 +208,7 @@ static bool file_holds(const char *path, struct bytes what)
 {
 	FILE *file = fopen(path, "rb");
 	uint8_t *content = NULL;
-	long len;
+	long len = 0;
 	bool found;
 
 	if (file == NULL)
