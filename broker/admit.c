@@ -1,7 +1,7 @@
 /*
- * admit: nothing that it refuses consumes a request number.  Its rings to verify never fill: it counts what is inside each
- * thread, and a device has at most one command there.  Towards apply, deliver and front it may wait; none of them waits
- * for admit.
+ * admit: nothing that it refuses consumes a request number.  Its rings to verify never fill: it counts what is inside
+ * each thread, and a device has at most one command there.  Towards apply, deliver and front it may wait; none of them
+ * waits for admit.
  */
 #include "broker/admit.h"
 
@@ -117,7 +117,8 @@ static void send_on(struct admit *a, struct session *s, struct message_in *m)
 		ring_push_wait(a->path->admit_apply, m);
 }
 
-/* The command has been verified: on with it, then with those that waited for it, up to the next that needs verification. */
+/* The command has been verified: on with it, then with those that waited for it, up to the next that needs
+ * verification. */
 static void finish_verified(struct admit *a, struct session *s, struct message_in *m)
 {
 	s->is_busy = false;
@@ -214,7 +215,8 @@ static int judge(struct admit *a, struct session *s, struct command *c)
 	else if (!c->peer.is_invite && (r = session_check(s, &c->peer)) != RK_OK)
 		return r;
 	/* Nothing is sequenced while the clock is off (CRYPTO 2.12). */
-	if (atomic_load(&a->path->clock_off) && request_route(c) != REQUEST_ANSWER && request_route(c) != REQUEST_DELIVER)
+	if (atomic_load(&a->path->clock_off) && request_route(c) != REQUEST_ANSWER &&
+	    request_route(c) != REQUEST_DELIVER)
 		return RK_BUSY;
 	return RK_OK;
 }

@@ -1,7 +1,7 @@
 /*
- * admit: the thread behind front.  Parses each header, checks the peer's status and session, and sends the command on its way: to
- * verify, to apply, to deliver, or back with a refusal.  It keeps each device's order: while one of its commands is being
- * verified, its later ones wait here.
+ * admit: the thread behind front.  Parses each header, checks the peer's status and session, and sends the command on
+ * its way: to verify, to apply, to deliver, or back with a refusal.  It keeps each device's order: while one of its
+ * commands is being verified, its later ones wait here.
  */
 #ifndef RENKEI_BROKER_ADMIT_H
 #define RENKEI_BROKER_ADMIT_H

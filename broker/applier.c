@@ -233,8 +233,9 @@ static bool check_clock(struct applier *a, int64_t *time_ms)
 	bool ok = sequence_next(a->path->sequence, time_ms);
 
 	if (!ok && !a->was_off)
-		log_error("sequence", "clock-stepped", "drift_ms=%lld hint=\"set the clock right, or restart with --accept-clock\"",
-		          (long long)sequence_drift(a->path->sequence));
+		log_error("sequence", "clock-stepped",
+			  "drift_ms=%lld hint=\"set the clock right, or restart with --accept-clock\"",
+			  (long long)sequence_drift(a->path->sequence));
 	if (ok && a->was_off)
 		log_info("sequence", "clock-right", "drift_ms=%lld", (long long)sequence_drift(a->path->sequence));
 	a->was_off = !ok;
@@ -257,7 +258,8 @@ static void check_readers(struct applier *a, int64_t now_ms)
 	if (now_ms - a->readers_checked_ms < READERS_CHECK_MS)
 		return;
 	a->readers_checked_ms = now_ms;
-	(void)env_check_readers(a->path->env); /* stale slots only keep pages longer (L10): the next minute tries again */
+	(void)env_check_readers(
+		a->path->env); /* stale slots only keep pages longer (L10): the next minute tries again */
 }
 
 /* True if there was something to do. */

@@ -44,7 +44,9 @@ bool cmd_lock(const char *data, int *fd, int *exit_code)
 	if (r == RK_OK)
 		return true;
 	if (r == RK_ELOCKED)
-		*exit_code = cmd_fail(r, "%s is in use by another renkeid that is running: stop it first (one broker, one folder)", data);
+		*exit_code = cmd_fail(
+			r, "%s is in use by another renkeid that is running: stop it first (one broker, one folder)",
+			data);
 	else
 		*exit_code = cmd_fail_code(r, "%s/%s cannot be locked (%s)", data, CMD_LOCK_NAME, strerror(errno));
 	return false;
@@ -71,10 +73,15 @@ bool cmd_open_store(const char *data, const struct config *config, bool create, 
 	if (r == RK_OK)
 		return true;
 	if (r == RK_ENOTFOUND)
-		*exit_code = cmd_fail(RK_ENOTJOINED,
-		                      "%s holds no exchange yet: give it its charter with `renkeid adopt --data %s charter.rk`", data, data);
+		*exit_code = cmd_fail(
+			RK_ENOTJOINED,
+			"%s holds no exchange yet: give it its charter with `renkeid adopt --data %s charter.rk`", data,
+			data);
 	else if (r == RK_ESTOREFORMAT)
-		*exit_code = cmd_fail(r, "%s was written by a newer renkeid: install that version or a later one; nothing was changed", path);
+		*exit_code = cmd_fail(
+			r,
+			"%s was written by a newer renkeid: install that version or a later one; nothing was changed",
+			path);
 	else
 		*exit_code = cmd_fail_code(r, "%s cannot be opened", path);
 	return false;

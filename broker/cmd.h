@@ -1,5 +1,6 @@
 /*
- * cmd: the verbs of renkeid.  Each is one function that returns the exit code; sentences go to stderr, results to stdout.
+ * cmd: the verbs of renkeid.  Each is one function that returns the exit code; sentences go to stderr, results to
+ * stdout.
  */
 #ifndef RENKEI_BROKER_CMD_H
 #define RENKEI_BROKER_CMD_H
@@ -35,7 +36,8 @@ int cmd_fail(int code, const char *format, ...) __attribute__((format(printf, 2,
 /** The same, with the table's sentence for the code after the text. */
 int cmd_fail_code(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/** Takes the folder for this process: RK_OK, or an exit code printed and *exit_code set.  *fd is closed to give it back. */
+/** Takes the folder for this process: RK_OK, or an exit code printed and *exit_code set.  *fd is closed to give it
+ * back. */
 bool cmd_lock(const char *data, int *fd, int *exit_code);
 /** Opens DATA/store; false after the sentence was printed. */
 bool cmd_open_store(const char *data, const struct config *, bool create, struct env **out, int *exit_code);

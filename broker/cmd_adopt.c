@@ -26,7 +26,8 @@ static int read_file(const char *path, struct arena *arena, struct bytes *out)
 	int code = 0;
 
 	if (f == NULL)
-		return cmd_fail(errno == ENOENT ? RK_ENOTFOUND : RK_EIO, "%s cannot be opened: %s", path, strerror(errno));
+		return cmd_fail(errno == ENOENT ? RK_ENOTFOUND : RK_EIO, "%s cannot be opened: %s", path,
+				strerror(errno));
 	data = arena_alloc(arena, FILE_MAX_BYTES + 1);
 	if (data != NULL)
 		n = fread(data, 1, FILE_MAX_BYTES + 1, f);
@@ -49,12 +50,16 @@ static int check_own(const Rk__Charter *charter, const struct keys *keys, const 
 
 	if (charter->curve_pk.len != 32 || sodium_memcmp(charter->curve_pk.data, keys->curve_pk, 32) != 0)
 		return cmd_fail(RK_CONFLICT,
-		                "%s was made for another broker: its connection key is not this broker's.  Was another card used?", path);
+				"%s was made for another broker: its connection key is not this broker's.  Was another "
+				"card used?",
+				path);
 	note_origin(origin, charter->exchange_id.data);
 	if (note_vkey_parse(charter->log_vkey, name, &type, pk) != RK_OK || type != NOTE_TYPE_LOG ||
 	    strcmp(name, origin) != 0 || sodium_memcmp(pk, keys->log_pk, 32) != 0)
-		return cmd_fail(RK_CONFLICT, "%s was made for another broker: its log key is not this broker's.  Was another card used?",
-		                path);
+		return cmd_fail(
+			RK_CONFLICT,
+			"%s was made for another broker: its log key is not this broker's.  Was another card used?",
+			path);
 	return 0;
 }
 
@@ -92,7 +97,10 @@ static int adopt(const struct cmd_options *o, const Rk__CharterFile *file, const
 	r = apply_adopt(env, file, generation, sequence_system_clock.wall_ms(NULL));
 	env_close(env);
 	if (r == RK_CONFLICT)
-		return cmd_fail(r, "%s holds an exchange already; a broker serves one.  Use another folder for another exchange", o->data);
+		return cmd_fail(
+			r,
+			"%s holds an exchange already; a broker serves one.  Use another folder for another exchange",
+			o->data);
 	if (r != RK_OK)
 		return cmd_fail_code(r, "%s is refused", o->file);
 	ids_root_fingerprint(fingerprint, charter->exchange_id.data);
@@ -115,7 +123,8 @@ int cmd_adopt(const struct cmd_options *o)
 		return cmd_fail_code(RK_ENOMEM, "adopt");
 	r = keys_load(o->data, &keys, &failed);
 	if (r == RK_ENOTFOUND)
-		code = cmd_fail(r, "%s has no keys: run `renkeid init --data %s --listen tcp://ADDRESS:PORT` first", o->data, o->data);
+		code = cmd_fail(r, "%s has no keys: run `renkeid init --data %s --listen tcp://ADDRESS:PORT` first",
+				o->data, o->data);
 	else if (r != RK_OK)
 		code = cmd_fail_code(r, "%s/%s", o->data, failed);
 	else if (cmd_lock(o->data, &lock, &code) && (code = parse(o->file, arena, &file, &charter)) == 0 &&

@@ -1,6 +1,7 @@
 /*
- * renkeid check: reads the whole store in one snapshot, and checks what proves itself: the log is dense, every trust object hashes to
- * the name it lies under, every entry can be read.  It changes nothing and may run beside `renkeid run`.
+ * renkeid check: reads the whole store in one snapshot, and checks what proves itself: the log is dense, every trust
+ * object hashes to the name it lies under, every entry can be read.  It changes nothing and may run beside `renkeid
+ * run`.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -87,7 +88,8 @@ static int check_entries(struct env *env, struct check *c)
 		return r;
 	r = env_cursor_open(txn, T_ENTRY, &cursor);
 	if (r == RK_OK)
-		for (r = env_cursor_seek(cursor, from, &key, &value); r == RK_OK; r = env_cursor_next(cursor, &key, &value))
+		for (r = env_cursor_seek(cursor, from, &key, &value); r == RK_OK;
+		     r = env_cursor_next(cursor, &key, &value))
 			if (key.len != 8 || stream_read(txn, get_u64be(key.data), true, &entry) != RK_OK)
 				complain(c, T_ENTRY, key, "an entry that cannot be read");
 	env_cursor_free(cursor);
@@ -134,7 +136,9 @@ int cmd_check(const struct cmd_options *o)
 		printf("%-12s %" PRIu64 "\n", broker_tables[i], c.rows[i]);
 	printf("bytes        %" PRIu64 "\n", c.bytes);
 	if (c.wrong != 0)
-		return cmd_fail(RK_EINTEGRITY, "%" PRIu64 " records are damaged: stop the broker and restore the last backup", c.wrong);
+		return cmd_fail(RK_EINTEGRITY,
+				"%" PRIu64 " records are damaged: stop the broker and restore the last backup",
+				c.wrong);
 	printf("the store is whole\n");
 	return errcode_exit(fflush(stdout) == 0 ? RK_OK : RK_EIO);
 }

@@ -50,10 +50,13 @@ static int check_options(const struct cmd_options *o, const char *advertise)
 	if (!is_endpoint(o->listen, true))
 		return cmd_fail(RK_EUSAGE, "--listen must be tcp://ADDRESS:PORT, not '%s'", o->listen);
 	if (o->advertise != NULL && !can_be_advertised(o->advertise))
-		return cmd_fail(RK_EUSAGE, "--advertise must be tcp://NAME:PORT that members can connect to, not '%s'", o->advertise);
+		return cmd_fail(RK_EUSAGE, "--advertise must be tcp://NAME:PORT that members can connect to, not '%s'",
+				o->advertise);
 	if (!can_be_advertised(advertise))
-		return cmd_fail(RK_EUSAGE, "members cannot connect to '%s': say what they shall use with --advertise tcp://NAME:PORT",
-		                advertise);
+		return cmd_fail(
+			RK_EUSAGE,
+			"members cannot connect to '%s': say what they shall use with --advertise tcp://NAME:PORT",
+			advertise);
 	return 0;
 }
 
@@ -95,8 +98,9 @@ int cmd_init(const struct cmd_options *o)
 		return code;
 	r = keys_create(o->data, &keys);
 	if (r == RK_EEXISTS)
-		return cmd_fail(r, "%s has its keys already; its card is in %s/card.  Use another folder for another broker", o->data,
-		                o->data);
+		return cmd_fail(
+			r, "%s has its keys already; its card is in %s/card.  Use another folder for another broker",
+			o->data, o->data);
 	if (r != RK_OK)
 		return cmd_fail_code(r, "the broker's keys cannot be written to %s (%s)", o->data, strerror(errno));
 	memset(&card, 0, sizeof(card));
@@ -110,8 +114,10 @@ int cmd_init(const struct cmd_options *o)
 		return cmd_fail_code(r, "%s cannot be written (%s)", o->data, strerror(errno));
 	printf("%s\n", text);
 	fprintf(stderr,
-	        "The keys of this broker lie in %s, readable by this user only; without them the exchange cannot go on.\n"
-	        "Next: the secretariat runs `renkei exchange create NAME --broker CARD --out charter.rk` with the card above.\n",
-	        o->data);
+		"The keys of this broker lie in %s, readable by this user only; without them the exchange cannot go "
+		"on.\n"
+		"Next: the secretariat runs `renkei exchange create NAME --broker CARD --out charter.rk` with the card "
+		"above.\n",
+		o->data);
 	return errcode_exit(fflush(stdout) == 0 ? RK_OK : RK_EIO);
 }

@@ -62,7 +62,8 @@ static int load_keys(struct run *r)
 	int code = keys_load(data, &r->keys, &failed);
 
 	if (code == RK_ENOTFOUND)
-		return cmd_fail(code, "%s has no keys: run `renkeid init --data %s --listen tcp://ADDRESS:PORT` first", data, data);
+		return cmd_fail(code, "%s has no keys: run `renkeid init --data %s --listen tcp://ADDRESS:PORT` first",
+				data, data);
 	return code == RK_OK ? 0 : cmd_fail_code(code, "%s/%s", data, failed);
 }
 
@@ -78,10 +79,11 @@ static int check_descriptors(struct run *r)
 	if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur >= need)
 		return 0;
 	return cmd_fail(RK_QUOTA,
-	                "%lld connections need %llu open files (twice as many, and %d more), but only %llu are allowed: raise the limit "
-	                "(LimitNOFILE= of the service, or ulimit -n), or set [network] connections lower",
-	                (long long)r->config.connections, (unsigned long long)need, SPARE_DESCRIPTORS,
-	                (unsigned long long)limit.rlim_cur);
+			"%lld connections need %llu open files (twice as many, and %d more), but only %llu are "
+			"allowed: raise the limit (LimitNOFILE= of the service, or ulimit -n), or set [network] "
+			"connections lower",
+			(long long)r->config.connections, (unsigned long long)need, SPARE_DESCRIPTORS,
+			(unsigned long long)limit.rlim_cur);
 }
 
 static int open_apply(struct run *r)
@@ -103,12 +105,13 @@ static int open_apply(struct run *r)
 		return cmd_fail_code(RK_ENOMEM, "run");
 	code = apply_open(r->path.env, &limits, r->path.roster, &r->apply);
 	if (code != RK_OK)
-		return cmd_fail_code(code, "the store in %s cannot be read; `renkeid check --data %s` says more", r->options->data,
-		                     r->options->data);
+		return cmd_fail_code(code, "the store in %s cannot be read; `renkeid check --data %s` says more",
+				     r->options->data, r->options->data);
 	if (!roster_exchange(r->path.roster, r->path.exchange_id) || !apply_generation(r->apply, r->path.generation))
-		return cmd_fail(RK_ENOTJOINED,
-		                "%s holds no exchange yet: give it its charter with `renkeid adopt --data %s charter.rk`",
-		                r->options->data, r->options->data);
+		return cmd_fail(
+			RK_ENOTJOINED,
+			"%s holds no exchange yet: give it its charter with `renkeid adopt --data %s charter.rk`",
+			r->options->data, r->options->data);
 	r->path.apply = r->apply;
 	return 0;
 }
@@ -127,9 +130,9 @@ static int start_clock(struct run *r)
 		code = sequence_new(&sequence_system_clock, last_ms, r->options->accept_clock, &r->path.sequence);
 	if (code == RK_CLOCK)
 		return cmd_fail(code,
-		                "the clock is %lld s behind the last entry of the store: set the clock right; if the store's time was wrong, "
-		                "start once with --accept-clock",
-		                (long long)((last_ms - sequence_system_clock.wall_ms(NULL)) / 1000));
+				"the clock is %lld s behind the last entry of the store: set the clock right; if the "
+				"store's time was wrong, start once with --accept-clock",
+				(long long)((last_ms - sequence_system_clock.wall_ms(NULL)) / 1000));
 	return code == RK_OK ? 0 : cmd_fail_code(code, "the time of the last batch cannot be read");
 }
 
@@ -162,8 +165,9 @@ static int open_network(struct run *r)
 	int code;
 
 	if (!cmd_read_text(r->options->data, "listen", listen))
-		return cmd_fail(RK_ENOTFOUND, "%s/listen is missing: it says where to listen, as one line tcp://ADDRESS:PORT",
-		                r->options->data);
+		return cmd_fail(RK_ENOTFOUND,
+				"%s/listen is missing: it says where to listen, as one line tcp://ADDRESS:PORT",
+				r->options->data);
 	r->path.zmq = socket_context();
 	zap = r->path.zmq != NULL ? socket_zap(r->path.zmq) : NULL;
 	if (zap == NULL)
@@ -235,7 +239,7 @@ static int serve(struct run *r)
 	}
 }
 
-/* Crash-only: what was acknowledged is on disk, what was not is not, and the next start reads which (HAZARDS K1, L8). */
+/* Crash-only: what was acknowledged is on disk, and the next start reads what is there (HAZARDS K1, L8). */
 static void end_at_once(int code)
 {
 	log_error("main", "ended", "code=%s", errcode_name(code));

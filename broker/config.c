@@ -34,47 +34,78 @@ struct setting {
 
 #define AT(field) offsetof(struct config, field)
 
-/* In the order of the file.  Defaults are those of the specification; a `doc` says what it is and what too much or too little does. */
+/* In the order of the file. */
 static const struct setting settings[] = {
 	{"network", "connections", COUNT, AT(connections), 16, 100000, 4096, "connections",
-	 "Connections expected at once.  renkeid refuses to start unless it may open twice as many descriptors, and 256 more."},
-	{"network", "backlog", COUNT, AT(backlog), 16, 65535, 4096, "connections", "Connections the kernel may hold before they are accepted."},
-	{"network", "handshake", COUNT, AT(handshake_ms), 100, 120000, 15000, "ms", "A connection that has not shown a known key by then is closed."},
-	{"network", "keepalive_idle", COUNT, AT(keepalive_idle_s), 5, 7200, 60, "s", "A silent connection is probed by TCP after this time."},
-	{"network", "keepalive_interval", COUNT, AT(keepalive_interval_s), 1, 600, 10, "s", "Time between two such probes."},
-	{"network", "keepalive_count", COUNT, AT(keepalive_count), 1, 20, 3, "probes", "A connection is given up after so many unanswered probes."},
+	 "Connections expected at once.  renkeid starts only if it may open twice as many descriptors, and 256 more."},
+	{"network", "backlog", COUNT, AT(backlog), 16, 65535, 4096, "connections",
+	 "Connections the kernel may hold before they are accepted."},
+	{"network", "handshake", COUNT, AT(handshake_ms), 100, 120000, 15000, "ms",
+	 "A connection that has not shown a known key by then is closed."},
+	{"network", "keepalive_idle", COUNT, AT(keepalive_idle_s), 5, 7200, 60, "s",
+	 "A silent connection is probed by TCP after this time."},
+	{"network", "keepalive_interval", COUNT, AT(keepalive_interval_s), 1, 600, 10, "s",
+	 "Time between two such probes."},
+	{"network", "keepalive_count", COUNT, AT(keepalive_count), 1, 20, 3, "probes",
+	 "A connection is given up after so many unanswered probes."},
 	{"network", "send_queue", COUNT, AT(send_queue), 8, 1024, 64, "messages",
 	 "Messages that may wait in one connection.  A second fence: what bounds memory is the reader's credit."},
-	{"network", "linger", COUNT, AT(linger_ms), 0, 30000, 1000, "ms", "At an orderly stop, how long last replies may take to leave."},
+	{"network", "linger", COUNT, AT(linger_ms), 0, 30000, 1000, "ms",
+	 "At an orderly stop, how long last replies may take to leave."},
 
-	{"limits", "burst", COUNT, AT(burst), 10, 100000, 500, "requests", "Requests that a device may send at once.  Above: dropped and counted."},
-	{"limits", "rate", COUNT, AT(rate_per_s), 1, 100000, 100, "requests/s", "Requests of a device in the long run."},
-	{"limits", "byte_burst", SIZE, AT(byte_burst), MIB, 4 * GIB, 64 * MIB, "bytes", "Bytes that a device may send at once."},
-	{"limits", "byte_rate", SIZE, AT(bytes_per_s), 64 * KIB, 4 * GIB, 4 * MIB, "bytes/s", "Bytes of a device in the long run."},
-	{"limits", "invite_bytes", SIZE, AT(invite_bytes), 8 * KIB, MIB, 32 * KIB, "bytes", "All that the holder of an invite may send over one connection."},
-	{"limits", "ring_messages", COUNT, AT(ring_messages), 64, 1 << 20, 4096, "messages", "Requests that may wait to be looked at.  Above: dropped and counted."},
-	{"limits", "ring_bytes", SIZE, AT(ring_bytes), 4 * MIB, 4 * GIB, 64 * MIB, "bytes", "Bytes of all requests inside the broker.  Above: dropped and counted."},
-	{"limits", "device_queue", COUNT, AT(device_queue), 16, 4096, 256, "requests", "Requests of one device that may wait for its own earlier ones.  Above: refused `busy`."},
-	{"limits", "org_stored", SIZE, AT(org_stored_bytes), MIB, 1024 * GIB, 2 * GIB, "bytes", "What one organisation may have stored."},
-	{"limits", "pair_pending", SIZE, AT(pair_pending_bytes), MIB, 1024 * GIB, 100 * MIB, "bytes", "What one sender may have waiting in one mailbox."},
-	{"limits", "unsigned_ndas", COUNT, AT(unsigned_ndas), 1, 10000, 20, "agreements", "Proposals of one organisation that are not yet signed by all."},
-	{"limits", "open_per_day", COUNT, AT(open_per_day), 1, 10000, 20, "messages/day", "First contacts to organisations that never answered."},
-	{"limits", "notices_per_day", COUNT, AT(notices_per_day), 1, 10000, 20, "messages/day", "Notices under agreements between two organisations."},
+	{"limits", "burst", COUNT, AT(burst), 10, 100000, 500, "requests",
+	 "Requests that a device may send at once.  Above: dropped and counted."},
+	{"limits", "rate", COUNT, AT(rate_per_s), 1, 100000, 100, "requests/s",
+	 "Requests of a device in the long run."},
+	{"limits", "byte_burst", SIZE, AT(byte_burst), MIB, 4 * GIB, 64 * MIB, "bytes",
+	 "Bytes that a device may send at once."},
+	{"limits", "byte_rate", SIZE, AT(bytes_per_s), 64 * KIB, 4 * GIB, 4 * MIB, "bytes/s",
+	 "Bytes of a device in the long run."},
+	{"limits", "invite_bytes", SIZE, AT(invite_bytes), 8 * KIB, MIB, 32 * KIB, "bytes",
+	 "All that the holder of an invite may send over one connection."},
+	{"limits", "ring_messages", COUNT, AT(ring_messages), 64, 1 << 20, 4096, "messages",
+	 "Requests that may wait to be looked at.  Above: dropped and counted."},
+	{"limits", "ring_bytes", SIZE, AT(ring_bytes), 4 * MIB, 4 * GIB, 64 * MIB, "bytes",
+	 "Bytes of all requests inside the broker.  Above: dropped and counted."},
+	{"limits", "device_queue", COUNT, AT(device_queue), 16, 4096, 256, "requests",
+	 "Requests of one device that may wait for its own earlier ones.  Above: refused `busy`."},
+	{"limits", "org_stored", SIZE, AT(org_stored_bytes), MIB, 1024 * GIB, 2 * GIB, "bytes",
+	 "What one organisation may have stored."},
+	{"limits", "pair_pending", SIZE, AT(pair_pending_bytes), MIB, 1024 * GIB, 100 * MIB, "bytes",
+	 "What one sender may have waiting in one mailbox."},
+	{"limits", "unsigned_ndas", COUNT, AT(unsigned_ndas), 1, 10000, 20, "agreements",
+	 "Proposals of one organisation that are not yet signed by all."},
+	{"limits", "open_per_day", COUNT, AT(open_per_day), 1, 10000, 20, "messages/day",
+	 "First contacts to organisations that never answered."},
+	{"limits", "notices_per_day", COUNT, AT(notices_per_day), 1, 10000, 20, "messages/day",
+	 "Notices under agreements between two organisations."},
 
 	{"path", "verify_threads", COUNT, AT(verify_threads), 1, 16, 2, "threads", "Threads that check signatures."},
-	{"path", "batch_commands", COUNT, AT(batch_commands), 1, 10000, 1000, "commands", "Commands made durable by one fsync, at most."},
-	{"path", "batch_bytes", SIZE, AT(batch_bytes), MIB, 256 * MIB, 16 * MIB, "bytes", "Bytes of one such batch, at most: it lives in memory until then."},
-	{"path", "page_entries", COUNT, AT(page_entries), 1, 4096, 64, "entries", "Entries read from the store at once.  Reads must be short."},
-	{"path", "page_bytes", SIZE, AT(page_bytes), 64 * KIB, 64 * MIB, MIB, "bytes", "Bytes read from the store at once."},
-	{"path", "cache", SIZE, AT(cache_bytes), MIB, 4 * GIB, 32 * MIB, "bytes", "Entries kept ready for many readers at the same place."},
-	{"path", "drain", COUNT, AT(drain_ms), 100, 120000, 10000, "ms", "At SIGTERM, how long accepted requests may take to be answered."},
+	{"path", "batch_commands", COUNT, AT(batch_commands), 1, 10000, 1000, "commands",
+	 "Commands made durable by one fsync, at most."},
+	{"path", "batch_bytes", SIZE, AT(batch_bytes), MIB, 256 * MIB, 16 * MIB, "bytes",
+	 "Bytes of one such batch, at most: it lives in memory until then."},
+	{"path", "page_entries", COUNT, AT(page_entries), 1, 4096, 64, "entries",
+	 "Entries read from the store at once.  Reads must be short."},
+	{"path", "page_bytes", SIZE, AT(page_bytes), 64 * KIB, 64 * MIB, MIB, "bytes",
+	 "Bytes read from the store at once."},
+	{"path", "cache", SIZE, AT(cache_bytes), MIB, 4 * GIB, 32 * MIB, "bytes",
+	 "Entries kept ready for many readers at the same place."},
+	{"path", "drain", COUNT, AT(drain_ms), 100, 120000, 10000, "ms",
+	 "At SIGTERM, how long accepted requests may take to be answered."},
 
-	{"store", "map", SIZE, AT(map_bytes), 64 * MIB, 1024 * GIB, 64 * GIB, "bytes", "Largest size the store may ever have.  Sparse: costs nothing until used."},
-	{"store", "soft_mark", COUNT, AT(soft_percent), 10, 95, 80, "percent of map", "Above it, new content is refused `store-full`."},
-	{"store", "hard_mark", COUNT, AT(hard_percent), 10, 95, 90, "percent of map", "Above it, only what frees or ends something passes."},
+	{"store", "map", SIZE, AT(map_bytes), 64 * MIB, 1024 * GIB, 64 * GIB, "bytes",
+	 "Largest size the store may ever have.  Sparse: costs nothing until used."},
+	{"store", "soft_mark", COUNT, AT(soft_percent), 10, 95, 80, "percent of map",
+	 "Above it, new content is refused `store-full`."},
+	{"store", "hard_mark", COUNT, AT(hard_percent), 10, 95, 90, "percent of map",
+	 "Above it, only what frees or ends something passes."},
 
-	{"log", "level", LEVEL, AT(log_level), LOG_LEVEL_ERROR, LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, "error, warning, info or debug", "Less important lines are not written."},
-	{"log", "lines", COUNT, AT(log_lines_per_s), 0, 100000, 50, "lines/s", "Lines above this rate are counted instead of written.  0: no limit."},
+	{"log", "level", LEVEL, AT(log_level), LOG_LEVEL_ERROR, LOG_LEVEL_DEBUG, LOG_LEVEL_INFO,
+	 "error, warning, info or debug",
+	 "Less important lines are not written."},
+	{"log", "lines", COUNT, AT(log_lines_per_s), 0, 100000, 50, "lines/s",
+	 "Lines above this rate are counted instead of written.  0: no limit."},
 	{"log", "metrics", COUNT, AT(metrics_s), 0, 86400, 60, "s", "Time between two lines of numbers.  0: none."},
 };
 #define SETTING_COUNT (sizeof(settings) / sizeof(settings[0]))
@@ -210,13 +241,15 @@ static int on_line(void *user, const char *section, const char *name, const char
 		if (!parse_value(s, value, &v) && s->type == LEVEL)
 			return refuse(r, "%s must be error, warning, info or debug, not '%.40s'", name, value);
 		if (!parse_value(s, value, &v))
-			return refuse(r, "%s must be a number from %s to %s (%s), not '%.40s'", name, low, high, s->unit, value);
+			return refuse(r, "%s must be a number from %s to %s (%s), not '%.40s'", name, low, high,
+			              s->unit, value);
 		if (v < s->min || v > s->max)
 			return refuse(r, "%s must be from %s to %s (%s), not '%.40s'", name, low, high, s->unit, value);
 		*field(r->config, s) = v;
 		return 1;
 	}
-	return refuse(r, "there is no setting '%.40s' in section [%.40s]; `renkeid config` lists them all", name, section);
+	return refuse(r, "there is no setting '%.40s' in section [%.40s]; `renkeid config` lists them all", name,
+	              section);
 }
 
 /* Rules between settings. */
@@ -224,8 +257,8 @@ static bool check_whole(const struct config *c, char error[CONFIG_ERROR_CHARS], 
 {
 	if (c->soft_percent < c->hard_percent)
 		return true;
-	snprintf(error, CONFIG_ERROR_CHARS, "%s: [store] soft_mark (%" PRId64 ") must be below hard_mark (%" PRId64 ")", path,
-	         c->soft_percent, c->hard_percent);
+	snprintf(error, CONFIG_ERROR_CHARS, "%s: [store] soft_mark (%" PRId64 ") must be below hard_mark (%" PRId64 ")",
+	         path, c->soft_percent, c->hard_percent);
 	return false;
 }
 
@@ -272,7 +305,8 @@ int config_read(struct config *c, const char *path, char error[CONFIG_ERROR_CHAR
 	}
 	r = RK_MALFORMED;
 	if (n > FILE_MAX_BYTES || memchr(text, '\0', n) != NULL) {
-		snprintf(error, CONFIG_ERROR_CHARS, "%s: is not a configuration file: larger than 64 KiB, or binary", path);
+		snprintf(error, CONFIG_ERROR_CHARS, "%s: is not a configuration file: larger than 64 KiB, or binary",
+		         path);
 		goto out;
 	}
 	r = config_read_text(c, path, text, error);
@@ -288,7 +322,8 @@ void config_print(const struct config *c, FILE *out)
 	const char *section = "";
 	char value[64], low[64], high[64], initial[64];
 
-	fprintf(out, "# Settings of renkeid.  Every line may be left out; what is written here is checked by `renkeid config --check FILE`.\n");
+	fprintf(out, "# Settings of renkeid.  Every line may be left out.\n"
+	             "# What is written here is checked by `renkeid config --check FILE`.\n");
 	for (size_t i = 0; i < SETTING_COUNT; i++) {
 		const struct setting *s = &settings[i];
 

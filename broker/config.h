@@ -1,6 +1,6 @@
 /*
- * config: every setting of renkeid, in one table: section, name, type, bounds, default, unit, what it does.  The parser, the
- * dump of `renkeid config` and the documentation all follow from the table.  Unknown keys are errors.
+ * config: every setting of renkeid, in one table: section, name, type, bounds, default, unit, what it does.  The
+ * parser, the dump of `renkeid config` and the documentation all follow from the table.  Unknown keys are errors.
  */
 #ifndef RENKEI_BROKER_CONFIG_H
 #define RENKEI_BROKER_CONFIG_H
@@ -45,8 +45,8 @@ void config_defaults(struct config *);
 
 #define CONFIG_ERROR_CHARS 512
 /**
- * Reads `path` over the defaults.  RK_OK; else RK_EIO (cannot be read), RK_MALFORMED or RK_ENOMEM, and `error` holds one sentence with
- * the file, the line and what was expected.
+ * Reads `path` over the defaults.  RK_OK; else RK_EIO (cannot be read), RK_MALFORMED or RK_ENOMEM, and `error` holds
+ * one sentence with the file, the line and what was expected.
  */
 int config_read(struct config *, const char *path, char error[CONFIG_ERROR_CHARS]);
 /** The same from text, for tests; `path` is only quoted. */

@@ -1,11 +1,11 @@
 /*
- * deliver: one turn takes what came (requests, events, deliveries given back), then lets each reader that may receive send a few
- * entries.  Invariants:
- * - Nothing is handed to front without credit, and no more than READER_FLIGHT_MAX entries of a reader, PATH_DELIVERIES_MAX in
- *   all, are under way; so the ring back never fills.
- * - Front answers for each in order: sent; again (the connection is full: all under way goes back to its key and is tried
- *   after a pause); gone (the connection is no more: the reader is dropped, the client comes again with its own cursors).
- *   So a reader never sees a gap but one by retention, which the entry after it tells.
+ * deliver: one turn takes what came (requests, events, deliveries given back), then lets each reader that may receive
+ * send a few entries.  Invariants:
+ * - Nothing is handed to front without credit, and no more than READER_FLIGHT_MAX entries of a reader,
+ * PATH_DELIVERIES_MAX in all, are under way; so the ring back never fills.
+ * - Front answers for each in order: sent; again (the connection is full: all under way goes back to its key and is
+ * tried after a pause); gone (the connection is no more: the reader is dropped, the client comes again with its own
+ * cursors). So a reader never sees a gap but one by retention, which the entry after it tells.
  * - The roster is asked before each turn of a reader: one that was cut gets nothing, whatever order the rings had.
  */
 #include "broker/deliver.h"

@@ -1,7 +1,7 @@
 /*
- * deliver: the reader thread.  It answers SUBSCRIBE, UNSUBSCRIBE, CREDIT and GET_OBJECT, and sends the entries of streams to those who
- * subscribed, against credit only.  Reads are short pages from a cursor key; a reader that gives no credit, or whose
- * connection is full, costs its cursors and nothing else.
+ * deliver: the reader thread.  It answers SUBSCRIBE, UNSUBSCRIBE, CREDIT and GET_OBJECT, and sends the entries of
+ * streams to those who subscribed, against credit only.  Reads are short pages from a cursor key; a reader that gives
+ * no credit, or whose connection is full, costs its cursors and nothing else.
  */
 #ifndef RENKEI_BROKER_DELIVER_H
 #define RENKEI_BROKER_DELIVER_H

@@ -1,10 +1,10 @@
 /*
  * front: receive, count, refuse, hand over.  Invariants:
  * - Who sent a message is its User-Id as our ZAP handler gave it, read from the last frame (Z8), and nothing else.
- * - Front waits for nobody: rings towards it make others wait, its own rings drop (requests) or cannot fill (deliveries).
- * - Sending is never blocking (Z11).  A small reply that finds the connection full waits in its slot, bounded; bulk does not
- *   wait, since its release was decided now: a refusal `busy` goes instead and the reader asks again.  A delivery goes back
- *   to deliver, which rewinds to its key.
+ * - Front waits for nobody: rings towards it make others wait; its own drop (requests) or cannot fill (deliveries).
+ * - Sending is never blocking (Z11).  A small reply that finds the connection full waits in its slot, bounded; bulk
+ *   does not wait, since its release was decided now: a refusal `busy` goes instead and the reader asks again.  A
+ *   delivery goes back to deliver, which rewinds to its key.
  * - A cut takes effect in the order of apply's ring: what stands behind it there finds the slot cut.
  */
 #include "broker/front.h"
@@ -40,7 +40,8 @@ struct front {
 struct front *front_new(struct path *path, void *router)
 {
 	const struct config *c = path->config;
-	const struct slots_limits limits = {c->burst, c->rate_per_s, c->byte_burst, c->bytes_per_s, (uint64_t)c->invite_bytes};
+	const struct slots_limits limits = {c->burst, c->rate_per_s, c->byte_burst, c->bytes_per_s,
+					    (uint64_t)c->invite_bytes};
 	struct front *f = calloc(1, sizeof(*f));
 
 	if (f == NULL)
@@ -65,7 +66,7 @@ void front_free(struct front *f)
 
 bool front_parse_user_id(const char *user_id, struct peer *peer)
 {
-	/* Without our handler's word a peer could name itself (Z8): only exactly what roster_user_id writes is taken. */
+	/* Without our handler a peer could name itself (Z8): only exactly what roster_user_id writes is taken. */
 	if (user_id == NULL || strlen(user_id) != ROSTER_USER_ID_CHARS - 1)
 		return false;
 	if (memcmp(user_id, "dev:", 4) == 0)
@@ -420,7 +421,7 @@ static void send_out(struct front *f, struct message_out *o)
 		send_reply(f, slot, o);
 }
 
-/* Apply's ring first and to its end: its order is the order of commits, and a cut in it holds for all that is sent after. */
+/* Apply's ring first and to its end: its order is that of commits, and a cut in it holds for all sent after. */
 static bool send_some(struct front *f)
 {
 	struct ring *const rings[] = {f->path->apply_front, f->path->admit_front, f->path->deliver_front};

@@ -1,6 +1,6 @@
 /*
- * idtable: a bounded table of peers by id, for one thread.  Items have a fixed size and place: a pointer stays good until
- * the item is removed.  What an item holds is its owner's; it starts with a struct idtable_key.
+ * idtable: a bounded table of peers by id, for one thread.  Items have a fixed size and place: a pointer stays good
+ * until the item is removed.  What an item holds is its owner's; it starts with a struct idtable_key.
  */
 #ifndef RENKEI_BROKER_IDTABLE_H
 #define RENKEI_BROKER_IDTABLE_H

@@ -1,6 +1,7 @@
 /*
- * keys: the broker's two secrets, curve.key (B, the CURVE server key) and log.key (L, signs checkpoints and nothing else), as
- * key files without a passphrase: an unattended service cannot type one.  Mode 0600, owned by its user.  CRYPTO 2.1, 2.13.
+ * keys: the broker's two secrets, curve.key (B, the CURVE server key) and log.key (L, signs checkpoints and nothing
+ * else), as key files without a passphrase: an unattended service cannot type one.  Mode 0600, owned by its user.
+ * CRYPTO 2.1, 2.13.
  */
 #ifndef RENKEI_BROKER_KEYS_H
 #define RENKEI_BROKER_KEYS_H
@@ -13,7 +14,8 @@ struct keys {
 	uint8_t log_pk[32], *log_sk;     /* 64 bytes, as crypto_sign's */
 };
 
-/** Draws both and writes them into the folder (temp, fsync, rename).  RK_EEXISTS if there is one already; RK_EIO, RK_EDISKFULL, RK_ENOMEM. */
+/** Draws both and writes them into the folder (temp, fsync, rename).  RK_EEXISTS if there is one already; RK_EIO,
+ * RK_EDISKFULL, RK_ENOMEM. */
 int keys_create(const char *folder, struct keys *out);
 /** RK_ENOTFOUND, RK_EKEYFILE, RK_EPASSPHRASE (damaged), RK_EIO, RK_ENOMEM; *failed (may be NULL) names the file. */
 int keys_load(const char *folder, struct keys *out, const char **failed);

@@ -93,7 +93,8 @@ void log_line(enum log_level level, const char *subsystem, const char *event, co
 		suppressed = 0;
 	}
 	line[len++] = '\n';
-	/* One write, so that lines of several threads and processes do not mix; a full pipe loses the line, not the broker. */
+	/* One write, so that lines of several threads and processes do not mix; a full pipe loses the line, not the
+	 * broker. */
 	if (write(STDERR_FILENO, line, len) < 0)
 		suppressed++;
 out:

@@ -1,7 +1,7 @@
 /*
- * log: one line per event on stderr (the journal when run as a service): `LEVEL subsystem event key=value…`.  Never content, never
- * keys: ids and digests are enough.  Lines above the rate cap are dropped and counted, so that a flood of refusals cannot
- * fill a disk; the next line that passes says how many.  Any thread.
+ * log: one line per event on stderr (the journal when run as a service): `LEVEL subsystem event key=value…`.  Never
+ * content, never keys: ids and digests are enough.  Lines above the rate cap are dropped and counted, so that a flood
+ * of refusals cannot fill a disk; the next line that passes says how many.  Any thread.
  */
 #ifndef RENKEI_BROKER_LOG_H
 #define RENKEI_BROKER_LOG_H

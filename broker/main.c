@@ -45,9 +45,12 @@ static const struct verb {
 	bool needs_data;
 	const char *doc;
 } verbs[] = {
-	{"init", cmd_init, init_options, NULL, true, "Make the broker's keys and print its card, which the secretariat needs."},
-	{"adopt", cmd_adopt, adopt_options, "CHARTER-FILE", true, "Take the charter of an exchange that names this broker."},
-	{"run", cmd_run, run_options, NULL, true, "Run in the foreground; logs go to stderr.  SIGTERM stops in good order."},
+	{"init", cmd_init, init_options, NULL, true,
+	 "Make the broker's keys and print its card, which the secretariat needs."},
+	{"adopt", cmd_adopt, adopt_options, "CHARTER-FILE", true,
+	 "Take the charter of an exchange that names this broker."},
+	{"run", cmd_run, run_options, NULL, true,
+	 "Run in the foreground; logs go to stderr.  SIGTERM stops in good order."},
 	{"check", cmd_check, check_options, NULL, true, "Read the whole store and check what proves itself."},
 	{"config", cmd_config, config_options, NULL, false, "Print every setting with its default, or check a file."},
 };

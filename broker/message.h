@@ -1,6 +1,7 @@
 /*
- * message: what travels through the broker's rings.  A message_in is a command with the frames it came in; a message_out is what
- * front shall send.  Both are owned by whoever popped them last.  Frames are zmq_msg_t: bulk is never copied on its way.
+ * message: what travels through the broker's rings.  A message_in is a command with the frames it came in; a
+ * message_out is what front shall send.  Both are owned by whoever popped them last.  Frames are zmq_msg_t: bulk is
+ * never copied on its way.
  */
 #ifndef RENKEI_BROKER_MESSAGE_H
 #define RENKEI_BROKER_MESSAGE_H
@@ -26,14 +27,16 @@ struct message_in {
 	bool key_unknown;            /* verify's answer to admit */
 };
 
-/** Takes over (moves) the first `count` of frames; NULL without memory, the frames stay the caller's.  Adds to the load. */
+/** Takes over (moves) the first `count` of frames; NULL without memory, the frames stay the caller's.  Adds to the
+ * load. */
 struct message_in *message_in_new(const struct peer *, zmq_msg_t *frames, unsigned count, struct message_load *);
 /** From the command that it carries. */
 struct message_in *message_in_of(struct command *);
 /** Closes frames, frees the arena, takes from the load.  NULL is allowed. */
 void message_in_free(struct message_in *);
 
-/** Tells connections of one authenticated peer apart (a hash of the routing id); nothing else may hang on it.  Never 0. */
+/** Tells connections of one authenticated peer apart (a hash of the routing id); nothing else may hang on it.  Never 0.
+ */
 uint64_t message_connection(const struct peer *);
 
 #define MESSAGE_OUT_FRAMES 4
@@ -53,7 +56,8 @@ struct message_out {
 	unsigned frame_count;
 	size_t bytes;
 	bool to_cut;                 /* REPLY: the one thing a cut peer may still hear: that it is cut */
-	/* REPLY with bulk: it never waits, since its release was decided now; `fallback` (a refusal `busy`) goes instead. */
+	/* REPLY with bulk: it never waits, since its release was decided now; `fallback` (a refusal `busy`) goes
+	 * instead. */
 	bool has_fallback;
 	zmq_msg_t fallback;
 	struct message_out *next;    /* front's queue of what waits for its peer */

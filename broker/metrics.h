@@ -1,6 +1,6 @@
 /*
- * metrics: what the broker counts.  One array of atomic numbers, named in one table.  Counters only grow; gauges say how
- * things stand.  Any thread.  A periodic log line shows those that changed.
+ * metrics: what the broker counts.  One array of atomic numbers, named in one table.  Counters only grow; gauges say
+ * how things stand.  Any thread.  A periodic log line shows those that changed.
  */
 #ifndef RENKEI_BROKER_METRICS_H
 #define RENKEI_BROKER_METRICS_H
@@ -62,8 +62,8 @@ const char *metrics_name(enum metric);
 void metrics_refusal(int code);
 uint64_t metrics_refusals(int code);
 
-/** Writes one info line with every number that changed since the last call, and one with refusals by name; nothing if nothing did.
- *  One thread. */
+/** Writes one info line with every number that changed since the last call, and one with refusals by name; nothing if
+ * nothing did. One thread. */
 void metrics_log(void);
 
 #endif

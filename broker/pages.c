@@ -208,7 +208,8 @@ int pages_get(struct pages *p, const struct stream_id *stream, uint64_t cursor, 
 	int code;
 
 	*out = NULL;
-	while ((stale = TAILQ_FIRST(&p->ages)) != NULL && (now_ms - stale->read_ms > AGE_MAX_MS || p->bytes > p->bytes_max))
+	while ((stale = TAILQ_FIRST(&p->ages)) != NULL &&
+	       (now_ms - stale->read_ms > AGE_MAX_MS || p->bytes > p->bytes_max))
 		drop(p, stale);
 	n = find(p, stream, cursor);
 	if (n == NULL) {

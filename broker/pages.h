@@ -1,6 +1,7 @@
 /*
- * pages: entries of streams, ready to be sent, shared by all readers at the same place: the frames of a delivery do not depend on
- * who reads.  Filled in short pages, one read transaction each (HAZARDS L9); bounded in bytes and age.  Deliver's thread only.
+ * pages: entries of streams, ready to be sent, shared by all readers at the same place: the frames of a delivery do not
+ * depend on who reads.  Filled in short pages, one read transaction each (HAZARDS L9); bounded in bytes and age.
+ * Deliver's thread only.
  */
 #ifndef RENKEI_BROKER_PAGES_H
 #define RENKEI_BROKER_PAGES_H
@@ -21,8 +22,9 @@ struct page_entry {
 struct pages *pages_new(struct env *, const struct config *);
 void pages_free(struct pages *);
 /**
- * The first entry after `cursor`: cursor + 1, or a later one where a gap by retention lies between, and then it says so.
- * *out is borrowed until the next call.  RK_ENOTFOUND: none; RK_ENOMEM; RK_ESTORE or RK_EIO: the store cannot be read.
+ * The first entry after `cursor`: cursor + 1, or a later one where a gap by retention lies between, and then it says
+ * so. *out is borrowed until the next call.  RK_ENOTFOUND: none; RK_ENOMEM; RK_ESTORE or RK_EIO: the store cannot be
+ * read.
  */
 int pages_get(struct pages *, const struct stream_id *, uint64_t cursor, int64_t now_ms, struct page_entry **out);
 

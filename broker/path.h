@@ -1,6 +1,6 @@
 /*
- * path: what the threads of the broker share: configuration, roster, rings, bells, and the few flags by which they start and stop.
- * Made once before the threads, freed after them.  DESIGN.md beside this file draws it.
+ * path: what the threads of the broker share: configuration, roster, rings, bells, and the few flags by which they
+ * start and stop. Made once before the threads, freed after them.  DESIGN.md beside this file draws it.
  */
 #ifndef RENKEI_BROKER_PATH_H
 #define RENKEI_BROKER_PATH_H
@@ -37,8 +37,10 @@ struct path {
 	struct ring *front_admit;    /* message_in; full: dropped and counted */
 	struct ring *admit_apply;    /* message_in; full: admit waits */
 	struct ring *admit_deliver;  /* message_in; full: admit waits */
-	struct ring *admit_verify[PATH_VERIFY_MAX], *verify_admit[PATH_VERIFY_MAX]; /* message_in; never full: admit counts */
-	struct ring *apply_front, *admit_front, *deliver_front; /* message_out; full: the producer waits, front never does */
+	struct ring *admit_verify[PATH_VERIFY_MAX],
+		*verify_admit[PATH_VERIFY_MAX]; /* message_in; never full: admit counts */
+	struct ring *apply_front, *admit_front,
+		*deliver_front; /* message_out; full: the producer waits, front never does */
 	struct ring *apply_deliver;  /* deliver_event; full: apply waits, deliver waits for front only */
 	struct ring *front_deliver;  /* message_out given back; never full: deliver counts */
 

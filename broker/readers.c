@@ -155,7 +155,8 @@ static void end_subscription(struct subscription *s)
 	feed_put(f);
 }
 
-bool readers_subscribe(struct readers *rs, struct reader *r, const struct stream_id *stream, uint64_t cursor, uint64_t head)
+bool readers_subscribe(struct readers *rs, struct reader *r, const struct stream_id *stream, uint64_t cursor,
+		       uint64_t head)
 {
 	struct subscription *s = subscription_of(r, stream);
 

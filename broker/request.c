@@ -87,8 +87,10 @@ static int check_fields(const struct operation *op, const Rk__Request *q)
 /* Names the frames after the header.  A FEED post has no WrapList. */
 static int take_frames(const struct operation *op, const Rk__Request *q, struct command *c)
 {
-	bool is_feed = c->envelope.header && c->envelope.header->kind == RK__KIND__FEED && op->frames == FRAMES_ENVELOPE;
-	bool has_object = op->frames == FRAMES_OBJECT || op->frames == FRAMES_BOTH || op->frames == FRAMES_OBJECT_OR_BOTH;
+	bool is_feed =
+		c->envelope.header && c->envelope.header->kind == RK__KIND__FEED && op->frames == FRAMES_ENVELOPE;
+	bool has_object =
+		op->frames == FRAMES_OBJECT || op->frames == FRAMES_BOTH || op->frames == FRAMES_OBJECT_OR_BOTH;
 	bool has_bulk = op->frames == FRAMES_ENVELOPE || op->frames == FRAMES_BOTH ||
 	                (op->frames == FRAMES_OBJECT_OR_BOTH && q->head);
 	unsigned want = 1 + has_object + (has_bulk ? (is_feed ? 1u : 2u) : 0u), next = 1;

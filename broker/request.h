@@ -1,6 +1,7 @@
 /*
- * request: what a message must be before anybody looks at who may do what: one strict-parsed header, the frames and fields of its
- * operation and no others, an object frame that is the one the header names.  A pure function of the frames.
+ * request: what a message must be before anybody looks at who may do what: one strict-parsed header, the frames and
+ * fields of its operation and no others, an object frame that is the one the header names.  A pure function of the
+ * frames.
  */
 #ifndef RENKEI_BROKER_REQUEST_H
 #define RENKEI_BROKER_REQUEST_H
@@ -20,8 +21,8 @@ enum request_route {
 
 /**
  * Fills the admit part of the command (and its envelope, where the header holds one).  The arena must be there.
- * RK_OK; else the refusal: RK_MALFORMED, RK_TOO_LARGE, RK_VERSION, RK_UNSUPPORTED, or what a wrong envelope gives.  After a
- * failure req is NULL if even the header could not be read; otherwise a reply can name the request.
+ * RK_OK; else the refusal: RK_MALFORMED, RK_TOO_LARGE, RK_VERSION, RK_UNSUPPORTED, or what a wrong envelope gives.
+ * After a failure req is NULL if even the header could not be read; otherwise a reply can name the request.
  */
 int request_parse(struct command *);
 

@@ -1,7 +1,7 @@
 /*
- * ring: head is written by the consumer only, tail by the producer only; both only grow.  A push is published by the store of
- * tail, a pop by the store of head.  Sleeping is Dekker's: the consumer writes `asleep`, then reads tail; the producer
- * writes tail, then reads `asleep`; all four sequentially consistent, so at least one of them sees the other.
+ * ring: head is written by the consumer only, tail by the producer only; both only grow.  A push is published by the
+ * store of tail, a pop by the store of head.  Sleeping is Dekker's: the consumer writes `asleep`, then reads tail; the
+ * producer writes tail, then reads `asleep`; all four sequentially consistent, so at least one of them sees the other.
  */
 #include "broker/ring.h"
 

@@ -1,7 +1,7 @@
 /*
  * sequence: gives each batch its time.  time_ms = max(last, wall clock); but wall-clock progress is compared with
- * CLOCK_BOOTTIME since the start, and where they differ by more than SEQUENCE_STEP_MS nothing is sequenced: one batch in 2099
- * would freeze the exchange there.  CRYPTO 2.12, HAZARDS K2.  Order is order of arrival.
+ * CLOCK_BOOTTIME since the start, and where they differ by more than SEQUENCE_STEP_MS nothing is sequenced: one batch
+ * in 2099 would freeze the exchange there.  CRYPTO 2.12, HAZARDS K2.  Order is order of arrival.
  */
 #ifndef RENKEI_BROKER_SEQUENCE_H
 #define RENKEI_BROKER_SEQUENCE_H
@@ -22,8 +22,8 @@ struct sequence_clock {
 extern const struct sequence_clock sequence_system_clock;
 
 /**
- * last_ms: time of the last batch of the store, 0 if none.  RK_CLOCK if the wall clock is more than SEQUENCE_STEP_MS behind it
- * and accept_backward is false; RK_ENOMEM.
+ * last_ms: time of the last batch of the store, 0 if none.  RK_CLOCK if the wall clock is more than SEQUENCE_STEP_MS
+ * behind it and accept_backward is false; RK_ENOMEM.
  */
 int sequence_new(const struct sequence_clock *, int64_t last_ms, bool accept_backward, struct sequence **out);
 void sequence_free(struct sequence *);

@@ -1,5 +1,6 @@
 /*
- * server: starts the threads of the path and stops them in order.  The main thread's, which itself only waits for signals.
+ * server: starts the threads of the path and stops them in order.  The main thread's, which itself only waits for
+ * signals.
  */
 #ifndef RENKEI_BROKER_SERVER_H
 #define RENKEI_BROKER_SERVER_H
@@ -9,8 +10,8 @@
 struct server;
 
 /**
- * Starts all threads on a filled path.  Takes over both sockets.  Signals must be blocked already (HAZARDS Z18): the threads inherit that.
- * RK_ENOMEM, RK_EINTERNAL: some threads may run already, so the process must end.
+ * Starts all threads on a filled path.  Takes over both sockets.  Signals must be blocked already (HAZARDS Z18): the
+ * threads inherit that. RK_ENOMEM, RK_EINTERNAL: some threads may run already, so the process must end.
  */
 int server_start(struct path *, void *router, void *zap_socket, struct server **out);
 

@@ -54,7 +54,8 @@ static void make_room(struct sessions *s, int64_t now_ms)
 		struct session *session = idtable_at(s->table, s->sweep);
 
 		s->sweep = (s->sweep + 1) % idtable_capacity(s->table);
-		if (session != NULL && now_ms - session->seen_ms > IDLE_MS && !session->is_busy && session->queue == NULL)
+		if (session != NULL && now_ms - session->seen_ms > IDLE_MS && !session->is_busy &&
+		    session->queue == NULL)
 			idtable_remove(s->table, session);
 	}
 }

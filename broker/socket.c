@@ -21,7 +21,7 @@ void *socket_context(void)
 
 	if (context == NULL)
 		return NULL;
-	/* One I/O thread: its decryption is the throttle of a flood (Z2).  A held small message pins only itself (Z16). */
+	/* One I/O thread: its decryption is the throttle of a flood (Z2).  A held message pins only itself (Z16). */
 	if (zmq_ctx_set(context, ZMQ_IO_THREADS, 1) != 0 || zmq_ctx_set(context, OPTION_ZERO_COPY_RECV, 0) != 0) {
 		zmq_ctx_term(context);
 		return NULL;

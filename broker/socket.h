@@ -1,5 +1,6 @@
 /*
- * socket: makes the broker's sockets with every option that HAZARDS asks for, set before bind and read back.  Nothing else.
+ * socket: makes the broker's sockets with every option that HAZARDS asks for, set before bind and read back.  Nothing
+ * else.
  */
 #ifndef RENKEI_BROKER_SOCKET_H
 #define RENKEI_BROKER_SOCKET_H
@@ -20,7 +21,8 @@ void *socket_context(void);
 void *socket_zap(void *context);
 
 /**
- * The ROUTER, bound to `endpoint`; *bound gets the endpoint with the real port.  Returns NULL, and *failed names the step, errno why.
+ * The ROUTER, bound to `endpoint`; *bound gets the endpoint with the real port.  Returns NULL, and *failed names the
+ * step, errno why.
  */
 void *socket_router(void *context, const struct config *, const uint8_t curve_sk[32], const char *endpoint,
                     char bound[SOCKET_ENDPOINT_CHARS], const char **failed);

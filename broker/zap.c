@@ -87,7 +87,8 @@ void *zap_run(void *zap)
 		}
 		admitted = decide(z, &q, user_id);
 		metrics_add(admitted ? M_ZAP_ADMITTED : M_ZAP_REFUSED, 1);
-		log_debug("zap", admitted ? "admitted" : "refused", "%s%s", admitted ? "user=" : "", admitted ? user_id : "");
+		log_debug("zap", admitted ? "admitted" : "refused", "%s%s", admitted ? "user=" : "",
+			  admitted ? user_id : "");
 		if (!answer(z->socket, &q, admitted ? user_id : NULL))
 			break;
 	}

@@ -1,5 +1,6 @@
 /*
- * admit's rules, without threads: what a request must be (request), whose connection counts (session), what a peer may send (slots).
+ * admit's rules, without threads: what a request must be (request), whose connection counts (session), what a peer may
+ * send (slots).
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /*
- * config: both sides of every bound of every setting; each error names file, line and what was expected; the printed defaults
- * are a legal file that gives the defaults.
+ * config: both sides of every bound of every setting; each error names file, line and what was expected; the printed
+ * defaults are a legal file that gives the defaults.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -101,11 +101,12 @@ static void good_lines_are_taken(void **state)
 	assert_int_equal(c.map_bytes, (int64_t)64 << 30);
 	assert_int_equal(c.ring_messages, 4096);
 	assert_int_equal(c.send_queue, 64);
-	assert_int_equal(config_read_text(&c, "x",
-	                                  "; comment\n[limits]\nburst = 20\nbyte_burst=2 MiB\n\n[store]\nmap = 1073741824\n"
-	                                  "[log]\nlevel = debug\n",
-	                                  error),
-	                 RK_OK);
+	assert_int_equal(
+		config_read_text(&c, "x",
+				 "; comment\n[limits]\nburst = 20\nbyte_burst=2 MiB\n\n[store]\nmap = 1073741824\n"
+				 "[log]\nlevel = debug\n",
+				 error),
+		RK_OK);
 	assert_int_equal(c.burst, 20);
 	assert_int_equal(c.byte_burst, 2 << 20);
 	assert_int_equal(c.map_bytes, 1 << 30);

@@ -1,6 +1,7 @@
 /*
- * Pins of libzmq's hazards (numbers of HAZARDS): each shows the bug in the library as it is installed, and that the broker's way
- * around it holds.  When the library is mended, the first half of a test fails and says that the way around may go.
+ * Pins of libzmq's hazards (numbers of HAZARDS): each shows the bug in the library as it is installed, and that the
+ * broker's way around it holds.  When the library is mended, the first half of a test fails and says that the way
+ * around may go.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -48,7 +49,8 @@ static void sleep_ms(long ms)
 #define STALL_MS 500
 #define FLOOD_MS 300
 
-/* The victim: a plain ROUTER whose program stalls, then reads.  The mechanism does not matter: the engine is the same. */
+/* The victim: a plain ROUTER whose program stalls, then reads.  The mechanism does not matter: the engine is the same.
+ */
 static void victim(int hwm, int port_fd)
 {
 	char endpoint[100];
@@ -63,7 +65,8 @@ static void victim(int hwm, int port_fd)
 	context = zmq_ctx_new();
 	socket = zmq_socket(context, ZMQ_ROUTER);
 	zmq_setsockopt(socket, ZMQ_RCVHWM, &hwm, sizeof(hwm));
-	if (zmq_bind(socket, "tcp://127.0.0.1:*") != 0 || zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, endpoint, &len) != 0 ||
+	if (zmq_bind(socket, "tcp://127.0.0.1:*") != 0 ||
+	    zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, endpoint, &len) != 0 ||
 	    write(port_fd, endpoint, len) != (ssize_t)len)
 		_exit(3);
 	sleep_ms(STALL_MS);
@@ -99,7 +102,8 @@ static bool shake_hands(int fd)
 	uint8_t head[2];
 
 	return send_all(fd, greeting, sizeof(greeting)) && receive_exactly(fd, sizeof(greeting)) &&
-	       send_all(fd, ready, sizeof(ready) - 1) && recv(fd, head, 2, MSG_WAITALL) == 2 && receive_exactly(fd, head[1]);
+	       send_all(fd, ready, sizeof(ready) - 1) && recv(fd, head, 2, MSG_WAITALL) == 2 &&
+	       receive_exactly(fd, head[1]);
 }
 
 /* Messages with a PING after each few, until no more goes in; then a reset. */
@@ -299,7 +303,7 @@ static void z6_zap_fails_open_unless_domain_and_enforcement_are_set(void **state
 		bool stranger_gets_in;
 	} rows[] = {
 		{false, "renkei", 0, true}, /* a domain alone does nothing */
-		{true, "", 1, true},        /* nor does enforcement without a domain, even with a handler that refuses */
+		{true, "", 1, true}, /* nor does enforcement without a domain, even with a handler that refuses */
 		{false, "renkei", 1, false},
 		{true, "renkei", 1, false},
 	};

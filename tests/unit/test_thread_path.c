@@ -1,6 +1,7 @@
 /*
- * The path without its network: admit, verify, apply and deliver run as the broker runs them, and this program plays front.  What
- * it sends back in place of libzmq (full, gone) is drawn, and yet every reader gets every entry once and in order.
+ * The path without its network: admit, verify, apply and deliver run as the broker runs them, and this program plays
+ * front.  What it sends back in place of libzmq (full, gone) is drawn, and yet every reader gets every entry once and
+ * in order.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -139,8 +140,9 @@ static const Rk__Down *read_down(struct rig *r, struct message_out *o)
 	Rk__Down *down;
 
 	assert_true(o->frame_count > 0);
-	assert_int_equal(STRICT_PARSE(down, bytes_make(zmq_msg_data(&o->frames[0]), zmq_msg_size(&o->frames[0])), r->w.arena, &down),
-	                 RK_OK);
+	assert_int_equal(STRICT_PARSE(down, bytes_make(zmq_msg_data(&o->frames[0]), zmq_msg_size(&o->frames[0])),
+				      r->w.arena, &down),
+			 RK_OK);
 	return down;
 }
 

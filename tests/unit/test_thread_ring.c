@@ -1,5 +1,6 @@
 /*
- * ring: nothing is lost, doubled or reordered between two threads, whether the consumer is awake or asleep; a full ring says so.
+ * ring: nothing is lost, doubled or reordered between two threads, whether the consumer is awake or asleep; a full ring
+ * says so.
  */
 #include <setjmp.h>
 #include <stdarg.h>

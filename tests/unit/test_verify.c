@@ -1,6 +1,6 @@
 /*
- * verify: every signed thing verifies with the key of whoever must have signed it, and with no other; bulk must match its hashes;
- * a Directory in parts is put together once, from one secretariat's device.
+ * verify: every signed thing verifies with the key of whoever must have signed it, and with no other; bulk must match
+ * its hashes; a Directory in parts is put together once, from one secretariat's device.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -137,10 +137,14 @@ static void each_object_verifies_with_its_signers_key_only(void **state)
 		const struct fixed_sign *signer;
 		const ProtobufCMessage *message;
 	} rows[] = {
-		{RK__OBJECT_TYPE__OBJECT_DIRECTORY, OBJECT_KIND_DIRECTORY, 0, &fixed.secretariat, &fixed_directory(&fixed, arena)->base},
-		{RK__OBJECT_TYPE__OBJECT_FEED_EPOCH, OBJECT_KIND_FEED_EPOCH, 0, &fixed.secretariat, &fixed_feed_epoch(&fixed, arena)->base},
-		{RK__OBJECT_TYPE__OBJECT_ORG_DEVICES, OBJECT_KIND_ORG_DEVICES, 1, &fixed.orgs[1].org, &fixed_org_devices(&fixed, 1, arena)->base},
-		{RK__OBJECT_TYPE__OBJECT_DEVICE_KX, OBJECT_KIND_DEVICE_KX, 1, &fixed.orgs[1].device, &fixed_device_kx(&fixed, 1, arena)->base},
+		{RK__OBJECT_TYPE__OBJECT_DIRECTORY, OBJECT_KIND_DIRECTORY, 0, &fixed.secretariat,
+		 &fixed_directory(&fixed, arena)->base},
+		{RK__OBJECT_TYPE__OBJECT_FEED_EPOCH, OBJECT_KIND_FEED_EPOCH, 0, &fixed.secretariat,
+		 &fixed_feed_epoch(&fixed, arena)->base},
+		{RK__OBJECT_TYPE__OBJECT_ORG_DEVICES, OBJECT_KIND_ORG_DEVICES, 1, &fixed.orgs[1].org,
+		 &fixed_org_devices(&fixed, 1, arena)->base},
+		{RK__OBJECT_TYPE__OBJECT_DEVICE_KX, OBJECT_KIND_DEVICE_KX, 1, &fixed.orgs[1].device,
+		 &fixed_device_kx(&fixed, 1, arena)->base},
 	};
 
 	(void)state;
@@ -167,7 +171,8 @@ static void each_object_verifies_with_its_signers_key_only(void **state)
 
 static void one_flipped_bit_anywhere_is_refused(void **state)
 {
-	struct bytes wire = made(OBJECT_KIND_DEVICE_KX, fixed.orgs[1].device.sk, &fixed_device_kx(&fixed, 1, arena)->base);
+	struct bytes wire =
+		made(OBJECT_KIND_DEVICE_KX, fixed.orgs[1].device.sk, &fixed_device_kx(&fixed, 1, arena)->base);
 	uint8_t *copy = arena_copy(arena, wire.data, wire.len);
 
 	(void)state;
@@ -183,7 +188,8 @@ static void one_flipped_bit_anywhere_is_refused(void **state)
 
 static void an_unknown_key_is_asked_for_once_more(void **state)
 {
-	struct bytes wire = made(OBJECT_KIND_DEVICE_KX, fixed.orgs[1].device.sk, &fixed_device_kx(&fixed, 1, arena)->base);
+	struct bytes wire =
+		made(OBJECT_KIND_DEVICE_KX, fixed.orgs[1].device.sk, &fixed_device_kx(&fixed, 1, arena)->base);
 	struct command c = command(1, put(RK__OBJECT_TYPE__OBJECT_DEVICE_KX, wire), wire);
 
 	(void)state;
@@ -209,7 +215,8 @@ static void a_charter_is_left_to_apply(void **state)
 static void invites_are_the_secretariats(void **state)
 {
 	const ProtobufCMessage *reg = &fixed_invite_reg(&fixed, arena)->base;
-	struct command c = command(0, request(RK__OP__OP_INVITE_REG), made(OBJECT_KIND_INVITE_REG, fixed.secretariat.sk, reg));
+	struct command c =
+		command(0, request(RK__OP__OP_INVITE_REG), made(OBJECT_KIND_INVITE_REG, fixed.secretariat.sk, reg));
 
 	(void)state;
 	assert_int_equal(verified(&c), RK_OK);
@@ -377,7 +384,8 @@ static void accept_brings_its_envelope_and_nothing_else_does(void **state)
 static void a_pickup_is_the_devices(void **state)
 {
 	const ProtobufCMessage *pickup = &fixed_pickup(&fixed, 2, arena)->base;
-	struct command c = command(2, request(RK__OP__OP_PICKUP), made(OBJECT_KIND_PICKUP, fixed.orgs[2].device.sk, pickup));
+	struct command c =
+		command(2, request(RK__OP__OP_PICKUP), made(OBJECT_KIND_PICKUP, fixed.orgs[2].device.sk, pickup));
 
 	(void)state;
 	assert_int_equal(verified(&c), RK_OK);
