@@ -378,11 +378,12 @@ int secretariat_approve(struct client *c, const uint8_t org_id[16], const char *
 	return rc;
 }
 
-static int queue_rejection(struct client *c, struct txn *txn, const struct secretariat_request *r, struct arena *a, uint64_t *item)
+/* Ends the invite at the broker, and with it a request that came by it. */
+static int queue_end(struct client *c, struct txn *txn, const uint8_t *invite_id, struct arena *a, uint64_t *item)
 {
 	Rkl__InviteRecord *invite;
 	struct bytes seed;
-	int rc = get_invite(txn, r->enrol.enrol->invite_id.data, a, &invite);
+	int rc = get_invite(txn, invite_id, a, &invite);
 	if (rc != RK_OK)
 		return rc;
 	rc = vault_open(keys_home_key(c), VAULT_INVITE, bytes_of(invite->invite_id), bytes_of(invite->sealed_seed), a, &seed);
@@ -394,6 +395,45 @@ static int queue_rejection(struct client *c, struct txn *txn, const struct secre
 		return rc;
 	invite->ended = true;
 	return record_put(txn, C_INVITE, bytes_of(invite->invite_id), &invite->base);
+}
+
+int secretariat_end_invite(struct client *c, const uint8_t invite_id[16], uint64_t *item)
+{
+	struct txn *txn = NULL;
+	struct arena *a = arena_new(REQUEST_ARENA_BYTES);
+	int rc = a ? secretariat_unlock(c) : RK_ENOMEM;
+	if (rc == RK_OK)
+		rc = env_begin(client_env(c), true, &txn);
+	if (rc == RK_OK)
+		rc = queue_end(c, txn, invite_id, a, item);
+	if (rc == RK_OK)
+		rc = env_commit(txn);
+	else
+		env_abort(txn);
+	arena_free_wiped(a);
+	return rc;
+}
+
+int secretariat_each_invite(struct client *c, struct txn *txn, int (*fn)(void *, const Rkl__InviteRecord *), void *user)
+{
+	struct arena *a = arena_new(REQUEST_ARENA_BYTES);
+	struct env_cursor *cur = NULL;
+	struct bytes key, value;
+	int rc = a ? env_cursor_open(txn, C_INVITE, &cur) : RK_ENOMEM;
+	if (rc == RK_OK)
+		rc = env_cursor_seek(cur, bytes_make(NULL, 0), &key, &value);
+	while (rc == RK_OK) {
+		Rkl__InviteRecord *invite;
+		arena_reset(a, REQUEST_ARENA_BYTES);
+		rc = key.len == ID16_BYTES ? get_invite(txn, key.data, a, &invite) : RK_ESTORE;
+		if (rc == RK_OK && !invite->ended && !invite->used_by.len && invite->expires_at > client_now(c))
+			rc = fn(user, invite);
+		if (rc == RK_OK)
+			rc = env_cursor_next(cur, &key, &value);
+	}
+	env_cursor_free(cur);
+	arena_free(a);
+	return rc == RK_ENOTFOUND ? RK_OK : rc;
 }
 
 int secretariat_reject(struct client *c, const uint8_t org_id[16], uint64_t *item)
@@ -409,7 +449,7 @@ int secretariat_reject(struct client *c, const uint8_t org_id[16], uint64_t *ite
 	if (rc == RK_OK && r.record->state != RKL__ENROLMENT_STATE__WAITING)
 		rc = RK_CONFLICT;
 	if (rc == RK_OK)
-		rc = queue_rejection(c, txn, &r, a, item);
+		rc = queue_end(c, txn, r.enrol.enrol->invite_id.data, a, item);
 	if (rc == RK_OK)
 		rc = env_commit(txn);
 	else

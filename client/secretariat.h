@@ -22,6 +22,11 @@ bool secretariat_is_here(struct client *);
 /** Makes an invite that ends at expires_at, registers it (queued as *item) and writes its text. */
 int secretariat_invite(struct client *, const char *note, int64_t expires_at, char text[INVITE_TEXT_CHARS], uint64_t *item);
 
+/** Calls fn for each invite that may still be used; stops at the first non-zero. */
+int secretariat_each_invite(struct client *, struct txn *, int (*fn)(void *, const Rkl__InviteRecord *), void *user);
+/** Ends an invite that nobody has used.  RK_ENOTFOUND: not made in this home. */
+int secretariat_end_invite(struct client *, const uint8_t invite_id[16], uint64_t *item);
+
 /* ---- enrolments */
 
 struct secretariat_request {

@@ -22,7 +22,7 @@ struct sent { unsigned line; uint64_t item; bool done; };
 struct import {
 	struct cli *c;
 	FILE *file;
-	unsigned line, posted, already, failed, titles, queued;
+	unsigned line, posted, already, failed, queued;
 	struct sent *sent;
 	size_t sent_count, sent_room, answered, first; /* first: all before it are answered */
 	json_t *errors, *notes;
@@ -43,11 +43,10 @@ static void clear_progress(struct import *m)
 static void note_error(struct import *m, unsigned line, const char *code, const char *message)
 {
 	m->failed++;
-	if (!m->c->json) {
-		clear_progress(m);
-		out_warn(m->c, TEXT_IMPORT_LINE, line, message);
+	clear_progress(m);
+	out_warn(m->c, TEXT_IMPORT_LINE, line, message);
+	if (!m->c->json)
 		return;
-	}
 	json_t *e = json_object();
 	out_set_number(e, "line", line);
 	out_set_text(e, "code", code);
@@ -57,11 +56,9 @@ static void note_error(struct import *m, unsigned line, const char *code, const 
 
 static void note_title(struct import *m, const char *title)
 {
-	m->titles++;
-	if (!m->c->json) {
-		out_warn(m->c, TEXT_IMPORT_TITLE, m->line, title);
+	out_warn(m->c, TEXT_IMPORT_TITLE, m->line, title);
+	if (!m->c->json)
 		return;
-	}
 	json_t *n = json_object();
 	out_set_number(n, "line", m->line);
 	out_set_text(n, "title_from_summary", title);
@@ -70,10 +67,9 @@ static void note_title(struct import *m, const char *title)
 
 static void note_mended(struct import *m)
 {
-	if (!m->c->json) {
-		out_warn(m->c, TEXT_IMPORT_MENDED, m->line);
+	out_warn(m->c, TEXT_IMPORT_MENDED, m->line);
+	if (!m->c->json)
 		return;
-	}
 	json_t *n = json_object();
 	out_set_number(n, "line", m->line);
 	out_set_bool(n, "characters_mended", true);
@@ -82,10 +78,9 @@ static void note_mended(struct import *m)
 
 static void note_topics(struct import *m, unsigned given)
 {
-	if (!m->c->json) {
-		out_warn(m->c, TEXT_IMPORT_TOPICS, m->line, given, POST_TOPICS_MAX);
+	out_warn(m->c, TEXT_IMPORT_TOPICS, m->line, given, POST_TOPICS_MAX);
+	if (!m->c->json)
 		return;
-	}
 	json_t *n = json_object();
 	out_set_number(n, "line", m->line);
 	out_set_number(n, "topics_left_out", (int64_t)given - POST_TOPICS_MAX);

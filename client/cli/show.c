@@ -2,6 +2,7 @@
 #include "client/cli/show.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "client/cli/out.h"
 #include "proto/strict.h"
@@ -108,4 +109,12 @@ int show_find_post(struct cli *c, struct txn *txn, const char *wanted, uint8_t p
 	if (rc == RK_EUSAGE)
 		return cli_refuse(c, rc, TEXT_HINT_POST_LIST, TEXT_NO_POST_ID, wanted);
 	return rc;
+}
+
+const char *show_enrol_name(const Rk__Enrol *e, enum lang lang)
+{
+	for (size_t i = 0; i < e->n_names; i++)
+		if (strncmp(e->names[i]->lang, lang == LANG_JA ? "ja" : "en", 2) == 0)
+			return e->names[i]->name;
+	return e->names[0]->name;
 }

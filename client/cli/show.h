@@ -17,6 +17,9 @@ const char *show_post_title(struct cli *, const struct post_view *);
 /** The language of texts to prefer: "ja" or "en". */
 const char *show_lang(const struct cli *);
 
+/** The name that an applicant gives itself, in a language, else its first. */
+const char *show_enrol_name(const Rk__Enrol *, enum lang);
+
 /** Runs fn in a read transaction with an arena: for verbs that look things up. */
 int show_read(struct cli *, int (*fn)(struct cli *, struct txn *, struct arena *, void *), void *user);
 
