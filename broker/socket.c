@@ -6,8 +6,10 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include <sodium.h>
 #include <zmq.h>
 
 /* Live in Debian's build of libzmq, declared only for drafts. */
@@ -15,12 +17,23 @@
 #define OPTION_ZERO_COPY_RECV 10
 #define ZAP_RECEIVE_MS 200
 
+/*
+ * libzmq numbers the connections of a ROUTER from rand(), which nobody has seeded: after every start the same numbers.  A peer
+ * that calls itself by one not yet given (the wire carries it, whatever zmq_setsockopt says) makes libzmq abort the process when
+ * that number's turn comes (Z9).  From an unknown number on, it would have to hit one of 2^32.
+ */
+static void hide_routing_ids(void)
+{
+	srand(randombytes_random());
+}
+
 void *socket_context(void)
 {
 	void *context = zmq_ctx_new();
 
 	if (context == NULL)
 		return NULL;
+	hide_routing_ids();
 	/* One I/O thread: its decryption is the throttle of a flood (Z2).  A held message pins only itself (Z16). */
 	if (zmq_ctx_set(context, ZMQ_IO_THREADS, 1) != 0 || zmq_ctx_set(context, OPTION_ZERO_COPY_RECV, 0) != 0) {
 		zmq_ctx_term(context);

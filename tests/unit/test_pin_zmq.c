@@ -453,6 +453,53 @@ static void z8_front_knows_its_peers_by_the_last_frame(void **state)
 	world_close(&w);
 }
 
+/* ---- Z9: the routing ids that libzmq gives are the same after every start, and a peer may take the next one */
+
+/* In a child: the first routing id that a ROUTER gives, written to fd. */
+static void first_routing_id(bool ours, int fd)
+{
+	char endpoint[100];
+	size_t len = sizeof(endpoint);
+	void *context = ours ? socket_context() : zmq_ctx_new();
+	void *router = zmq_socket(context, ZMQ_ROUTER), *dealer = zmq_socket(context, ZMQ_DEALER);
+	uint8_t id[64];
+
+	if (zmq_bind(router, "tcp://127.0.0.1:*") != 0 || zmq_getsockopt(router, ZMQ_LAST_ENDPOINT, endpoint, &len) != 0 ||
+	    zmq_connect(dealer, endpoint) != 0 || zmq_send(dealer, "x", 1, 0) != 1 ||
+	    zmq_recv(router, id, sizeof(id), 0) != 5 || write(fd, id, 5) != 5)
+		_exit(1);
+	_exit(0);
+}
+
+static void routing_id_of_a_start(bool ours, uint8_t id[5])
+{
+	int fds[2], status;
+	pid_t child;
+
+	assert_int_equal(pipe(fds), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0)
+		first_routing_id(ours, fds[1]);
+	assert_int_equal(read(fds[0], id, 5), 5);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void z9_the_next_routing_id_is_known_unless_we_hide_it(void **state)
+{
+	uint8_t first[5], second[5];
+	(void)state;
+
+	routing_id_of_a_start(false, first);
+	routing_id_of_a_start(false, second);
+	assert_memory_equal(first, second, 5);
+	routing_id_of_a_start(true, first);
+	routing_id_of_a_start(true, second);
+	assert_memory_not_equal(first, second, 5);
+}
+
 static void names_that_our_handler_did_not_give_are_refused(void **state)
 {
 	static const char *const wrong[] = {
@@ -526,6 +573,7 @@ int main(void)
 		cmocka_unit_test(z6_the_brokers_socket_admits_members_only),
 		cmocka_unit_test(z8_user_id_stands_on_the_last_frame_on_both_paths),
 		cmocka_unit_test(z8_front_knows_its_peers_by_the_last_frame),
+		cmocka_unit_test(z9_the_next_routing_id_is_known_unless_we_hide_it),
 		cmocka_unit_test(names_that_our_handler_did_not_give_are_refused),
 		cmocka_unit_test(every_option_is_set_before_bind),
 	};
