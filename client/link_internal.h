@@ -4,7 +4,8 @@
  *   link_wire.c      one CURVE connection: frames out, frames in, what libzmq says of it
  *   link.c           the loop: lock or wait, one round, done
  *   link_session.c   connecting, HELLO, pings, refusals of the session
- *   link_send.c      numbers, and the items of the outbox in flight
+ *   link_send.c      the items of the outbox in flight
+ *   link_number.c    after HELLO: whose numbers stand
  *   link_stream.c    subscriptions and credit, entries as they come
  *   link_receive.c   entries into the store: one transaction for all that is there
  *   link_enrol.c     the invite connection
@@ -61,6 +62,7 @@ int64_t monotonic_ms(void);
 #define LINK_BATCH_MAX 256
 #define LINK_CREDIT_ENTRIES 256
 #define LINK_CREDIT_BYTES (8 * 1024 * 1024)
+#define LINK_CLOCK_REFUSE_MS ((int64_t)10 * 60 * 1000) /* CRYPTO 2.12 */
 
 enum link_state { LINK_DOWN, LINK_HELLO, LINK_UP };
 
@@ -116,7 +118,7 @@ struct link {
 	enum link_state state;
 	bool was_up, clock_warned;
 	int refused;                 /* RK_NOT_ADMITTED at the handshake */
-	unsigned attempts, pings;
+	unsigned attempts, pings, full_rounds;
 	int64_t began_at, down_since, retry_at, hello_at, heard_at, pinged_at, stepped_at;
 	uint64_t hello_tag, next_tag;
 	bool hello_answered;
@@ -179,7 +181,8 @@ uint64_t link_tag(struct link *);
 int link_session_refusal(struct link *, int code);
 
 /* ---- link_send.c */
-/** After HELLO: whose numbers stand, which items are sent again, which are sealed anew. */
+void send_clear_frames(Rkl__OutboxItem *);
+/** After HELLO (link_number.c): whose numbers stand, which items are sent again, which are sealed anew. */
 int send_reconcile(struct link *);
 int send_tick(struct link *);
 /** Returns what ends the link, or RK_OK; *taken if the reply was an item's. */
@@ -191,7 +194,7 @@ void send_settled(struct link *);
 void send_forget(struct link *);
 /** May a request go out now, by the broker's rate? */
 bool send_token(struct link *);
-/** Deletes outcomes older than a week, some at a time. */
+/** (link_number.c) Deletes outcomes older than a week, some at a time. */
 int send_prune(struct client *);
 
 /* ---- link_stream.c */

@@ -1,18 +1,11 @@
 /*
- * link_send: numbers, and the items of the outbox in flight.
+ * link_send: the items of the outbox in flight.
  *
  * An item gets its number and its exact frames in one transaction, before the first send; they go out again byte for byte
  * until they are answered.  Everything that leaves in doubt what the broker has (no answer, busy, out-of-order, a refusal that may
- * have consumed no number) ends in the same way: HELLO again, whose `last_number` is the truth, and then
- *
- *   last > ours           this home was restored from an older copy: a new writer, everything unanswered sealed anew
- *   number <= last        sent again: the stored outcome comes back
- *   number > last         sent again while numbers follow each other without a hole; from a hole on they were never taken,
- *                         so those items are sealed anew and the numbers go on from the hole
+ * have consumed no number) ends in the same way: HELLO again, and link_number.c settles what stands.
  */
 #include <stdlib.h>
-
-#include <sodium.h>
 
 #include "client/link_internal.h"
 #include "client/mail.h"
@@ -22,10 +15,6 @@
 #define SEAL_BATCH 16
 #define SEALINGS_MAX 3
 #define RESEAL_PAUSE_MS 300
-#define OPEN_MAX 512
-#define PRUNE_SCAN 2000
-#define PRUNE_BATCH 200
-#define PRUNE_AGE_MS ((int64_t)7 * 86400000)
 #define RATE_SHARE 0.8 /* of what HELLO allows: acknowledgements of other processes' items count too */
 
 bool send_token(struct link *l)
@@ -55,143 +44,10 @@ void send_forget(struct link *l)
 	l->scan_from = 0;
 }
 
-static void clear_frames(Rkl__OutboxItem *item)
+void send_clear_frames(Rkl__OutboxItem *item)
 {
 	item->n_frames = 0;
 	item->frames = NULL;
-}
-
-/* ---- after HELLO */
-
-struct open_item {
-	uint64_t id, number;
-};
-
-static int by_number(const void *a, const void *b)
-{
-	const struct open_item *x = a, *y = b;
-
-	return x->number < y->number ? -1 : x->number > y->number;
-}
-
-/* All items of state SENT, by number. */
-static int collect_sent(struct txn *txn, struct open_item *open, size_t *count)
-{
-	struct arena *arena = arena_new(0);
-	struct env_cursor *cursor = NULL;
-	struct bytes key, value;
-	int r;
-
-	*count = 0;
-	if (arena == NULL)
-		return RK_ENOMEM;
-	if (meta_u64(txn, META_SENT) == 0) {
-		arena_free(arena);
-		return RK_OK;
-	}
-	r = env_cursor_open(txn, C_OUTBOX, &cursor);
-	if (r == RK_OK)
-		r = env_cursor_seek(cursor, (struct bytes){0}, &key, &value);
-	for (; r == RK_OK && *count < OPEN_MAX; r = env_cursor_next(cursor, &key, &value)) {
-		Rkl__OutboxItem *item;
-
-		arena_reset(arena, 2 * arena_budget(value.len));
-		item = rkl__outbox_item__unpack(arena_allocator(arena), value.len, value.data);
-		if (item == NULL) {
-			r = RK_ESTORE;
-			break;
-		}
-		if (item->state == RKL__ITEM_STATE__SENT)
-			open[(*count)++] = (struct open_item){item->id, item->number};
-	}
-	env_cursor_free(cursor);
-	arena_free(arena);
-	qsort(open, *count, sizeof(*open), by_number);
-	return r == RK_ENOTFOUND ? RK_OK : r;
-}
-
-static int requeue(struct txn *txn, uint64_t id)
-{
-	struct arena *arena = arena_new(0);
-	Rkl__OutboxItem *item;
-	int r;
-
-	if (arena == NULL)
-		return RK_ENOMEM;
-	if ((r = outbox_load(txn, id, arena, &item)) == RK_OK) {
-		clear_frames(item);
-		item->number = 0;
-		item->sealings = item->sealings > 0 ? item->sealings - 1 : 0;
-		item->state = RKL__ITEM_STATE__QUEUED;
-		r = outbox_store(txn, item, RKL__ITEM_STATE__SENT);
-	}
-	arena_free(arena);
-	return r;
-}
-
-/* This home is an older copy of itself: it may not reuse numbers that the broker knows with other content. */
-static int restored(struct link *l, struct txn *txn, const struct open_item *open, size_t count)
-{
-	int r = RK_OK;
-
-	for (size_t i = 0; i < count && r == RK_OK; i++)
-		r = requeue(txn, open[i].id);
-	if (r != RK_OK)
-		return r;
-	randombytes_buf(l->writer, sizeof(l->writer));
-	client_count(txn, "restored");
-	if ((r = meta_put(txn, META_WRITER, BYTES_OF(l->writer))) != RK_OK || (r = meta_put_u64(txn, META_NUMBER, 0)) != RK_OK)
-		return r;
-	return inbox_add(txn, RKL__INBOX_KIND__INBOX_ALERT, (struct bytes){0}, NULL, client_now(l->c), "restored");
-}
-
-/* Which numbers stand; the rest is sealed anew. */
-static int settle_numbers(struct link *l, struct txn *txn, const struct open_item *open, size_t count)
-{
-	uint64_t next = l->broker_last + 1;
-	int r = RK_OK;
-
-	for (size_t i = 0; i < count && r == RK_OK; i++) {
-		if (open[i].number == next)
-			next++;
-		else if (open[i].number > next) {
-			r = requeue(txn, open[i].id);
-			continue;
-		}
-		if (l->flight_count < LINK_FLIGHT_MAX)
-			l->flight[l->flight_count++] = (struct flying){.id = open[i].id, .number = open[i].number};
-	}
-	return r == RK_OK ? meta_put_u64(txn, META_NUMBER, next - 1) : r;
-}
-
-int send_reconcile(struct link *l)
-{
-	struct open_item *open = calloc(OPEN_MAX, sizeof(*open));
-	struct txn *txn = NULL;
-	bool is_older = false;
-	size_t count;
-	int r;
-
-	if (open == NULL)
-		return RK_ENOMEM;
-	send_forget(l);
-	if ((r = env_begin(l->c->env, true, &txn)) != RK_OK)
-		goto out;
-	if ((r = collect_sent(txn, open, &count)) != RK_OK)
-		goto out;
-	is_older = l->broker_last > meta_u64(txn, META_NUMBER);
-	r = is_older ? restored(l, txn, open, count) : settle_numbers(l, txn, open, count);
-	if (r == RK_OK) {
-		r = env_commit(txn);
-		txn = NULL;
-	}
-out:
-	env_abort(txn);
-	free(open);
-	/* The new writer introduces itself before it says anything. */
-	if (r == RK_OK && is_older)
-		link_again(l, 0);
-	return r;
 }
 
 /* ---- sending */
@@ -329,7 +185,7 @@ static void finish(Rkl__OutboxItem *item, int code, int64_t time_ms)
 	item->code = code;
 	item->time_ms = time_ms;
 	item->sealed_compose = (ProtobufCBinaryData){0};
-	clear_frames(item);
+	send_clear_frames(item);
 }
 
 /* Gives one item its number and its frames; or its end, if it must not go out. */
@@ -536,7 +392,7 @@ static int settle_one(struct link *l, struct txn *txn, const struct answer *a)
 	was = item->state;
 	if (is_resealed(code) && item->sealings < SEALINGS_MAX) {
 		client_log(l->c, "link: item %llu is sealed anew: %s", (unsigned long long)a->id, errcode_name(code));
-		clear_frames(item);
+		send_clear_frames(item);
 		item->number = 0;
 		item->state = RKL__ITEM_STATE__QUEUED;
 		r = outbox_store(txn, item, was);
@@ -586,43 +442,4 @@ void send_settled(struct link *l)
 	if (l->must_again)
 		link_again(l, 0);
 	l->must_again = false;
-}
-
-/* ---- outcomes of long ago */
-
-int send_prune(struct client *c)
-{
-	struct arena *arena = arena_new(0);
-	struct env_cursor *cursor = NULL;
-	int64_t before = client_now(c) - PRUNE_AGE_MS;
-	struct bytes key, value;
-	struct txn *txn = NULL;
-	unsigned seen = 0, deleted = 0;
-	int r;
-
-	if (arena == NULL)
-		return RK_ENOMEM;
-	if ((r = env_begin(c->env, true, &txn)) != RK_OK || (r = env_cursor_open(txn, C_OUTBOX, &cursor)) != RK_OK)
-		goto out;
-	r = env_cursor_seek(cursor, (struct bytes){0}, &key, &value);
-	for (; r == RK_OK && seen < PRUNE_SCAN && deleted < PRUNE_BATCH; r = env_cursor_next(cursor, &key, &value), seen++) {
-		Rkl__OutboxItem *item;
-
-		arena_reset(arena, 2 * arena_budget(value.len));
-		item = rkl__outbox_item__unpack(arena_allocator(arena), value.len, value.data);
-		if (item == NULL || item->created_at >= before)
-			break;
-		if (item->state == RKL__ITEM_STATE__DONE && env_cursor_del(cursor) == RK_OK)
-			deleted++;
-	}
-	env_cursor_free(cursor);
-	r = RK_OK;
-	if (deleted > 0) {
-		r = env_commit(txn);
-		txn = NULL;
-	}
-out:
-	env_abort(txn);
-	arena_free(arena);
-	return r;
 }
