@@ -39,9 +39,10 @@ load kit
 	[[ -f $data/offers.jsonl ]] || skip "no data at $data"
 	exchange_start
 	join company sme
-	as company --json post import "$data/offers.jsonl" >"$T/o.json" 2>"$T/o.err"
-	as company --json post import "$data/needs.jsonl" >"$T/n.json" 2>"$T/n.err"
-	grep -hi 'title' "$T/o.err" "$T/n.err"
+	as company post import "$data/offers.jsonl" >"$T/told" 2>&1
+	as company post import "$data/needs.jsonl" >>"$T/told" 2>&1
+	cat "$T/told"
+	grep -i 'title' "$T/told"
 	join reader university
 	as reader feed follow offer
 	as reader feed follow need

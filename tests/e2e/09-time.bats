@@ -1,0 +1,97 @@
+#!/usr/bin/env bats
+# Time: clocks that are off, days that have passed.  The programs are real, only their clock is moved (libfaketime).
+load kit
+
+# at OFFSET COMMAND...: runs a command with its wall clock moved; the monotonic clock is left alone.
+at() {
+	local offset=$1
+	shift
+	DONT_FAKE_MONOTONIC=1 FAKETIME_DONT_FAKE_MONOTONIC=1 NO_FAKE_STAT=1 timeout 60 faketime -f "$offset" "$@"
+}
+
+later() { # OFFSET NAME COMMAND...: renkei of a home at another time
+	local offset=$1 home=$T/$2
+	shift 2
+	at "$offset" renkei --no-input --home "$home" "$@"
+}
+
+broker_at() { # OFFSET: the broker goes on at another time
+	DONT_FAKE_MONOTONIC=1 FAKETIME_DONT_FAKE_MONOTONIC=1 NO_FAKE_STAT=1 faketime -f "$1" renkeid run --data "$T/broker" 2>>"$T/broker.log" &
+	BROKER=$!
+	for _ in $(seq 200); do
+		[[ $(tail -c "+$((BROKER_LOG_FROM + 1))" "$T/broker.log" | grep -c ' ready ') -gt 0 ]] && break
+		sleep 0.05
+	done
+}
+
+# faketime is a wrapper process: what it started has to end too
+broker_end() {
+	broker_mark
+	pkill -TERM -P "$BROKER" 2>/dev/null || kill -TERM "$BROKER"
+	wait "$BROKER" || true
+	BROKER=
+}
+
+@test "a client whose clock is off by 20 minutes says so and posts nothing" {
+	command -v faketime >/dev/null || skip "faketime is not installed"
+	exchange_start
+	join a sme
+	printf 'Title: Untimely\n\nText\n' >"$T/post.md"
+	code=0
+	later +20m a post publish --type offer --file "$T/post.md" >"$T/out" 2>"$T/err" || code=$?
+	[[ $code != 0 ]]
+	said 'clock'
+}
+
+@test "a dossier is refused before the first day and after the last day, and goes in between" {
+	command -v faketime >/dev/null || skip "faketime is not installed"
+	exchange_start
+	join a sme
+	join b sme
+	day() { TZ=Asia/Tokyo date -d "+$1 days" +%F; }
+	NDA=$(as a --json nda propose --with "$(org b)" --purpose P --form plain --from "$(day 2)" --until "$(day 4)" --signatory A | value nda_id)
+	as b sync
+	as b nda sign "$NDA" --yes --signatory B
+	as a sync
+	echo x >"$T/x.txt"
+	refuses 8 as a dossier send --nda "$NDA" "$T/x.txt"
+	broker_stop
+	broker_at +3d
+	later +3d a dossier send --nda "$NDA" "$T/x.txt"
+	broker_end
+	broker_at +6d
+	refuses 8 later +6d a dossier send --nda "$NDA" "$T/x.txt"
+	said 'last day has passed'
+	# what was not picked up while it was in force has come back
+	later +6d a sync
+	later +6d a --json dossier list | grep -q returned
+	later +6d b sync
+	id=$(later +6d b --json dossier list | value dossier_id)
+	refuses 8 later +6d b dossier get "$id" --output "$T/late"
+	broker_end
+}
+
+@test "an exchange whose directory has expired still lets a party end an agreement, and new ones wait" {
+	command -v faketime >/dev/null || skip "faketime is not installed"
+	exchange_start
+	join a sme
+	join b sme
+	NDA=$(as a --json nda propose --with "$(org b)" --purpose P --form plain --until "$(date -u -d '+1 year' +%F)" --signatory A | value nda_id)
+	as b sync
+	as b nda sign "$NDA" --yes --signatory B
+	as a sync
+	broker_stop
+	broker_at +20d
+	echo x >"$T/x.txt"
+	code=0
+	later +20d a dossier send --nda "$NDA" "$T/x.txt" >"$T/out" 2>"$T/err" || code=$?
+	[[ $code != 0 ]]
+	said 'directory'
+	later +20d a nda terminate "$NDA" --yes
+	# the secretariat signs again, and the exchange goes on
+	later +20d secretariat sync
+	later +20d b sync
+	NDA=$(later +20d b --json nda propose --with "$(later +20d a --json status | value org_id)" --purpose P --form plain --until "$(date -u -d '+1 year' +%F)" --signatory B | value nda_id)
+	[[ -n $NDA ]]
+	broker_end
+}
