@@ -58,10 +58,11 @@ help:
 	@echo "all      build $(BUILD)/renkeid and $(BUILD)/renkei (V=1 shows the commands)"
 	@echo "deps     install the Debian packages that are missing"
 	@echo "unit     build and run the unit tests          e2e      run the end-to-end scenarios"
-	@echo "check    deps, and every test there is         headers  compile every header by itself"
+	@echo "check    deps, and every test there is         tests    build all tests, run none"
 	@echo "fuzz     replay the corpora and fuzz each target for RENKEI_FUZZ_SECONDS (5)"
 	@echo "demo     deps, build, and a guided tour        bench    measure"
-	@echo "install  into DESTDIR/PREFIX ($(PREFIX))       clean    remove every build folder"
+	@echo "install  programs, manual pages and the unit into DESTDIR/PREFIX ($(PREFIX))"
+	@echo "clean    remove every build folder             headers  compile every header by itself"
 	@echo "settings: CC=clang BUILD=dir SANITIZE=address,undefined|thread WERROR=0 CFLAGS=..."
 
 deps:
@@ -168,9 +169,11 @@ bench: all $(HELPERS)
 
 install: all
 	install -D -t $(DESTDIR)$(PREFIX)/bin $(PROGRAMS)
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib $(BUILD)/librenkei.a
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include $(wildcard client/renkei.h)
-	$(if $(wildcard deploy/*.service),install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system deploy/*.service)
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 deploy/man/renkei.1
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 deploy/man/renkeid.8
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' deploy/renkeid.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/renkeid.service
+	chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/renkeid.service
 
 clean:
 	rm -rf build build-*
