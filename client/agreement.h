@@ -2,7 +2,8 @@
  * agreement: what this home knows of each confidentiality agreement of its organisation: terms, acts by log index, the sealed cover
  * and document, signature pages; and what it may do next.  Every act is verified here again, whatever the broker did, and the
  * predicate of proto/nda.h is asked again before anything is sealed under an agreement.  CRYPTO 2.9, FIELDS "NdaTerms".
- * agreement.c takes in and stores; agreement_make.c proposes and acts; agreement_view.c answers questions of people.
+ * agreement.c takes in terms and acts, agreement_letter.c what is sealed to the parties; agreement_load.c loads and answers the gate;
+ * agreement_make.c proposes and acts; agreement_view.c answers questions of people.
  */
 #ifndef RENKEI_CLIENT_AGREEMENT_H
 #define RENKEI_CLIENT_AGREEMENT_H

@@ -2,7 +2,7 @@
  * Making: proposals, signatures and acts.  All is composed and signed while the verb runs (the organisation's key is open only then)
  * and queued in one transaction; sealing happens when the link is up.
  */
-#include "client/agreement.h"
+#include "client/agreement_internal.h"
 
 #include <assert.h>
 #include <sodium.h>
@@ -15,17 +15,10 @@
 
 #define LETTER_LIFETIME_MS ((int64_t)20 * NDA_DAY_MS)
 #define DAYS_A_MONTH 31
-#define ARENA_BUDGET ((size_t)256 * 1024)
-
-static void *take(struct arena *a, size_t len)
-{
-	arena_raise(a, len + 32);
-	return arena_alloc(a, len == 0 ? 1 : len);
-}
 
 static ProtobufCBinaryData random_bytes(struct arena *a, size_t len)
 {
-	uint8_t *p = take(a, len);
+	uint8_t *p = agreement_alloc(a, len);
 
 	if (p == NULL)
 		return (ProtobufCBinaryData){0, NULL};
@@ -82,11 +75,11 @@ static bool is_listed(const uint8_t (*list)[16], size_t n, const uint8_t *id)
 static int make_party(struct making *m, const uint8_t org_id[16], Rk__Party **party, Rk__CoverParty **cover)
 {
 	const struct agreement_new *n = m->n;
-	uint8_t *fp = take(m->a, 32), *id = take(m->a, 16);
+	uint8_t *fp = agreement_alloc(m->a, 32), *id = agreement_alloc(m->a, 16);
 	Rk__Org *org;
 
-	*party = take(m->a, sizeof(**party));
-	*cover = take(m->a, sizeof(**cover));
+	*party = agreement_alloc(m->a, sizeof(**party));
+	*cover = agreement_alloc(m->a, sizeof(**cover));
 	if (fp == NULL || id == NULL || *party == NULL || *cover == NULL)
 		return RK_ENOMEM;
 	if (book_org(m->c, m->t, org_id, m->a, &org) != RK_OK || !book_org_active(m->c, m->t, org_id))
@@ -126,8 +119,8 @@ static int make_parties(struct making *m)
 	for (size_t i = 0; i < n->discloser_count; i++)
 		if (!is_listed((const uint8_t(*)[16])ids, count, n->disclosers[i]))
 			return at_fault(m, AGREEMENT_FAULT_DISCLOSER);
-	m->terms.parties = take(m->a, count * sizeof(Rk__Party *));
-	m->cover.parties = take(m->a, count * sizeof(Rk__CoverParty *));
+	m->terms.parties = agreement_alloc(m->a, count * sizeof(Rk__Party *));
+	m->cover.parties = agreement_alloc(m->a, count * sizeof(Rk__CoverParty *));
 	if (m->terms.parties == NULL || m->cover.parties == NULL)
 		return RK_ENOMEM;
 	for (size_t i = 0; i < count; i++)
@@ -234,7 +227,7 @@ static int make_document(struct making *m)
 {
 	Rk__NdaTerms *t = &m->terms;
 	struct bytes cover, document = m->n->document;
-	uint8_t *commit = take(m->a, 32);
+	uint8_t *commit = agreement_alloc(m->a, 32);
 	int r;
 
 	if (document.len > AGREEMENT_DOCUMENT_MAX_BYTES)
@@ -373,7 +366,7 @@ static int queue_proposal(struct making *m, uint64_t *item)
 int agreement_propose(struct client *c, struct txn *t, const struct agreement_new *n, enum agreement_fault *fault,
                       uint8_t nda_id[32], uint64_t *item)
 {
-	struct making m = {.c = c, .t = t, .n = n, .a = arena_new(ARENA_BUDGET), .terms = RK__NDA_TERMS__INIT,
+	struct making m = {.c = c, .t = t, .n = n, .a = arena_new(AGREEMENT_ARENA), .terms = RK__NDA_TERMS__INIT,
 	                   .cover = RK__NDA_COVER__INIT, .survival = RK__SURVIVAL__INIT, .proposal = RK__PROPOSAL__INIT};
 	int r;
 
@@ -439,7 +432,7 @@ int agreement_check_act(const struct agreement *ag, Rk__ActKind kind, int64_t no
 
 int agreement_sign(struct client *c, struct txn *t, const struct agreement *ag, const struct agreement_signatory *s, uint64_t *item)
 {
-	struct arena *a = arena_new(ARENA_BUDGET);
+	struct arena *a = arena_new(AGREEMENT_ARENA);
 	Rk__PageReveal reveal = RK__PAGE_REVEAL__INIT;
 	Rk__Message message = RK__MESSAGE__INIT;
 	struct bytes wire;
@@ -466,7 +459,7 @@ out:
 
 int agreement_act(struct client *c, struct txn *t, const struct agreement *ag, Rk__ActKind kind, const char *reason, uint64_t *item)
 {
-	struct arena *a = arena_new(ARENA_BUDGET);
+	struct arena *a = arena_new(AGREEMENT_ARENA);
 	struct outbox_request request = {.op = RK__OP__OP_NDA_ACT, .what = "nda act", .ref = bytes_make(ag->nda_id, 32)};
 	int r;
 

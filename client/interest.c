@@ -30,11 +30,6 @@ int interest_reason(const char *name, uint32_t *reason)
 	return RK_EUSAGE;
 }
 
-const char *interest_reason_at(unsigned i)
-{
-	return i < REASON_COUNT ? reasons[i] : NULL;
-}
-
 const char *interest_reason_name(uint32_t reason)
 {
 	if (reason == 0)

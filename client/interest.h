@@ -24,8 +24,6 @@ int interest_answer(struct client *, struct txn *, const uint8_t env_id[32], Rk_
 /** Reason codes of a decline: "not-a-fit" …; RK_EUSAGE for an unknown name.  interest_reason_name: "" for 0, "other" for unknown ones. */
 int interest_reason(const char *name, uint32_t *reason);
 const char *interest_reason_name(uint32_t reason);
-/** The i-th code's name, NULL past the end. */
-const char *interest_reason_at(unsigned i);
 
 /** Bits of "licence,joint-rd,manufacture,test,sales,assistance,investment,venture"; RK_EUSAGE. */
 int interest_cooperation(const char *name, uint32_t *bit);

@@ -1,14 +1,10 @@
-#include "client/mail.h"
-
-#include <sodium.h>
-#include <stdlib.h>
+#include "client/mail_internal.h"
 
 #include "client/agreement.h"
 #include "proto/ids.h"
 #include "proto/strict.h"
 
 #define HEAD_MAX_BYTES 8192
-#define ARENA_BUDGET ((size_t)256 * 1024)
 
 /* One envelope while it is judged. */
 struct letter {
@@ -22,161 +18,6 @@ struct letter {
 	bool outgoing;
 	Rkl__EnvelopeRecord record;
 };
-
-const char *mail_state_name(Rkl__EnvelopeState state)
-{
-	switch (state) {
-	case RKL__ENVELOPE_STATE__LODGED:
-		return "lodged";
-	case RKL__ENVELOPE_STATE__PICKED_UP:
-		return "picked_up";
-	case RKL__ENVELOPE_STATE__OPENED:
-		return "opened";
-	case RKL__ENVELOPE_STATE__DECLINED_HERE:
-		return "declined";
-	case RKL__ENVELOPE_STATE__RETURNED_HERE:
-		return "returned";
-	case RKL__ENVELOPE_STATE__NEWER:
-		return "needs_newer";
-	default:
-		return "failed";
-	}
-}
-
-const char *mail_return_name(uint32_t reason)
-{
-	switch (reason) {
-	case RK__RETURN_REASON__RETURN_EXPIRED:
-		return "expired";
-	case RK__RETURN_REASON__RETURN_NDA_ENDED:
-		return "nda_ended";
-	case RK__RETURN_REASON__RETURN_RECIPIENT_LEFT:
-		return "recipient_left";
-	default:
-		return "";
-	}
-}
-
-static bool has_own_key(uint32_t kind)
-{
-	return kind == RK__KIND__NDA || kind == RK__KIND__NDA_NOTICE;
-}
-
-/* ---- records */
-
-int mail_load(struct txn *t, const uint8_t env_id[32], struct arena *a, Rkl__EnvelopeRecord **out)
-{
-	return record_get(t, C_ENVELOPE, bytes_make(env_id, 32), &rkl__envelope_record__descriptor, a, (ProtobufCMessage **)out);
-}
-
-static int mail_store(struct txn *t, const Rkl__EnvelopeRecord *record)
-{
-	return record_put(t, C_ENVELOPE, bytes_of(record->env_id), &record->base);
-}
-
-static int newest_first(const void *a, const void *b)
-{
-	const Rkl__EnvelopeRecord *x = *(Rkl__EnvelopeRecord *const *)a, *y = *(Rkl__EnvelopeRecord *const *)b;
-
-	return x->seq == y->seq ? 0 : x->seq < y->seq ? 1 : -1;
-}
-
-int mail_list(struct txn *t, struct arena *a, bool (*wants)(const Rkl__EnvelopeRecord *), size_t max, Rkl__EnvelopeRecord ***out,
-              size_t *count)
-{
-	struct env_cursor *cursor = NULL;
-	Rkl__EnvelopeRecord **list = NULL;
-	struct bytes key, value;
-	size_t n = 0, room = 0;
-	int r;
-
-	*out = NULL;
-	*count = 0;
-	if ((r = env_cursor_open(t, C_ENVELOPE, &cursor)) != RK_OK)
-		return r;
-	for (r = env_cursor_seek(cursor, bytes_make("", 0), &key, &value); r == RK_OK; r = env_cursor_next(cursor, &key, &value)) {
-		Rkl__EnvelopeRecord *record;
-
-		arena_raise(a, arena_budget(value.len));
-		record = rkl__envelope_record__unpack(arena_allocator(a), value.len, value.data);
-		if (record == NULL) {
-			r = RK_ESTORE;
-			break;
-		}
-		if (!wants(record))
-			continue;
-		if (n == room) {
-			Rkl__EnvelopeRecord **grown;
-
-			room = room == 0 ? 64 : room * 2;
-			arena_raise(a, room * sizeof(*list) + 32);
-			if ((grown = arena_alloc(a, room * sizeof(*list))) == NULL) {
-				r = RK_ENOMEM;
-				break;
-			}
-			if (n > 0)
-				memcpy(grown, list, n * sizeof(*list));
-			list = grown;
-		}
-		list[n++] = record;
-	}
-	env_cursor_free(cursor);
-	if (r != RK_ENOTFOUND)
-		return r;
-	if (n > 1)
-		qsort(list, n, sizeof(*list), newest_first);
-	*out = list;
-	*count = max != 0 && n > max ? max : n;
-	return RK_OK;
-}
-
-int mail_message(struct client *c, struct txn *t, const Rkl__EnvelopeRecord *record, struct arena *a, Rk__Message **out)
-{
-	struct bytes packed;
-	int r = content_get(c, t, record->env_id.data, has_own_key(record->kind), a, &packed);
-
-	*out = NULL;
-	if (r != RK_OK)
-		return r;
-	switch (message_read(packed, a, out)) {
-	case MESSAGE_OK:
-		return RK_OK;
-	case MESSAGE_NEWER:
-		return RK_ENEWER;
-	default:
-		return RK_EINTEGRITY;
-	}
-}
-
-int mail_header(const Rkl__EnvelopeRecord *record, struct arena *a, const Rk__EnvelopeHeader **out)
-{
-	struct envelope e;
-
-	if (envelope_parse(bytes_of(record->head), a, &e) != RK_OK)
-		return RK_ESTORE;
-	*out = e.header;
-	return RK_OK;
-}
-
-int mail_decline(struct txn *t, const uint8_t env_id[32])
-{
-	struct arena *a = arena_new(ARENA_BUDGET);
-	Rkl__EnvelopeRecord *record;
-	int r;
-
-	if (a == NULL)
-		return RK_ENOMEM;
-	if ((r = mail_load(t, env_id, a, &record)) != RK_OK)
-		goto out;
-	r = RK_CONFLICT;
-	if (record->outgoing || record->state == RKL__ENVELOPE_STATE__OPENED || record->state == RKL__ENVELOPE_STATE__PICKED_UP)
-		goto out;
-	record->state = RKL__ENVELOPE_STATE__DECLINED_HERE;
-	r = mail_store(t, record);
-out:
-	arena_free(a);
-	return r;
-}
 
 /* ---- judging */
 
@@ -373,7 +214,7 @@ static int take_message(struct letter *l, struct bytes packed)
 	switch (message_read(packed, l->a, &m)) {
 	case MESSAGE_NEWER:
 		l->record.state = RKL__ENVELOPE_STATE__NEWER;
-		return content_put(l->c, l->t, l->env_id, has_own_key((uint32_t)l->h->kind), packed);
+		return content_put(l->c, l->t, l->env_id, mail_has_own_key((uint32_t)l->h->kind), packed);
 	case MESSAGE_BAD:
 		return RK_MALFORMED;
 	default:
@@ -413,7 +254,7 @@ static int open_bulk(struct letter *l, struct bytes wraps, struct bytes body, st
 		return RK_TOO_LARGE;
 	if ((r = keys_unlock(l->c, KEY_DEVICE)) != RK_OK)
 		return r;
-	arena_raise(l->a, 4 * body.len + ARENA_BUDGET);
+	arena_raise(l->a, 4 * body.len + MAIL_ARENA);
 	if ((r = envelope_check_bulk(&l->e, wraps, body, l->a, &list)) != RK_OK)
 		return r;
 	return envelope_open(&l->e, list, body, NULL, client_device_id(l->c), find_kx, l->c, l->a, packed, NULL);
@@ -458,7 +299,7 @@ static int take_in(struct letter *l)
 
 int mail_on_envelope(struct client *c, struct txn *t, const struct delivery *d)
 {
-	struct letter l = {.c = c, .t = t, .d = d, .a = arena_new(ARENA_BUDGET)};
+	struct letter l = {.c = c, .t = t, .d = d, .a = arena_new(MAIL_ARENA)};
 	int r;
 
 	if (l.a == NULL)
@@ -482,7 +323,7 @@ out:
 
 int mail_on_bulk(struct client *c, struct txn *t, const uint8_t env_id[32], struct bytes wraps, struct bytes body)
 {
-	struct letter l = {.c = c, .t = t, .a = arena_new(ARENA_BUDGET)};
+	struct letter l = {.c = c, .t = t, .a = arena_new(MAIL_ARENA)};
 	Rkl__EnvelopeRecord *record;
 	int r;
 
@@ -512,14 +353,14 @@ out:
 
 int mail_on_sent(struct client *c, struct txn *t, struct bytes head, struct bytes wraps, struct bytes body)
 {
-	struct letter l = {.c = c, .t = t, .a = arena_new(ARENA_BUDGET)};
+	struct letter l = {.c = c, .t = t, .a = arena_new(MAIL_ARENA)};
 	struct bytes packed;
 	int r;
 
 	if (l.a == NULL)
 		return RK_ENOMEM;
 	r = envelope_parse(head, l.a, &l.e);
-	if (r != RK_OK || !has_own_key((uint32_t)l.e.header->kind)) {
+	if (r != RK_OK || !mail_has_own_key((uint32_t)l.e.header->kind)) {
 		/* What we sealed ourselves parses; the other kinds come back whole with our mailbox. */
 		r = RK_OK;
 		goto out;
@@ -533,130 +374,5 @@ int mail_on_sent(struct client *c, struct txn *t, struct bytes head, struct byte
 		r = RK_OK;
 out:
 	arena_free_wiped(l.a);
-	return r;
-}
-
-/* ---- what became of it */
-
-int mail_on_returned(struct client *c, struct txn *t, const struct delivery *d)
-{
-	struct arena *a = arena_new(ARENA_BUDGET);
-	Rkl__EnvelopeRecord *record;
-	Rk__Returned *returned;
-	int r;
-
-	(void)c;
-	if (a == NULL)
-		return RK_ENOMEM;
-	if (STRICT_PARSE(returned, d->object, a, &returned) != RK_OK ||
-	    mail_load(t, returned->env_id.data, a, &record) != RK_OK || !record->outgoing) {
-		client_count(t, "returned-unknown");
-		r = env_error(t);
-		goto out;
-	}
-	record->return_reason = returned->reason;
-	if (record->n_pickups == 0)
-		record->state = RKL__ENVELOPE_STATE__RETURNED_HERE;
-	if ((r = mail_store(t, record)) == RK_OK)
-		r = inbox_add(t, RKL__INBOX_KIND__INBOX_RETURNED, bytes_of(record->env_id),
-		              returned->n_orgs > 0 ? returned->orgs[0].data : NULL, d->time_ms, mail_return_name(returned->reason));
-out:
-	arena_free(a);
-	return r;
-}
-
-/* The organisation, among those of the envelope, whose device signed; NULL if none did. */
-static const uint8_t *find_signer(struct client *c, struct txn *t, const struct object *o, const Rk__Pickup *p,
-                                  const Rkl__EnvelopeRecord *record, struct arena *a)
-{
-	for (size_t i = 0; i < record->n_recipients; i++) {
-		const uint8_t *org = record->recipients[i].data;
-		Rk__Device *device;
-
-		if (book_device(c, t, p->device_id.data, org, a, &device) == RK_OK &&
-		    object_check(o, client_exchange_id(c), device->sign_pk.data) == RK_OK)
-			return org;
-	}
-	return NULL;
-}
-
-static int mark_picked_up(struct txn *t, Rkl__EnvelopeRecord *record, const Rk__Pickup *p, const uint8_t *org,
-                          const struct delivery *d, struct arena *a)
-{
-	Rkl__PickupMark *mark, **marks;
-	int r;
-
-	for (size_t i = 0; i < record->n_pickups; i++)
-		if (bytes_equal(bytes_of(record->pickups[i]->device_id), bytes_of(p->device_id)))
-			return RK_OK;
-	arena_raise(a, sizeof(*mark) + (record->n_pickups + 1) * sizeof(*marks) + 64);
-	mark = arena_alloc(a, sizeof(*mark));
-	marks = arena_alloc(a, (record->n_pickups + 1) * sizeof(*marks));
-	if (mark == NULL || marks == NULL)
-		return RK_ENOMEM;
-	rkl__pickup_mark__init(mark);
-	mark->org_id = pb_of(bytes_make(org, 16));
-	mark->device_id = p->device_id;
-	mark->time_ms = d->time_ms;
-	mark->log_index = d->log_index;
-	if (record->n_pickups > 0)
-		memcpy(marks, record->pickups, record->n_pickups * sizeof(*marks));
-	marks[record->n_pickups++] = mark;
-	record->pickups = marks;
-	if (record->state == RKL__ENVELOPE_STATE__LODGED)
-		record->state = RKL__ENVELOPE_STATE__PICKED_UP;
-	if ((r = mail_store(t, record)) != RK_OK || !record->outgoing)
-		return r;
-	return inbox_add(t, RKL__INBOX_KIND__INBOX_PICKED_UP, bytes_of(record->env_id), org, d->time_ms, "");
-}
-
-/* One envelope of a pickup: by whom, and was it their right at that place of the log? */
-static int take_pickup(struct client *c, struct txn *t, const struct object *o, const Rk__Pickup *p, const uint8_t *env_id,
-                       const struct delivery *d, struct arena *a)
-{
-	Rkl__EnvelopeRecord *record;
-	struct agreement *ag;
-	uint8_t nda_set[32];
-	const uint8_t *org;
-	int r;
-
-	if ((r = mail_load(t, env_id, a, &record)) != RK_OK)
-		return r == RK_ENOTFOUND ? RK_OK : r;
-	if (!bytes_equal(bytes_of(record->nda_id), bytes_of(p->nda_id)) || (org = find_signer(c, t, o, p, record, a)) == NULL) {
-		client_count(t, "pickup-unproven");
-		return env_error(t);
-	}
-	if ((r = agreement_load(c, t, p->nda_id.data, false, a, &ag)) != RK_OK)
-		return r == RK_ENOTFOUND ? RK_OK : r;
-	agreement_set_before(ag, d->log_index, nda_set);
-	if (memcmp(nda_set, p->nda_set.data, 32) != 0) {
-		client_count(t, "pickup-stale-nda");
-		r = inbox_add(t, RKL__INBOX_KIND__INBOX_ALERT, bytes_make(env_id, 32), org, d->time_ms, errcode_name(RK_STALE_NDA));
-		if (r != RK_OK)
-			return r;
-	}
-	return mark_picked_up(t, record, p, org, d, a);
-}
-
-int mail_on_pickup(struct client *c, struct txn *t, const struct delivery *d)
-{
-	struct arena *a = arena_new(ARENA_BUDGET);
-	const Rk__Pickup *p;
-	struct object o;
-	int r;
-
-	if (a == NULL)
-		return RK_ENOMEM;
-	if (!d->logged || object_parse(OBJECT_KIND_PICKUP, d->object, a, &o) != RK_OK) {
-		client_count(t, "pickup-unproven");
-		r = env_error(t);
-		goto out;
-	}
-	p = (const Rk__Pickup *)(const void *)o.message;
-	r = RK_OK;
-	for (size_t i = 0; i < p->n_env_ids && r == RK_OK; i++)
-		r = take_pickup(c, t, &o, p, p->env_ids[i].data, d, a);
-out:
-	arena_free(a);
 	return r;
 }

@@ -2,6 +2,7 @@
  * mail: envelopes of our organisation's mailbox that are no posts: first contact, proposal letters, what is sent under agreements, and what
  * became of it.  The checks stand in the order of CRYPTO 2.5, "Receiver order".  What fails before its signature is proven is
  * dropped and counted; what fails after it is kept as a record with its problem, told in the inbox, and never opened.
+ * mail.c judges and opens, mail_record.c keeps, mail_fate.c follows what became of it.
  */
 #ifndef RENKEI_CLIENT_MAIL_H
 #define RENKEI_CLIENT_MAIL_H
@@ -23,9 +24,6 @@ int mail_on_sent(struct client *, struct txn *, struct bytes head, struct bytes 
 
 /** Marks an incoming envelope as one that is not wanted: it is never picked up here.  RK_CONFLICT if it was opened. */
 int mail_decline(struct txn *, const uint8_t env_id[32]);
-
-/** Header of a record, parsed again from its signed head. */
-int mail_header(const Rkl__EnvelopeRecord *, struct arena *, const Rk__EnvelopeHeader **out);
 
 /** "lodged", "picked_up", "opened", "declined", "returned", "failed", "needs_newer". */
 const char *mail_state_name(Rkl__EnvelopeState);

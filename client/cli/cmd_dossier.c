@@ -256,6 +256,24 @@ static json_t *dossier_json(struct shared *s, const Rkl__EnvelopeRecord *record,
 	return o;
 }
 
+static int list_row(struct shared *s, struct out_table *table, const Rkl__EnvelopeRecord *record)
+{
+	const Rk__Message *m = content(s, record);
+	char id[OUT_ID_CHARS], when[OUT_TIME_CHARS];
+
+	if (s->c->json)
+		return out_json(dossier_json(s, record, m));
+	out_table_row(table);
+	out_table_cell(table, out_short(id, bytes_of(record->env_id)));
+	out_table_cell(table, text(record->outgoing ? TEXT_WAY_OUT : TEXT_WAY_IN, s->c->lang));
+	out_table_cell(table, out_time(when, record->time_ms));
+	out_table_cell(table, state_text(s, record));
+	out_table_cell(table, record->outgoing ? shared_names(s, record->recipients, record->n_recipients)
+	               : shared_name(s, record->sender_org.data));
+	out_table_cell(table, title_of(s, m));
+	return RK_OK;
+}
+
 int cmd_dossier_list(struct cli *c, int argc, char **argv)
 {
 	static const enum text_id headings[] = {TEXT_COL_ID, TEXT_COL_WAY, TEXT_COL_TIME, TEXT_COL_STATE, TEXT_COL_WITH, TEXT_COL_TITLE};
@@ -274,21 +292,12 @@ int cmd_dossier_list(struct cli *c, int argc, char **argv)
 	if ((r = mail_list(s.t, s.a, is_dossier, 0, &list, &n)) == RK_OK && !c->json)
 		table = out_table_new(c, 6, headings);
 	for (size_t i = 0; i < n && r == RK_OK; i++) {
-		const Rk__Message *m = content(&s, list[i]);
-		char id[OUT_ID_CHARS], when[OUT_TIME_CHARS];
+		struct shared_row row;
 
-		if (c->json) {
-			r = out_json(dossier_json(&s, list[i], m));
-			continue;
+		if ((r = shared_row_begin(&s, &row)) == RK_OK) {
+			r = list_row(&s, table, list[i]);
+			shared_row_end(&s, &row);
 		}
-		out_table_row(table);
-		out_table_cell(table, out_short(id, bytes_of(list[i]->env_id)));
-		out_table_cell(table, text(list[i]->outgoing ? TEXT_WAY_OUT : TEXT_WAY_IN, c->lang));
-		out_table_cell(table, out_time(when, list[i]->time_ms));
-		out_table_cell(table, state_text(&s, list[i]));
-		out_table_cell(table, list[i]->outgoing ? shared_names(&s, list[i]->recipients, list[i]->n_recipients)
-		               : shared_name(&s, list[i]->sender_org.data));
-		out_table_cell(table, title_of(&s, m));
 	}
 	out_table_end(table, TEXT_DOSSIER_NONE);
 	return shared_end(&s, r);

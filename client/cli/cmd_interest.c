@@ -141,6 +141,22 @@ static json_t *interest_json(struct shared *s, const Rkl__EnvelopeRecord *record
 	return o;
 }
 
+static int list_row(struct shared *s, struct out_table *table, const Rkl__EnvelopeRecord *record)
+{
+	char id[OUT_ID_CHARS], when[OUT_TIME_CHARS];
+
+	if (s->c->json)
+		return out_json(interest_json(s, record));
+	out_table_row(table);
+	out_table_cell(table, out_short(id, bytes_of(record->env_id)));
+	out_table_cell(table, text(record->outgoing ? TEXT_WAY_OUT : TEXT_WAY_IN, s->c->lang));
+	out_table_cell(table, out_time(when, record->time_ms));
+	out_table_cell(table, shared_name(s, other_side(record)));
+	out_table_cell(table, text(outcome_text(record->outcome), s->c->lang));
+	out_table_cell(table, post_title(s, record));
+	return RK_OK;
+}
+
 int cmd_interest_list(struct cli *c, int argc, char **argv)
 {
 	static const enum text_id headings[] = {TEXT_COL_ID, TEXT_COL_WAY, TEXT_COL_TIME, TEXT_COL_WITH, TEXT_COL_STATE, TEXT_COL_POST};
@@ -159,19 +175,12 @@ int cmd_interest_list(struct cli *c, int argc, char **argv)
 	if ((r = mail_list(s.t, s.a, is_interest, 0, &list, &n)) == RK_OK && !c->json)
 		table = out_table_new(c, 6, headings);
 	for (size_t i = 0; i < n && r == RK_OK; i++) {
-		char id[OUT_ID_CHARS], when[OUT_TIME_CHARS];
+		struct shared_row row;
 
-		if (c->json) {
-			r = out_json(interest_json(&s, list[i]));
-			continue;
+		if ((r = shared_row_begin(&s, &row)) == RK_OK) {
+			r = list_row(&s, table, list[i]);
+			shared_row_end(&s, &row);
 		}
-		out_table_row(table);
-		out_table_cell(table, out_short(id, bytes_of(list[i]->env_id)));
-		out_table_cell(table, text(list[i]->outgoing ? TEXT_WAY_OUT : TEXT_WAY_IN, c->lang));
-		out_table_cell(table, out_time(when, list[i]->time_ms));
-		out_table_cell(table, shared_name(&s, other_side(list[i])));
-		out_table_cell(table, text(outcome_text(list[i]->outcome), c->lang));
-		out_table_cell(table, post_title(&s, list[i]));
 	}
 	out_table_end(table, TEXT_INTEREST_NONE);
 	if (r == RK_OK && n > 0)

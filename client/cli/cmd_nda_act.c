@@ -13,6 +13,16 @@
 
 /* ---- acts */
 
+static int report_act(struct cli *c, const struct agreement *ag, int r)
+{
+	if (r == RK_CONFLICT || r == RK_DUPLICATE)
+		return cli_refuse(c, r, TEXT_HINT_VIEW, TEXT_ACT_NOT_NOW, text(shared_state_text(ag->state), c->lang));
+	/* The one act that terms can rule out. */
+	if (r == RK_NOT_PERMITTED)
+		return cli_refuse(c, r, TEXT_HINT_HOLD, TEXT_NO_EXIT);
+	return cli_fail(c, r, TEXT_CANNOT_ACT);
+}
+
 static int act(struct cli *c, const char *given, Rk__ActKind kind, const char *reason)
 {
 	struct agreement *ag;
@@ -30,8 +40,7 @@ static int act(struct cli *c, const char *given, Rk__ActKind kind, const char *r
 	if ((r = shared_agreement(&s, given, false, RK_ENOTFOUND, &ag)) == RK_OK) {
 		memcpy(nda_id, ag->nda_id, 32);
 		if ((r = agreement_act(c->client, s.t, ag, kind, reason, &item)) != RK_OK)
-			r = r == RK_CONFLICT ? cli_refuse(c, r, TEXT_HINT_VIEW, TEXT_ACT_NOT_NOW, text(shared_state_text(ag->state), c->lang))
-			    : cli_fail(c, r, TEXT_CANNOT_ACT);
+			r = report_act(c, ag, r);
 	}
 	if ((r = shared_end(&s, r)) != RK_OK || (r = cli_finish(c, item, TEXT_CANNOT_ACT, &out)) != RK_OK)
 		return r;
@@ -61,8 +70,8 @@ static int act_verb(struct cli *c, int argc, char **argv, Rk__ActKind kind, bool
 
 	if ((r = cli_parse(c, &usage, argc, argv, &args)) != RK_OK || (r = shared_open(c)) != RK_OK)
 		return r;
-	if (asks && !yes && !cli_confirm(c, TEXT_ASK_TERMINATE))
-		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_YES, TEXT_NOT_CONFIRMED);
+	if (asks && !yes && (r = cli_confirm(c, TEXT_ASK_TERMINATE)) != RK_OK)
+		return r;
 	return act(c, args.arg[0], kind, reason);
 }
 

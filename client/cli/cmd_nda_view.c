@@ -345,6 +345,31 @@ json_t *cmd_nda_json(struct shared *s, const struct agreement *ag, bool whole)
 
 /* ---- verbs */
 
+static int list_row(struct shared *s, struct out_table *table, const uint8_t nda_id[32])
+{
+	enum lang lang = s->c->lang;
+	struct agreement *ag;
+	const char *with = "";
+	char id[OUT_ID_CHARS];
+	int r;
+
+	if ((r = agreement_load(s->client, s->t, nda_id, true, s->a, &ag)) != RK_OK)
+		return r;
+	if (s->c->json)
+		return out_json(cmd_nda_json(s, ag, false));
+	for (int p = 0; p < ag->row.party_count; p++)
+		if (p != ag->self)
+			with = shared_text(s, "%s%s%s", with, with[0] != '\0' ? text(TEXT_COMMA, lang) : "",
+			                   shared_name(s, ag->row.parties[p].org_id));
+	out_table_row(table);
+	out_table_cell(table, out_short(id, bytes_make(ag->nda_id, 32)));
+	out_table_cell(table, text(shared_state_text(ag->state), lang));
+	out_table_cell(table, with);
+	out_table_cell(table, next_date(s, ag));
+	out_table_cell(table, cmd_nda_title(ag));
+	return RK_OK;
+}
+
 int cmd_nda_list(struct cli *c, int argc, char **argv)
 {
 	static const enum text_id headings[] = {TEXT_COL_ID, TEXT_COL_STATE, TEXT_COL_WITH, TEXT_COL_NEXT, TEXT_COL_TITLE};
@@ -363,26 +388,12 @@ int cmd_nda_list(struct cli *c, int argc, char **argv)
 	if ((r = agreement_ids(s.t, s.a, &ids, &n)) == RK_OK && !c->json)
 		table = out_table_new(c, 5, headings);
 	for (size_t i = 0; i < n && r == RK_OK; i++) {
-		struct agreement *ag;
-		const char *with = "";
-		char id[OUT_ID_CHARS];
+		struct shared_row row;
 
-		if ((r = agreement_load(c->client, s.t, ids[i], true, s.a, &ag)) != RK_OK)
-			break;
-		if (c->json) {
-			r = out_json(cmd_nda_json(&s, ag, false));
-			continue;
+		if ((r = shared_row_begin(&s, &row)) == RK_OK) {
+			r = list_row(&s, table, ids[i]);
+			shared_row_end(&s, &row);
 		}
-		for (int p = 0; p < ag->row.party_count; p++)
-			if (p != ag->self)
-				with = shared_text(&s, "%s%s%s", with, with[0] != '\0' ? text(TEXT_COMMA, c->lang) : "",
-				                   shared_name(&s, ag->row.parties[p].org_id));
-		out_table_row(table);
-		out_table_cell(table, out_short(id, bytes_make(ag->nda_id, 32)));
-		out_table_cell(table, text(shared_state_text(ag->state), c->lang));
-		out_table_cell(table, with);
-		out_table_cell(table, next_date(&s, ag));
-		out_table_cell(table, cmd_nda_title(ag));
 	}
 	out_table_end(table, TEXT_NDA_NONE);
 	return shared_end(&s, r);

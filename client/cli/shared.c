@@ -60,6 +60,21 @@ int shared_end(struct shared *s, int rc)
 	return rc;
 }
 
+int shared_row_begin(struct shared *s, struct shared_row *row)
+{
+	row->whole = s->a;
+	if ((s->a = arena_new(ARENA_BUDGET)) != NULL)
+		return RK_OK;
+	s->a = row->whole;
+	return RK_ENOMEM;
+}
+
+void shared_row_end(struct shared *s, struct shared_row *row)
+{
+	arena_free_wiped(s->a);
+	s->a = row->whole;
+}
+
 int shared_id(struct shared *s, unsigned table, const char *given, uint8_t *id, size_t len, enum text_id what)
 {
 	int r = cli_find_id(s->t, table, given, id, len);

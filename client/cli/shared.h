@@ -24,6 +24,12 @@ struct shared {
 int shared_begin(struct cli *, bool write, struct shared *);
 /** Commits what was written if rc is RK_OK, else aborts; returns rc or what the commit said. */
 int shared_end(struct shared *, int rc);
+/* One row of a long list: what is loaded for it is given back at its end. */
+struct shared_row {
+	struct arena *whole;
+};
+int shared_row_begin(struct shared *, struct shared_row *);
+void shared_row_end(struct shared *, struct shared_row *);
 
 /** As cli_find_id, and reports `what` (which takes the text). */
 int shared_id(struct shared *, unsigned table, const char *given, uint8_t *id, size_t len, enum text_id what);
