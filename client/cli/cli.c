@@ -191,16 +191,6 @@ void cli_tell_alarms(struct cli *c)
 
 /* ---- a new home */
 
-struct key_new cli_key_new(bool no_passphrase)
-{
-	struct key_new new = {.no_passphrase = no_passphrase};
-	const char *memory = getenv("RENKEI_KEY_MEMORY");
-	long mib = memory ? strtol(memory, NULL, 10) : 0;
-	if (mib >= 64 && mib <= 1024)
-		new.mem_mib = (uint32_t)mib;
-	return new;
-}
-
 bool cli_device_key_is_open(struct cli *c)
 {
 	char path[4200];
@@ -268,22 +258,29 @@ bool cli_ask(struct cli *c, char *buf, size_t len, enum text_id question, ...)
 	vfprintf(stderr, text(question, c->lang), ap);
 	va_end(ap);
 	fputc(' ', stderr);
-	if (!fgets(buf, (int)len, stdin))
+	if (!fgets(buf, (int)len, stdin)) {
+		/* Ctrl-C and Ctrl-D alike: whoever does not answer wants out. */
+		fputc('\n', stderr);
+		c->stop = true;
 		return false;
+	}
 	buf[strcspn(buf, "\r\n")] = '\0';
 	return true;
 }
 
-bool cli_confirm(struct cli *c, enum text_id question, ...)
+int cli_confirm(struct cli *c, enum text_id question, ...)
 {
 	char asked[1024], answer[16];
 	va_list ap;
 	va_start(ap, question);
 	vsnprintf(asked, sizeof(asked), text(question, c->lang), ap);
 	va_end(ap);
-	if (!cli_ask(c, answer, sizeof(answer), TEXT_YES_NO, asked))
-		return false;
-	return strcasecmp(answer, "y") == 0 || strcasecmp(answer, "yes") == 0 || strcmp(answer, "はい") == 0;
+	bool answered = cli_ask(c, answer, sizeof(answer), TEXT_YES_NO, asked);
+	if (answered && (strcasecmp(answer, "y") == 0 || strcasecmp(answer, "yes") == 0 || strcmp(answer, "はい") == 0))
+		return RK_OK;
+	if (answered || c->stop)
+		return cli_refuse(c, RK_EINTERRUPTED, TEXT_NONE, TEXT_NOT_CONFIRMED);
+	return cli_refuse(c, RK_EUSAGE, TEXT_HINT_YES, TEXT_NOT_CONFIRMED);
 }
 
 /* ---- ids */

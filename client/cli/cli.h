@@ -86,8 +86,6 @@ struct client_options cli_client_options(struct cli *);
  */
 int cli_refresh(struct cli *);
 
-/** How new keys are wrapped; RENKEI_KEY_MEMORY (MiB, 64 to 1024) is for small machines and tests. */
-struct key_new cli_key_new(bool no_passphrase);
 /** True if device.key has no passphrase. */
 bool cli_device_key_is_open(struct cli *);
 /** Says what this home has noticed and nobody was told yet: it was restored, somebody signed two truths …  Once each. */
@@ -113,10 +111,10 @@ int cli_refuse(struct cli *, int code, enum text_id hint, enum text_id what, ...
  */
 int cli_finish(struct cli *, uint64_t item, enum text_id what, struct outcome *out);
 
-/** Asks on the terminal; false with --no-input or without one.  The answer (without newline) goes to buf. */
+/** Asks on the terminal; false with --no-input or without one, and (stop is set then) if nobody answers.  The answer goes to buf. */
 bool cli_ask(struct cli *, char *buf, size_t len, enum text_id question, ...);
-/** Yes or no; no without a terminal. */
-bool cli_confirm(struct cli *, enum text_id question, ...);
+/** Yes is RK_OK; else reported: RK_EINTERRUPTED (no, or no answer), RK_EUSAGE (nobody to ask: --yes is needed). */
+int cli_confirm(struct cli *, enum text_id question, ...);
 
 /** pass.c: client_passphrase_fn, user is the struct cli. */
 int cli_passphrase(void *user, enum key_role, bool confirm, bool again, char **out);

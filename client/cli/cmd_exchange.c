@@ -87,7 +87,7 @@ static int create(struct cli *c, const struct create *o, const struct exchange_f
 	if (rc != RK_OK)
 		return rc;
 	struct arena *a = arena_new(1024 * 1024);
-	struct key_new new = cli_key_new(o->no_passphrase);
+	struct key_new new = {.no_passphrase = o->no_passphrase};
 	rc = a ? cli_create_home(c) : RK_ENOMEM;
 	bool made = rc == RK_OK;
 	if (rc == RK_OK)

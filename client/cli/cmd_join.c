@@ -75,7 +75,7 @@ static int join(struct cli *c, const struct join *o, const struct invite *invite
 {
 	uint8_t org_id[16];
 	char fingerprint[64];
-	struct key_new new = cli_key_new(o->no_passphrase);
+	struct key_new new = {.no_passphrase = o->no_passphrase};
 	int rc = cli_create_home(c), state = RK__ENROL_STATE__ENROL_PENDING;
 	if (rc != RK_OK)
 		return rc;

@@ -126,6 +126,8 @@ static int heard_fingerprint(struct cli *c, const struct request_facts *f, const
 	out_say(c, TEXT_APPROVE_ASK, f->name, f->kind);
 	if (cli_ask(c, typed, len, TEXT_APPROVE_PROMPT))
 		return RK_OK;
+	if (c->stop)
+		return cli_refuse(c, RK_EINTERRUPTED, TEXT_NONE, TEXT_NOT_CONFIRMED);
 	return cli_refuse(c, RK_EUSAGE, TEXT_HINT_FINGERPRINT, TEXT_FINGERPRINT_NEEDED);
 }
 
@@ -271,7 +273,6 @@ static int change_status(struct cli *c, int argc, char **argv, Rk__OrgStatus sta
 	struct cli_args args;
 	struct member_facts f = {0};
 	struct secretariat_done duties;
-	char answer[16];
 	uint64_t item;
 	int rc = cli_parse(c, &usage, argc, argv, &args);
 	if (rc == RK_OK)
@@ -281,10 +282,8 @@ static int change_status(struct cli *c, int argc, char **argv, Rk__OrgStatus sta
 	f.wanted = args.arg[0];
 	if ((rc = show_read(c, find_member, &f)) != RK_OK)
 		return rc;
-	/* A person is asked; a script that names an organisation means it. */
-	if (question != TEXT_NONE && !yes && cli_ask(c, answer, sizeof(answer), question, f.name) &&
-	    answer[0] != 'y' && answer[0] != 'Y')
-		return cli_refuse(c, RK_EINTERRUPTED, TEXT_NONE, TEXT_NOTHING_DONE);
+	if (question != TEXT_NONE && !yes && (rc = cli_confirm(c, question, f.name)) != RK_OK)
+		return rc;
 	rc = secretariat_set_status(c->client, f.org_id, status, &item);
 	if (rc == RK_CONFLICT)
 		return cli_refuse(c, rc, TEXT_HINT_MEMBER_LIST, TEXT_STATUS_ALREADY, f.name);

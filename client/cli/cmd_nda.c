@@ -29,7 +29,7 @@ static int read_signatory(struct cli *c, struct signatory_options *o)
 	}
 	if (o->s.name == NULL && cli_ask(c, o->asked, sizeof(o->asked), TEXT_ASK_SIGNATORY) && o->asked[0] != '\0')
 		o->s.name = o->asked;
-	return RK_OK;
+	return c->stop ? cli_refuse(c, RK_EINTERRUPTED, TEXT_NONE, TEXT_NOT_CONFIRMED) : RK_OK;
 }
 
 struct proposal_options {
@@ -313,8 +313,8 @@ int cmd_nda_sign(struct cli *c, int argc, char **argv)
 		return r;
 	if ((r = shared_open(c)) != RK_OK || (r = show_before(c, args.arg[0])) != RK_OK || (r = read_signatory(c, &o)) != RK_OK)
 		return r;
-	if (!yes && !cli_confirm(c, TEXT_ASK_SIGN))
-		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_YES, TEXT_NOT_CONFIRMED);
+	if (!yes && (r = cli_confirm(c, TEXT_ASK_SIGN)) != RK_OK)
+		return r;
 	if ((r = shared_org_key(c)) != RK_OK || (r = shared_begin(c, true, &s)) != RK_OK)
 		return r;
 	if ((r = shared_agreement(&s, args.arg[0], true, RK_ENOTFOUND, &ag)) == RK_OK) {

@@ -112,9 +112,12 @@ static int prompt(struct cli *c, int tty, const char *question, char **out)
 	size_t len = n > 0 ? (size_t)n : 0;
 	if (len && buf[len - 1] == '\n')
 		len--;
-	*out = n >= 0 ? guarded(buf, len) : NULL;
+	/* Nothing at all is Ctrl-D: no answer, not an empty one. */
+	*out = n > 0 ? guarded(buf, len) : NULL;
 	sodium_memzero(buf, sizeof(buf));
-	return n < 0 ? (c->stop ? RK_EINTERRUPTED : RK_EIO) : *out ? RK_OK : RK_ENOMEM;
+	if (n <= 0)
+		return n == 0 || c->stop ? RK_EINTERRUPTED : RK_EIO;
+	return *out ? RK_OK : RK_ENOMEM;
 }
 
 static const enum text_id role_names[KEY_ROLE_COUNT] = {
