@@ -341,6 +341,8 @@ static void send_reply(struct front *f, struct slot *slot, struct message_out *o
 {
 	enum message_result result = MESSAGE_AGAIN;
 
+	if (o->has_fallback && !slots_take_bulk(slot, o->bytes))
+		use_fallback(o);
 	/* Order of small replies is kept; bulk may overtake them, since it may not wait. */
 	if (slot->waiting == NULL || o->has_fallback)
 		result = send_frames(f, o);
@@ -485,7 +487,9 @@ void *front_run(void *front)
 		f->now_ms = path_monotonic_ms();
 		worked = send_some(f);
 		retry_waiting(f);
-		if (!atomic_load(&f->path->deaf) && receive_some(f))
+		if (atomic_load(&f->path->deaf))
+			atomic_store(&f->path->is_deaf, true);
+		else if (receive_some(f))
 			worked = true;
 		metrics_set(M_SLOTS, slots_count(f->slots));
 		if (!worked)

@@ -46,7 +46,8 @@ struct path {
 
 	/* Flags.  Each is set once, by the main thread, then the bells are rung. */
 	atomic_bool draining;        /* admit refuses new work `moving` */
-	atomic_bool deaf;            /* front receives no more */
+	atomic_bool deaf;            /* front shall receive no more … */
+	atomic_bool is_deaf;         /* … and says here that it does not */
 	atomic_bool stopping;        /* admit, verify, apply, deliver end when their rings are empty */
 	atomic_bool closing;         /* front sends what is left and closes; zap ends */
 

@@ -13,6 +13,7 @@
 #include "proto/errcode.h"
 
 #define THREAD_STACK_BYTES (1024 * 1024)
+#define REFUSE_MS 1000 /* at a stop, how long new work is refused before it is not even heard */
 
 struct server {
 	struct path *path;
@@ -22,6 +23,7 @@ struct server {
 	struct applier *applier;
 	struct deliver *deliver;
 	struct zap zap;
+	int64_t drain_ms; /* when it began */
 	struct verify_thread verify_parts[PATH_VERIFY_MAX];
 	pthread_t front_thread, admit_thread, apply_thread, deliver_thread, zap_thread, verify_threads[PATH_VERIFY_MAX];
 };
@@ -93,20 +95,21 @@ int server_start(struct path *path, void *router, void *zap_socket, struct serve
 
 void server_drain(struct server *s)
 {
+	s->drain_ms = path_monotonic_ms();
 	atomic_store(&s->path->draining, true);
 	path_wake(s->path);
 }
 
 bool server_is_drained(struct server *s)
 {
-	if (atomic_load(&s->path->load.count) != 0)
-		return false;
-	/* Nobody is in; now let nobody in.  What slipped in before front took notice is answered, too. */
-	if (!atomic_exchange(&s->path->deaf, true)) {
+	bool is_empty = atomic_load(&s->path->load.count) == 0;
+
+	/* Nobody is in, or new ones come without end: let nobody in.  Who is in is answered. */
+	if (!atomic_load(&s->path->deaf) && (is_empty || path_monotonic_ms() - s->drain_ms > REFUSE_MS)) {
+		atomic_store(&s->path->deaf, true);
 		path_wake(s->path);
-		return false;
 	}
-	return true;
+	return atomic_load(&s->path->is_deaf) && atomic_load(&s->path->load.count) == 0;
 }
 
 void server_stop(struct server *s)
