@@ -85,7 +85,7 @@ static int report_send(struct cli *c, const struct send_options *o, int r)
 	if (r == RK_EUSAGE)
 		return cli_refuse(c, r, TEXT_HINT_HELP, o->n.reply_only && o->n.reply_to == NULL ? TEXT_REPLY_NEEDS
 		                  : o->n.part_count > 1 ? TEXT_DOSSIER_TWICE : TEXT_DOSSIER_EMPTY);
-	return cli_fail(c, r, TEXT_CANNOT_SEND);
+	return shared_fail(c, r, TEXT_CANNOT_SEND);
 }
 
 static int finish_send(struct cli *c, uint64_t item)

@@ -30,7 +30,7 @@ static int report_send(struct cli *c, int r)
 	case RK_TOO_LARGE:
 		return cli_refuse(c, r, TEXT_NONE, TEXT_INTEREST_LARGE);
 	default:
-		return cli_fail(c, r, TEXT_CANNOT_SEND_INTEREST);
+		return shared_fail(c, r, TEXT_CANNOT_SEND_INTEREST);
 	}
 }
 

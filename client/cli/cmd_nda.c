@@ -134,7 +134,7 @@ static int report_fault(struct cli *c, int r, enum agreement_fault fault)
 	if (r == RK_OK)
 		return r;
 	if (fault == AGREEMENT_FAULT_NONE)
-		return cli_fail(c, r, TEXT_CANNOT_PROPOSE);
+		return shared_fail(c, r, TEXT_CANNOT_PROPOSE);
 	return cli_refuse(c, r, fault == AGREEMENT_FAULT_ZONE ? TEXT_HINT_ZONE : TEXT_HINT_HELP, texts[fault]);
 }
 
@@ -255,7 +255,7 @@ static int show_before(struct cli *c, const char *given)
 		return shared_end(&s, cli_refuse(c, RK_CONFLICT, TEXT_HINT_VIEW, TEXT_SIGNED_ALREADY));
 	if ((r = agreement_check_act(ag, RK__ACT_KIND__ACCEPT, client_now(c->client))) != RK_OK ||
 	    (r = agreement_check_sign(c->client, s.t, ag, s.a)) != RK_OK)
-		return shared_end(&s, cli_fail(c, r, TEXT_CANNOT_SIGN));
+		return shared_end(&s, shared_fail(c, r, TEXT_CANNOT_SIGN));
 	if (!c->json && !c->quiet) {
 		cmd_nda_show(&s, ag);
 		if (!c->no_input && (r = cmd_nda_print_document(&s, ag)) != RK_OK)
@@ -321,7 +321,7 @@ int cmd_nda_sign(struct cli *c, int argc, char **argv)
 		memcpy(nda_id, ag->nda_id, 32);
 		complete = is_last_signature(ag);
 		if ((r = agreement_sign(c->client, s.t, ag, &o.s, &item)) != RK_OK)
-			r = cli_fail(c, r, TEXT_CANNOT_SIGN);
+			r = shared_fail(c, r, TEXT_CANNOT_SIGN);
 	}
 	if ((r = shared_end(&s, r)) != RK_OK || (r = cli_finish(c, item, TEXT_CANNOT_SIGN, NULL)) != RK_OK)
 		return r;

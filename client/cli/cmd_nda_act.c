@@ -20,7 +20,7 @@ static int report_act(struct cli *c, const struct agreement *ag, int r)
 	/* The one act that terms can rule out. */
 	if (r == RK_NOT_PERMITTED)
 		return cli_refuse(c, r, TEXT_HINT_HOLD, TEXT_NO_EXIT);
-	return cli_fail(c, r, TEXT_CANNOT_ACT);
+	return shared_fail(c, r, TEXT_CANNOT_ACT);
 }
 
 static int act(struct cli *c, const char *given, Rk__ActKind kind, const char *reason)

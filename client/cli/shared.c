@@ -166,6 +166,13 @@ const char *shared_text(struct shared *s, const char *format, ...)
 	return kept != NULL ? kept : "";
 }
 
+int shared_fail(struct cli *c, int code, enum text_id what)
+{
+	if (code == RK_MALFORMED)
+		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_LENGTHS, TEXT_BAD_TEXT);
+	return cli_fail(c, code, what);
+}
+
 int shared_org_key(struct cli *c)
 {
 	int r = keys_unlock(c->client, KEY_ORG);

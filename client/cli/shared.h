@@ -45,6 +45,8 @@ json_t *shared_org_json(struct shared *, const uint8_t *org_id);
 /** A UTF-8 text in the arena, made with printf. */
 const char *shared_text(struct shared *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/** cli_fail for what was composed from what people typed: RK_MALFORMED is then a usage error. */
+int shared_fail(struct cli *, int code, enum text_id what);
 /** Unlocks the organisation's key; reports. */
 int shared_org_key(struct cli *);
 /** Reads the DATE of an option; RK_EUSAGE, reported.  NULL leaves *day as it is. */
