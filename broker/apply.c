@@ -375,8 +375,8 @@ static int run(struct apply *a, struct command *c, struct result *r)
 
 	if (!a->has_exchange)
 		return RK_NOT_ADMITTED;
-	/* verify was out of memory: nothing is decided and no number used. */
-	if (c->refusal < RK_OK)
+	/* verify was out of memory, or gathers another device's Directory: nothing is decided and no number used. */
+	if (c->refusal < RK_OK || c->refusal == RK_BUSY)
 		return RK_BUSY;
 	if (!c->req)
 		return c->refusal > RK_OK ? c->refusal : RK_MALFORMED;

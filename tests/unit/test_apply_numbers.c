@@ -195,6 +195,19 @@ static void what_admit_refuses_uses_no_number(void **state)
 	assert_int_equal(world_run(&w, c), RK_OK);
 }
 
+/* Another device's Directory is coming in: the client sends the same bytes under the same number again, and must not meet `busy` there
+ * for ever. */
+static void busy_uses_no_number(void **state)
+{
+	struct command *c = world_submit_command(&w, A, 0, world_post_header(&w, A, RK__CHANNEL__OFFER, RK__POST_OP__NEW, 0, 1), 0);
+	(void)state;
+
+	c->refusal = RK_BUSY;
+	assert_int_equal(world_run(&w, c), RK_BUSY);
+	c->refusal = RK_OK;
+	assert_int_equal(world_run(&w, c), RK_OK);
+}
+
 static void time_never_goes_back(void **state)
 {
 	int64_t before = w.now_ms;
@@ -268,6 +281,7 @@ int main(void)
 		TEST(a_new_writer_starts_at_one),
 		TEST(a_writer_that_changes_within_a_batch),
 		TEST(what_admit_refuses_uses_no_number),
+		TEST(busy_uses_no_number),
 		TEST(time_never_goes_back),
 		TEST(a_full_store_loses_nothing_and_goes_on),
 	};
