@@ -328,6 +328,28 @@ int apply_batch_add(struct apply *a, enum rows_quota_kind kind, const uint8_t x[
 	return rows_put_quota(apply_w(a), kind, x, y, value + (uint64_t)delta);
 }
 
+/* Counters of a day: the day in the upper half, so that yesterday's needs no deletion. */
+static uint64_t today(const struct apply *a)
+{
+	return (uint64_t)(a->now_ms / NDA_DAY_MS);
+}
+
+int apply_batch_day_count(struct apply *a, enum rows_quota_kind kind, const uint8_t x[16], const uint8_t *y,
+			  uint64_t *count)
+{
+	uint64_t value;
+	int rc = rows_get_quota(a->txn, kind, x, y, &value);
+
+	*count = value >> 32 == today(a) ? (uint32_t)value : 0;
+	return rc;
+}
+
+int apply_batch_put_day_count(struct apply *a, enum rows_quota_kind kind, const uint8_t x[16], const uint8_t *y,
+			      uint64_t count)
+{
+	return rows_put_quota(apply_w(a), kind, x, y, count ? today(a) << 32 | count : 0);
+}
+
 int apply_batch_drop_bulk(struct apply *a, uint64_t position)
 {
 	uint64_t freed;

@@ -53,8 +53,27 @@ static int check_device(struct apply *a, const Rk__Device *d, const Rk__OrgDevic
 	return RK_OK;
 }
 
+static bool removes_one(const Rk__OrgDevices *old, const Rk__OrgDevices *new)
+{
+	for (size_t i = 0; i < old->n_devices; i++)
+		if (!trust_find_device(new, old->devices[i]->device_id.data))
+			return true;
+	return false;
+}
+
+/* Every list is kept for good and goes to every member.  Removals are as rare as what was added before. */
+static int check_day(struct apply *a, const struct member *m, const Rk__OrgDevices *old, const Rk__OrgDevices *new,
+		     uint64_t *today)
+{
+	int rc = apply_batch_day_count(a, QUOTA_LISTS_DAY, m->device.org_id, NULL, today);
+
+	if (rc != RK_OK || removes_one(old, new))
+		return rc;
+	return *today >= APPLY_LISTS_PER_DAY ? RK_QUOTA : RK_OK;
+}
+
 static int check_list(struct apply *a, struct command *c, struct member *m, const Rk__OrgDevices *new,
-		      Rk__OrgDevices **old)
+		      Rk__OrgDevices **old, uint64_t *today)
 {
 	struct trust_prev prev = {.serial = m->org.devices_serial};
 	bool adds = false;
@@ -75,8 +94,8 @@ static int check_list(struct apply *a, struct command *c, struct member *m, cons
 		if ((rc = check_device(a, new->devices[i], *old, &adds)) != RK_OK)
 			return rc;
 	/* New keys wait for a directory in force; a removal never does. */
-	if (!adds)
-		return RK_OK;
+	if ((rc = check_day(a, m, *old, new, today)) != RK_OK || !adds)
+		return rc;
 	return (rc = apply_check_directory(a)) != RK_OK ? rc : apply_check_room(a, MARK_HARD);
 }
 
@@ -142,15 +161,17 @@ int apply_devices_put(struct apply *a, struct command *c, struct member *m, stru
 	struct rows_org org = m->org;
 	uint8_t org_id[16];
 	Rk__OrgDevices *old = NULL;
+	uint64_t today;
 	int rc;
 
-	if ((rc = check_list(a, c, m, new, &old)) != RK_OK)
+	if ((rc = check_list(a, c, m, new, &old, &today)) != RK_OK)
 		return rc;
 
 	memcpy(org_id, m->device.org_id, 16);
 	org.devices_serial = new->serial;
 	memcpy(org.devices_oh, c->object_oh, 32);
 	if ((rc = rows_put_org(apply_w(a), org_id, &org)) != RK_OK ||
+	    (rc = apply_batch_put_day_count(a, QUOTA_LISTS_DAY, org_id, NULL, today + 1)) != RK_OK ||
 	    (rc = apply_trust_change_org(a, org_id, &org)) != RK_OK ||
 	    (rc = apply_trust_publish(a, OBJECT_KIND_ORG_DEVICES, org_id, new->serial, c->object_oh,
 				      c->signed_object.wire, r)) != RK_OK)

@@ -19,6 +19,9 @@
 #define APPLY_RETURNS_AT_ONCE 64        /* envelopes returned within the command that ends it all; the rest is due */
 #define APPLY_CLOCK_MS ((int64_t)10 * 60 * 1000)
 #define APPLY_ACT_AGE_MS ((int64_t)7 * 86400000)
+/* What every member receives and the store keeps for good; people change it now and then. */
+#define APPLY_LISTS_PER_DAY 100         /* OrgDevices of an organisation; a removal passes always */
+#define APPLY_KX_PER_DAY 50             /* DeviceKx of a device */
 #define APPLY_FORGET_MS ((int64_t)30 * 86400000)
 
 /* What is known of a session's device, once a batch. */
@@ -136,6 +139,10 @@ int apply_batch_log(struct apply *, Rk__LogType, const uint8_t oh[32], uint64_t 
 int apply_batch_entry(struct apply *, const struct stream_id *, size_t n, struct stream_entry *, uint64_t *position,
 		      uint64_t *seqs);
 int apply_batch_add(struct apply *, enum rows_quota_kind, const uint8_t a[16], const uint8_t *b, int64_t delta);
+/** How often something was done today (by the batch's time, UTC); y may be NULL. */
+int apply_batch_day_count(struct apply *, enum rows_quota_kind, const uint8_t x[16], const uint8_t *y, uint64_t *count);
+int apply_batch_put_day_count(struct apply *, enum rows_quota_kind, const uint8_t x[16], const uint8_t *y,
+			      uint64_t count);
 /** stream_drop_bulk, for which a damaged or missing record is nothing to do. */
 int apply_batch_drop_bulk(struct apply *, uint64_t position);
 /** Packs a reply (Down) with the allocation given. */

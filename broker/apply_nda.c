@@ -284,12 +284,21 @@ static int check_circumstances(struct apply *a, const Rk__NdaAct *act)
 	return (rc = apply_check_directory(a)) != RK_OK ? rc : apply_check_room(a, MARK_HARD);
 }
 
-/* HOLD and RESUME may be repeated; they must not fill the record so that no party could terminate. */
-static int check_act_room(const Rk__NdaAct *act, size_t n)
+/*
+ * HOLD and RESUME may be repeated, so each party has a share of the record of its own: nobody can fill it so that another
+ * could no longer hold, or terminate.  The last place of a share is for a HOLD.
+ */
+static int check_act_room(const struct apply *a, const struct nda_row *nda, size_t n, const struct nda_act *act)
 {
-	bool repeats = act->kind == RK__ACT_KIND__HOLD || act->kind == RK__ACT_KIND__RESUME;
+	size_t share = (NDA_ACTS_MAX - 2 * NDA_PARTIES_MAX) / nda->party_count, used = 0;
 
-	return repeats && n >= NDA_ACTS_MAX - NDA_PARTIES_MAX ? RK_QUOTA : RK_OK;
+	if (act->kind != RK__ACT_KIND__HOLD && act->kind != RK__ACT_KIND__RESUME)
+		return RK_OK;
+	for (size_t i = 0; i < n; i++)
+		used += a->acts[i].party == act->party &&
+			(a->acts[i].kind == RK__ACT_KIND__HOLD || a->acts[i].kind == RK__ACT_KIND__RESUME);
+	used += act->kind == RK__ACT_KIND__RESUME;
+	return used >= share ? RK_QUOTA : RK_OK;
 }
 
 static int check_accept(struct apply *a, const struct command *c, const struct member *m, const struct nda_row *nda,
@@ -323,7 +332,7 @@ static int check_act(struct apply *a, const struct command *c, const struct memb
 		return rc;
 	party = nda_party_index(nda, m->device.org_id);
 	*out = new_act(a, c, act, party);
-	if ((rc = nda_check_act(nda, a->acts, *n, out)) != RK_OK || (rc = check_act_room(act, *n)) != RK_OK)
+	if ((rc = nda_check_act(nda, a->acts, *n, out)) != RK_OK || (rc = check_act_room(a, nda, *n, out)) != RK_OK)
 		return rc;
 	if (act->kind == RK__ACT_KIND__ACCEPT)
 		return check_accept(a, c, m, nda, party);

@@ -7,7 +7,7 @@
 
 #include <assert.h>
 
-#define DAY_MS ((int64_t)86400000)
+#define WITHDRAWAL_BODY_BYTES 4096 /* of a reason in words; more is content like any other */
 
 static const uint8_t no_nda[32];
 
@@ -42,14 +42,20 @@ static int pack_head(struct apply *a, const struct command *c, struct bytes *out
 	return RK_OK;
 }
 
-static int check_stored(struct apply *a, const struct member *m, uint64_t bulk)
+/* What stays for good when the bulk is gone: an organisation pays for it as long as the exchange lives. */
+static uint64_t kept_bytes(const struct command *c)
+{
+	return rk__signed__get_packed_size(c->req->head) + c->terms_bytes.len + c->signed_object.wire.len;
+}
+
+static int check_stored(struct apply *a, const struct command *c, const struct member *m, uint64_t bulk)
 {
 	uint64_t stored;
 	int rc = rows_get_quota(a->txn, QUOTA_STORED, m->device.org_id, NULL, &stored);
 
 	if (rc != RK_OK)
 		return rc;
-	return stored + bulk > a->limits.org_stored_bytes ? RK_QUOTA : RK_OK;
+	return stored + kept_bytes(c) + bulk > a->limits.org_stored_bytes ? RK_QUOTA : RK_OK;
 }
 
 /* ---- posts */
@@ -79,10 +85,11 @@ static int check_post(struct apply *a, const Rk__EnvelopeHeader *h, struct rows_
 static int check_feed(struct apply *a, const struct command *c, const struct member *m, struct rows_post *post)
 {
 	const Rk__EnvelopeHeader *h = c->envelope.header;
+	/* A withdrawal takes bulk away in the end: it passes the marks, unless it brings as much. */
+	bool frees = h->post_op == RK__POST_OP__WITHDRAW && c->body.len <= WITHDRAWAL_BODY_BYTES;
 	int rc;
 
-	/* A withdrawal takes bulk away in the end: it passes the marks. */
-	if (h->post_op != RK__POST_OP__WITHDRAW && (rc = apply_check_room(a, MARK_SOFT)) != RK_OK)
+	if (!frees && (rc = apply_check_room(a, MARK_SOFT)) != RK_OK)
 		return rc;
 	if (c->body.len != h->body_len || c->wraps.len != 0)
 		return RK_MALFORMED;
@@ -92,7 +99,7 @@ static int check_feed(struct apply *a, const struct command *c, const struct mem
 		return RK_NOT_PERMITTED;
 	if (h->post_op != RK__POST_OP__NEW && (rc = check_post(a, h, post)) != RK_OK)
 		return rc;
-	return h->post_op == RK__POST_OP__WITHDRAW ? RK_OK : check_stored(a, m, c->body.len);
+	return frees ? RK_OK : check_stored(a, c, m, c->body.len);
 }
 
 /* The version before: its bulk goes, its head stays as a tombstone. */
@@ -138,7 +145,7 @@ static int submit_feed(struct apply *a, struct command *c, struct member *m, str
 	if ((rc = rows_put_post(apply_w(a), id[0], get_u64be(id + 1), &post)) != RK_OK ||
 	    (rc = rows_put_due(apply_w(a), h->expires_at, DUE_POST_EXPIRES, id, sizeof(id))) != RK_OK)
 		return rc;
-	return apply_batch_add(a, QUOTA_STORED, post.sender_org, NULL, (int64_t)c->body.len);
+	return apply_batch_add(a, QUOTA_STORED, post.sender_org, NULL, (int64_t)(kept_bytes(c) + c->body.len));
 }
 
 /* ---- mail */
@@ -227,7 +234,7 @@ int apply_submit_check_mail(struct apply *a, const struct command *c, const stru
 		return rc;
 	if (h->directory_serial != a->directory.serial)
 		return RK_STALE_DIRECTORY;
-	if ((rc = check_wraps(a, c, h)) != RK_OK || (rc = check_stored(a, m, bulk)) != RK_OK)
+	if ((rc = check_wraps(a, c, h)) != RK_OK || (rc = check_stored(a, c, m, bulk)) != RK_OK)
 		return rc;
 	return check_pending(a, h, bulk);
 }
@@ -292,31 +299,12 @@ int apply_submit_store(struct apply *a, const struct command *c, const struct me
 	if ((rc = apply_batch_entry(a, boxes, h->n_recipients + 1, &e, &row.position, NULL)) != RK_OK ||
 	    (rc = rows_put_envelope(apply_w(a), c->env_id, &row)) != RK_OK ||
 	    (rc = rows_put_due(apply_w(a), h->expires_at, DUE_ENVELOPE_EXPIRES, c->env_id, 32)) != RK_OK ||
-	    (rc = apply_batch_add(a, QUOTA_STORED, row.sender_org, NULL, row.bulk)) != RK_OK)
+	    (rc = apply_batch_add(a, QUOTA_STORED, row.sender_org, NULL, (int64_t)(kept_bytes(c) + row.bulk))) != RK_OK)
 		return rc;
 	return is_gated ? put_wraps(a, c) : RK_OK;
 }
 
-/* ---- counters of a day */
-static uint64_t today(const struct apply *a)
-{
-	return (uint64_t)(a->now_ms / DAY_MS);
-}
-
-static int day_count(struct apply *a, enum rows_quota_kind kind, const uint8_t *x, const uint8_t *y, uint64_t *count)
-{
-	uint64_t value;
-	int rc = rows_get_quota(a->txn, kind, x, y, &value);
-
-	*count = value >> 32 == today(a) ? (uint32_t)value : 0;
-	return rc;
-}
-
-static int put_day_count(struct apply *a, enum rows_quota_kind kind, const uint8_t *x, const uint8_t *y, uint64_t count)
-{
-	return rows_put_quota(apply_w(a), kind, x, y, count ? today(a) << 32 | count : 0);
-}
-
+/* ---- first contact */
 static int submit_open(struct apply *a, struct command *c, struct member *m, struct result *r)
 {
 	const Rk__EnvelopeHeader *h = c->envelope.header;
@@ -335,12 +323,12 @@ static int submit_open(struct apply *a, struct command *c, struct member *m, str
 			return rc;
 		strangers += has_written == 0;
 	}
-	if ((rc = day_count(a, QUOTA_OPEN_DAY, m->device.org_id, NULL, &sent)) != RK_OK)
+	if ((rc = apply_batch_day_count(a, QUOTA_OPEN_DAY, m->device.org_id, NULL, &sent)) != RK_OK)
 		return rc;
 	if (strangers > 0 && sent + strangers > a->limits.open_per_day)
 		return RK_QUOTA;
 
-	if (strangers > 0 && (rc = put_day_count(a, QUOTA_OPEN_DAY, m->device.org_id, NULL, sent + strangers)) != RK_OK)
+	if (strangers > 0 && (rc = apply_batch_put_day_count(a, QUOTA_OPEN_DAY, m->device.org_id, NULL, sent + strangers)) != RK_OK)
 		return rc;
 	return apply_submit_store(a, c, m, false, 0);
 }
@@ -350,7 +338,7 @@ static int check_notices(struct apply *a, const Rk__EnvelopeHeader *h)
 {
 	for (size_t i = 0; i < h->n_recipients; i++) {
 		uint64_t sent;
-		int rc = day_count(a, QUOTA_NOTICE_DAY, h->sender_org.data, h->recipients[i]->org_id.data, &sent);
+		int rc = apply_batch_day_count(a, QUOTA_NOTICE_DAY, h->sender_org.data, h->recipients[i]->org_id.data, &sent);
 
 		if (rc != RK_OK)
 			return rc;
@@ -365,10 +353,10 @@ static int count_notices(struct apply *a, const Rk__EnvelopeHeader *h)
 	for (size_t i = 0; i < h->n_recipients; i++) {
 		const uint8_t *to = h->recipients[i]->org_id.data;
 		uint64_t sent;
-		int rc = day_count(a, QUOTA_NOTICE_DAY, h->sender_org.data, to, &sent);
+		int rc = apply_batch_day_count(a, QUOTA_NOTICE_DAY, h->sender_org.data, to, &sent);
 
 		if (rc == RK_OK)
-			rc = put_day_count(a, QUOTA_NOTICE_DAY, h->sender_org.data, to, sent + 1);
+			rc = apply_batch_put_day_count(a, QUOTA_NOTICE_DAY, h->sender_org.data, to, sent + 1);
 		if (rc != RK_OK)
 			return rc;
 	}

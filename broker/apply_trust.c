@@ -256,6 +256,7 @@ static int put_kx(struct apply *a, struct command *c, struct member *m, struct r
 {
 	const Rk__DeviceKx *kx = (const Rk__DeviceKx *)c->signed_object.message;
 	struct rows_device d = m->device;
+	uint64_t today;
 	int rc;
 
 	if (memcmp(kx->device_id.data, m->device_id, 16) != 0)
@@ -269,13 +270,18 @@ static int put_kx(struct apply *a, struct command *c, struct member *m, struct r
 		return RK_CLOCK;
 	if (rows_has_key(a->txn, kx->kx_pk.data))
 		return RK_CONFLICT;
+	if ((rc = apply_batch_day_count(a, QUOTA_KX_DAY, m->device_id, NULL, &today)) != RK_OK)
+		return rc;
+	if (today >= APPLY_KX_PER_DAY)
+		return RK_QUOTA;
 
 	d.kx_before_not_after = d.kx_serial ? d.kx_not_after : 0;
 	d.kx_serial = kx->serial;
 	d.kx_not_after = kx->not_after;
 	m->device = d;
 	if ((rc = rows_put_device(apply_w(a), m->device_id, &d)) != RK_OK ||
-	    (rc = rows_put_key(apply_w(a), kx->kx_pk.data, KEY_KX, m->device_id)) != RK_OK)
+	    (rc = rows_put_key(apply_w(a), kx->kx_pk.data, KEY_KX, m->device_id)) != RK_OK ||
+	    (rc = apply_batch_put_day_count(a, QUOTA_KX_DAY, m->device_id, NULL, today + 1)) != RK_OK)
 		return rc;
 	return apply_trust_publish(a, OBJECT_KIND_DEVICE_KX, m->device_id, kx->serial, c->object_oh,
 				   c->signed_object.wire, r);

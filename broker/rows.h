@@ -178,12 +178,14 @@ int rows_put_pending(struct txn *, const uint8_t key[ROWS_PENDING_KEY_BYTES], ui
 bool rows_read_pending(struct bytes value, uint32_t *bytes, uint8_t *kind);
 
 enum rows_quota_kind {
-	QUOTA_STORED = 1,       /* org: bytes of bulk it made the broker keep */
+	QUOTA_STORED = 1,       /* org: bytes it made the broker keep: heads for good, bulk until it is dropped */
 	QUOTA_PENDING = 2,      /* mailbox org, sender org: bytes not yet released */
 	QUOTA_OPEN_DAY = 3,     /* org: day u32, count u32 */
 	QUOTA_NOTICE_DAY = 4,   /* sender, recipient: day u32, count u32 */
 	QUOTA_UNSIGNED = 5,     /* org: proposals of its own that wait */
 	QUOTA_HAS_WRITTEN = 6,  /* from, to: 1 */
+	QUOTA_LISTS_DAY = 7,    /* org: day u32, count u32 of its OrgDevices */
+	QUOTA_KX_DAY = 8,       /* device: day u32, count u32 of its DeviceKx */
 };
 /** b may be NULL.  A counter that is not there is 0; putting 0 deletes it. */
 int rows_get_quota(struct txn *, enum rows_quota_kind, const uint8_t a[16], const uint8_t *b, uint64_t *value);

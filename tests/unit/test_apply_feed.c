@@ -74,7 +74,8 @@ static void a_new_version_drops_the_bulk_of_the_old(void **state)
 	assert_int_equal(w.reply->seq, 2);
 	assert_true((offer(1).flags & STREAM_BULK_DROPPED) != 0 && offer(1).body.len == 0 && offer(1).object.len > 0);
 	assert_true(offer(2).body.len > 0);
-	assert_true(world_quota(&w, QUOTA_STORED, A, -1) == stored);
+	/* Heads are kept: each version costs its own for good. */
+	assert_true(world_quota(&w, QUOTA_STORED, A, -1) == stored + offer(2).object.len);
 	assert_int_equal(world_post(&w, A, OFFER, RK__POST_OP__RENEW, 1, 3), RK_OK);
 	assert_int_equal(world_count(&w, T_POST), 1);
 	/* post_seq is that of the first entry, not of a version. */
@@ -96,9 +97,25 @@ static void a_post_expires_and_can_be_renewed(void **state)
 	w.now_ms += WORLD_DAY_MS;
 	world_tick(&w);
 	assert_true((offer(1).flags & STREAM_BULK_DROPPED) != 0);
-	assert_int_equal(world_quota(&w, QUOTA_STORED, A, -1), 0);
+	assert_int_equal(world_quota(&w, QUOTA_STORED, A, -1), offer(1).object.len);
 	assert_int_equal(world_post(&w, A, OFFER, RK__POST_OP__RENEW, 1, 2), RK_OK);
-	assert_true(world_quota(&w, QUOTA_STORED, A, -1) > 0);
+	assert_true(world_quota(&w, QUOTA_STORED, A, -1) > offer(1).object.len);
+}
+
+/* A withdrawal passes a full quota, since it frees; one that brings content does not. */
+static void a_withdrawal_is_small_or_counts(void **state)
+{
+	struct apply_limits l = w.limits;
+	(void)state;
+
+	assert_int_equal(world_post(&w, A, OFFER, RK__POST_OP__NEW, 0, 1), RK_OK);
+	l.org_stored_bytes = world_quota(&w, QUOTA_STORED, A, -1);
+	world_limits(&w, &l);
+	assert_int_equal(world_post(&w, A, OFFER, RK__POST_OP__REVISE, 1, 2), RK_QUOTA);
+	w.message_bytes = 60000;
+	assert_int_equal(world_post(&w, A, OFFER, RK__POST_OP__WITHDRAW, 1, 2), RK_QUOTA);
+	w.message_bytes = 0;
+	assert_int_equal(world_post(&w, A, OFFER, RK__POST_OP__WITHDRAW, 1, 2), RK_OK);
 }
 
 static void revising_moves_the_deadline(void **state)
@@ -162,6 +179,7 @@ int main(void)
 		TEST(a_post_is_kept_as_it_came),
 		TEST(a_new_version_drops_the_bulk_of_the_old),
 		TEST(a_post_expires_and_can_be_renewed),
+		TEST(a_withdrawal_is_small_or_counts),
 		TEST(revising_moves_the_deadline),
 		TEST(only_the_secretariat_calls_and_notifies),
 		TEST(posts_go_on_while_the_directory_is_late),

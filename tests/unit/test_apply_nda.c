@@ -308,8 +308,8 @@ static void a_replayed_resume_lifts_no_later_hold(void **state)
 	assert_int_equal(world_disclose(&w, RK__KIND__NDA, A, TO_B, nda, NULL), RK_NDA_HELD);
 }
 
-/* HOLD and RESUME cannot fill the record so far that no party could end the agreement. */
-static void holds_leave_room_for_termination(void **state)
+/* HOLD and RESUME of one party cannot fill the record so far that another could not hold or end the agreement. */
+static void holds_leave_room_for_the_others(void **state)
 {
 	int code = RK_OK;
 	(void)state;
@@ -318,6 +318,14 @@ static void holds_leave_room_for_termination(void **state)
 	for (int i = 0; i < 300 && code == RK_OK; i++) {
 		w.now_ms++;
 		code = world_do_act(&w, A, nda, i % 2 ? RK__ACT_KIND__RESUME : RK__ACT_KIND__HOLD);
+	}
+	assert_int_equal(code, RK_QUOTA);
+	code = RK_OK;
+	for (int i = 0; i < 300 && code == RK_OK; i++) {
+		w.now_ms++;
+		code = world_do_act(&w, B, nda, i % 2 ? RK__ACT_KIND__RESUME : RK__ACT_KIND__HOLD);
+		/* A has used up its share; B has not lost any of its own. */
+		assert_true(code == RK_OK || i > 100);
 	}
 	assert_int_equal(code, RK_QUOTA);
 	assert_int_equal(world_do_act(&w, B, nda, RK__ACT_KIND__TERMINATE), RK_OK);
@@ -351,15 +359,19 @@ static void an_expelled_party_closes_all(void **state)
 
 static void what_expires_comes_back_and_is_forgotten(void **state)
 {
+	uint64_t stored;
+
 	(void)state;
 	agree(TO_A | TO_B, nda);
 	assert_int_equal(world_disclose(&w, RK__KIND__NDA, A, TO_B, nda, env), RK_OK);
-	assert_true(world_quota(&w, QUOTA_STORED, A, -1) > 0);
+	stored = world_quota(&w, QUOTA_STORED, A, -1);
 	w.now_ms += 20 * WORLD_DAY_MS;
 	world_tick(&w);
 	assert_returned(A, env, RK__RETURN_REASON__RETURN_EXPIRED, 1);
-	assert_int_equal(world_quota(&w, QUOTA_STORED, A, -1), 0);
-	assert_int_equal(world_quota(&w, QUOTA_STORED, B, -1), 0);
+	/* Heads, terms and acts stay, and count. */
+	assert_true(world_quota(&w, QUOTA_STORED, A, -1) > 1000);
+	assert_true(world_quota(&w, QUOTA_STORED, A, -1) < stored - 1000);
+	assert_true(world_quota(&w, QUOTA_STORED, B, -1) < world_quota(&w, QUOTA_STORED, A, -1));
 	assert_int_equal(world_count(&w, T_PENDING), 0);
 	assert_int_equal(world_fetch(&w, A, 0, env), RK_ENVELOPE_EXPIRED);
 	assert_int_equal(world_count(&w, T_ENVELOPE), 3);
@@ -500,7 +512,7 @@ int main(void)
 		TEST(an_end_counts_before_the_sweep),
 		TEST(a_hold_stops_and_a_resume_opens),
 		TEST(a_replayed_resume_lifts_no_later_hold),
-		TEST(holds_leave_room_for_termination),
+		TEST(holds_leave_room_for_the_others),
 		TEST(an_expelled_party_closes_all),
 		TEST(what_expires_comes_back_and_is_forgotten),
 		TEST(a_window_of_notices_ends),

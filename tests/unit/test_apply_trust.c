@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <sodium.h>
 
 #include "proto/strict.h"
 #include "tests/unit/world.h"
@@ -386,6 +387,38 @@ static void kx_keys_follow_each_other(void **state)
 }
 
 /* ---- feed epochs */
+/* What all members receive and the store keeps for good cannot be made without end; what takes a device out can. */
+static void lists_and_kx_keys_have_a_day(void **state)
+{
+	Rk__DeviceKx *kx;
+	uint8_t seed[32] = {7}, secret[32], pk[32];
+	int code = RK_OK, n;
+	(void)state;
+
+	w.orgs[A].devices[1].is_listed = true;
+	assert_int_equal(world_put_devices(&w, A, 0, world_devices(&w, A)), RK_OK);
+	for (n = 1; code == RK_OK && n < 1000; n++)
+		code = world_put_devices(&w, A, 0, world_devices(&w, A));
+	assert_int_equal(code, RK_QUOTA);
+	assert_int_equal(n, 101);
+	w.orgs[A].devices[1].is_listed = false;
+	assert_int_equal(world_put_devices(&w, A, 0, world_devices(&w, A)), RK_OK);
+	for (n = 0, code = RK_OK; code == RK_OK && n < 1000; n++) {
+		put_u32be(seed + 4, (uint32_t)n);
+		assert_int_equal(crypto_box_seed_keypair(pk, secret, seed), 0);
+		kx = world_kx(&w, A, 0);
+		kx->kx_pk = world_copy(&w, pk, 32);
+		code = world_put_kx(&w, A, 0, kx);
+	}
+	assert_int_equal(code, RK_QUOTA);
+	assert_int_equal(n, 51);
+	w.now_ms += WORLD_DAY_MS;
+	kx = world_kx(&w, A, 0);
+	kx->kx_pk = world_copy(&w, pk, 32);
+	assert_int_equal(world_put_kx(&w, A, 0, kx), RK_OK);
+	assert_int_equal(world_put_devices(&w, A, 0, world_devices(&w, A)), RK_OK);
+}
+
 static void feed_keys_reach_the_devices_mailbox(void **state)
 {
 	struct stream_id box = stream_mailbox(w.orgs[A].id);
@@ -500,6 +533,7 @@ int main(void)
 		TEST(a_list_is_its_own_organisations),
 		TEST(removal_does_not_wait_for_a_directory),
 		TEST(kx_keys_follow_each_other),
+		TEST(lists_and_kx_keys_have_a_day),
 		TEST(feed_keys_reach_the_devices_mailbox),
 		TEST(epochs_follow_each_other),
 		TEST(objects_are_found),
