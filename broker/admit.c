@@ -207,6 +207,10 @@ static int judge(struct admit *a, struct session *s, struct command *c)
 		return RK_BUSY;
 	if ((r = request_check_peer(c)) != RK_OK)
 		return r;
+	/* It may still ask what became of its enrolment, but no longer read what the exchange says to members. */
+	if (c->peer.is_invite && c->req->op == RK__OP__OP_GET_OBJECT &&
+	    !roster_invite_is_open(a->path->roster, c->peer.id, sequence_time(a->path->sequence)))
+		return RK_INVITE_EXPIRED;
 	is_ping = c->req->op == RK__OP__OP_PING;
 	if (!is_ping && atomic_load(&a->path->draining))
 		return RK_MOVING;

@@ -264,6 +264,13 @@ bool roster_secretariat_pk(struct roster *r, const uint8_t signer_id[16], uint8_
 	return true;
 }
 
+bool roster_invite_is_open(struct roster *r, const uint8_t invite_id[16], int64_t now_ms)
+{
+	struct roster_invite i;
+
+	return copy_out(r, &r->invites, invite_id, &i) && now_ms < i.expires_at;
+}
+
 /* The lock is held. */
 static bool may_shake_hands(const struct roster *r, const struct curve_item *c, int64_t now_ms)
 {

@@ -45,6 +45,8 @@ bool roster_put_secretariat_key(struct roster *, const uint8_t signer_id[16], co
 bool roster_device(struct roster *, const uint8_t device_id[16], struct roster_device *out);
 bool roster_org(struct roster *, const uint8_t org_id[16], struct roster_org *out);
 bool roster_secretariat_pk(struct roster *, const uint8_t signer_id[16], uint8_t pk[32]);
+/** Is this invite still one that may shake hands?  Its connection may be older than its end. */
+bool roster_invite_is_open(struct roster *, const uint8_t invite_id[16], int64_t now_ms);
 /** For ZAP: "dev:<32 hex>" or "inv:<32 hex>" for a CURVE key that may shake hands at now_ms; false otherwise. */
 #define ROSTER_USER_ID_CHARS 37
 bool roster_user_id(struct roster *, const uint8_t curve_pk[32], int64_t now_ms, char out[ROSTER_USER_ID_CHARS]);

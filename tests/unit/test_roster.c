@@ -85,7 +85,10 @@ static void an_invite_ends_at_its_time(void **state)
 	assert_true(roster_user_id(r, i.curve_pk, 999, id));
 	assert_string_equal(id, "inv:ab000000000000000000000000000000");
 	assert_false(roster_user_id(r, i.curve_pk, 1000, id));
+	assert_true(roster_invite_is_open(r, i.invite_id, 999));
+	assert_false(roster_invite_is_open(r, i.invite_id, 1000));
 	roster_drop_invite(r, i.invite_id);
+	assert_false(roster_invite_is_open(r, i.invite_id, 1));
 	assert_false(roster_user_id(r, i.curve_pk, 1, id));
 	roster_free(r);
 }
