@@ -125,3 +125,12 @@ enum slots_verdict slots_take(struct slots *s, struct slot *slot, uint64_t conne
 	slot->byte_tokens -= (int64_t)len;
 	return SLOTS_PASS;
 }
+
+bool slots_take_bulk(struct slot *slot, size_t len)
+{
+	/* The request that asked for it has just refilled them. */
+	if (slot->byte_tokens < (int64_t)len)
+		return false;
+	slot->byte_tokens -= (int64_t)len;
+	return true;
+}

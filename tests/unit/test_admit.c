@@ -527,6 +527,23 @@ static void a_device_has_bytes(void **state)
 	slots_free(table);
 }
 
+/* Who asks for bulk and does not read it pays for it as if it had sent it. */
+static void bulk_that_is_asked_for_takes_bytes(void **state)
+{
+	struct slots *table = slots_new(16, &limits);
+	uint8_t id[16] = {1};
+	struct slot *s = slots_get(table, id, false, 1000);
+
+	(void)state;
+	assert_int_equal(slots_take(table, s, 1, 100, 1000), SLOTS_PASS);
+	assert_true(slots_take_bulk(s, (1 << 20) - 100));
+	assert_false(slots_take_bulk(s, 1));
+	assert_int_equal(slots_take(table, s, 1, 1, 1000), SLOTS_RATE);
+	assert_int_equal(slots_take(table, s, 1, 1, 2000), SLOTS_PASS);
+	assert_true(slots_take_bulk(s, 1000));
+	slots_free(table);
+}
+
 static void an_invite_has_32_kib_a_connection(void **state)
 {
 	struct slots *table = slots_new(16, &limits);
@@ -576,6 +593,7 @@ int main(void)
 		cmocka_unit_test(waiting_commands_keep_their_order_and_bound),
 		cmocka_unit_test(a_device_has_a_burst_and_a_rate),
 		cmocka_unit_test(a_device_has_bytes),
+		cmocka_unit_test(bulk_that_is_asked_for_takes_bytes),
 		cmocka_unit_test(an_invite_has_32_kib_a_connection),
 		cmocka_unit_test(the_table_of_slots_is_bounded),
 	};
