@@ -10,7 +10,6 @@
 #define PINGS_MAX 3
 #define HELLO_WAIT_MS 15000
 #define RETRY_MAX_MS 20000
-#define CLOCK_REFUSE_MS ((int64_t)10 * 60 * 1000)
 #define CLOCK_WARN_MS ((int64_t)2 * 60 * 1000)
 
 uint64_t link_tag(struct link *l)
@@ -244,7 +243,7 @@ int session_check_clock(struct link *l, int64_t time_ms)
 	if (time_ms == 0)
 		return RK_OK;
 	off = off < 0 ? -off : off;
-	if (off > CLOCK_REFUSE_MS)
+	if (off > LINK_CLOCK_REFUSE_MS)
 		return RK_CLOCK;
 	if (off > CLOCK_WARN_MS && !l->clock_warned) {
 		l->clock_warned = true;

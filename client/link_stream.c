@@ -13,6 +13,7 @@
 #define OBJECT_WAIT_MS 8000
 #define OBJECT_MAX (4 * 1024 * 1024)
 #define STALL_MS 3000
+#define HELD_MAX_BYTES (4 * (size_t)LINK_CREDIT_BYTES) /* credit, and what one entry may exceed it by */
 
 void entry_free(struct entry *e)
 {
@@ -192,16 +193,23 @@ static void subscribe(struct link *l, struct link_stream *s)
 	s->asked_at = monotonic_ms();
 }
 
+static size_t held_bytes(const struct link *l)
+{
+	size_t bytes = 0;
+
+	for (const struct entry *e = l->first; e != NULL; e = e->next)
+		bytes += e->bytes;
+	return bytes;
+}
+
 /* Fills the credit up when less than half is left. */
 static void give_credit(struct link *l)
 {
 	Rk__Request q = RK__REQUEST__INIT;
 	Rk__Credit credit = RK__CREDIT__INIT;
 	int64_t entries = LINK_CREDIT_ENTRIES - l->credit_entries - (int64_t)l->entry_count;
-	int64_t bytes = LINK_CREDIT_BYTES - l->credit_bytes;
+	int64_t bytes = LINK_CREDIT_BYTES - l->credit_bytes - (int64_t)held_bytes(l);
 
-	for (const struct entry *e = l->first; e != NULL; e = e->next)
-		bytes -= (int64_t)e->bytes;
 	if (entries < LINK_CREDIT_ENTRIES / 2 && bytes < LINK_CREDIT_BYTES / 2)
 		return;
 	credit.entries = entries > 0 ? (uint32_t)entries : 0;
@@ -361,6 +369,7 @@ static int on_object(struct link *l, const Rk__Reply *reply, struct incoming *in
 		return RK_OK;
 	free(e->memory);
 	e->memory = l->object;
+	e->bytes += l->object_len;
 	e->d.object = bytes_make(l->object, l->object_len);
 	e->announced = false;
 	l->object = NULL;
@@ -431,8 +440,9 @@ static struct entry *entry_new(const Rk__Delivery *d, const struct stream_id *id
 		e->serial = a->serial;
 		memcpy(e->oh, a->oh.data, sizeof(e->oh));
 		e->total = a->len;
-		/* Nothing can be fetched: the entry is empty, and its handler says so. */
-		if (a->len == 0 || a->len > OBJECT_MAX)
+		/* Nothing can be fetched: the entry is empty, and its handler says so.  Only control announces; its entries also stay
+		 * until they are taken, while those of a channel may go with it when half of the object is here. */
+		if (a->len == 0 || a->len > OBJECT_MAX || id->b[0] != RK__STREAM_TYPE__STREAM_CONTROL)
 			e->announced = false;
 	}
 	return e;
@@ -460,8 +470,11 @@ int streams_on_delivery(struct link *l, const Rk__Delivery *d, struct incoming *
 		return RK_OK;
 	}
 	/* More than we gave credit for: the broker does not keep the rules. */
-	if (l->entry_count >= 2 * LINK_CREDIT_ENTRIES)
+	if (l->entry_count >= 2 * LINK_CREDIT_ENTRIES || held_bytes(l) > HELD_MAX_BYTES)
 		return RK_EUNREACHABLE;
+	/* What is dated ahead would make an end that has come look like one to come. */
+	if (d->time_ms < 0 || d->time_ms > client_now(l->c) + LINK_CLOCK_REFUSE_MS)
+		return RK_CLOCK;
 	if ((e = entry_new(d, &id, in)) == NULL)
 		return RK_ENOMEM;
 	if (!place_frames(e, d, in)) {

@@ -1,0 +1,338 @@
+/* link: a broker that breaks its word.  It is played here by a CURVE server of a few lines that lets everybody in. */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <cmocka.h>
+#include <sodium.h>
+#include <zmq.h>
+
+#include "client/client.h"
+#include "tests/unit/fixed_kit.h"
+#include "tests/unit/store_kit.h"
+
+#define HEAD 300            /* entries of the control stream, as told */
+#define ENTRIES_A_CREDIT 256
+#define ANNOUNCED_LEN 700
+#define FAT_BYTES (1000 * 1000)
+#define RUN_MS 6000
+
+/* What the broker of a test does beside the rules. */
+enum trick { HONEST, ANNOUNCE_IN_CHANNEL, FAT, AHEAD, CHATTER };
+
+struct rogue {
+	enum trick trick;
+	void *context, *sock;
+	pthread_t thread;
+	char endpoint[128];
+	struct fixed_box key;
+	uint8_t exchange_id[32];
+	uint8_t peer[256];
+	int peer_len;
+	uint64_t sent;               /* of the control stream */
+	atomic_bool stop;
+	atomic_uint asked_for_object;
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void send_down(struct rogue *g, Rk__Down *down, const void *frame, size_t len)
+{
+	uint8_t packed[2048];
+
+	down->protocol = 1;
+	zmq_send(g->sock, g->peer, (size_t)g->peer_len, ZMQ_SNDMORE);
+	zmq_send(g->sock, packed, rk__down__pack(down, packed), frame != NULL ? ZMQ_SNDMORE : 0);
+	if (frame != NULL)
+		zmq_send(g->sock, frame, len, 0);
+}
+
+static void reply(struct rogue *g, const Rk__Request *q, Rk__Reply *r, const void *frame, size_t len)
+{
+	Rk__Down down = RK__DOWN__INIT;
+
+	r->op = q->op;
+	r->tag = q->tag;
+	r->time_ms = now_ms();
+	down.reply = r;
+	send_down(g, &down, frame, len);
+}
+
+static void deliver(struct rogue *g, Rk__StreamId *stream, uint64_t seq, int64_t time_ms, bool announce, size_t len)
+{
+	static uint8_t junk[FAT_BYTES];
+	Rk__Down down = RK__DOWN__INIT;
+	Rk__Delivery d = RK__DELIVERY__INIT;
+	Rk__Announce a = RK__ANNOUNCE__INIT;
+	uint8_t oh[32] = {1};
+
+	d.stream = stream;
+	d.seq = seq;
+	d.kind = stream->type == RK__STREAM_TYPE__STREAM_CONTROL ? RK__ENTRY_KIND__ENTRY_DIRECTORY : RK__ENTRY_KIND__ENTRY_POST;
+	d.time_ms = time_ms;
+	if (g->trick == FAT)
+		d.control_seq = HEAD + 1000;
+	if (announce) {
+		a.type = RK__OBJECT_TYPE__OBJECT_DIRECTORY;
+		a.serial = 1;
+		a.oh = (ProtobufCBinaryData){32, oh};
+		a.len = ANNOUNCED_LEN;
+		d.announce = &a;
+	}
+	down.delivery = &d;
+	send_down(g, &down, announce ? NULL : junk, len);
+}
+
+/* Credit is spent on control. */
+static void on_credit(struct rogue *g)
+{
+	Rk__StreamId control = RK__STREAM_ID__INIT;
+
+	control.type = RK__STREAM_TYPE__STREAM_CONTROL;
+	if (g->trick == AHEAD)
+		deliver(g, &control, 1, now_ms() + 3600 * 1000, false, 100);
+	for (unsigned i = 0; g->trick == HONEST && i < ENTRIES_A_CREDIT && g->sent < HEAD; i++) {
+		g->sent++;
+		deliver(g, &control, g->sent, now_ms(), g->sent == 1, 100);
+	}
+}
+
+static void on_subscribed(struct rogue *g, Rk__StreamId *stream)
+{
+	if (stream->type == RK__STREAM_TYPE__STREAM_CHANNEL && g->trick == ANNOUNCE_IN_CHANNEL)
+		deliver(g, stream, 1, now_ms(), true, 0);
+	if (stream->type == RK__STREAM_TYPE__STREAM_MAILBOX && g->trick == FAT)
+		for (uint64_t i = 1; i <= 200; i++)
+			deliver(g, stream, i, now_ms(), false, FAT_BYTES);
+}
+
+static uint64_t head_of(const struct rogue *g, const Rk__StreamId *stream)
+{
+	if (g->trick == HONEST && stream->type == RK__STREAM_TYPE__STREAM_CONTROL)
+		return HEAD;
+	return g->trick == ANNOUNCE_IN_CHANNEL && stream->type == RK__STREAM_TYPE__STREAM_CHANNEL ? 1 : 0;
+}
+
+static void answer(struct rogue *g, const Rk__Request *q)
+{
+	static const uint8_t object[ANNOUNCED_LEN], generation[16] = {7};
+	Rk__Reply r = RK__REPLY__INIT;
+	Rk__HelloReply hello = RK__HELLO_REPLY__INIT;
+	Rk__SubscribeReply sub = RK__SUBSCRIBE_REPLY__INIT;
+	Rk__ObjectReply part = RK__OBJECT_REPLY__INIT;
+
+	switch (q->op) {
+	case RK__OP__OP_HELLO:
+		hello.protocol_min = hello.protocol_max = 1;
+		hello.exchange_id = (ProtobufCBinaryData){32, g->exchange_id};
+		hello.generation = (ProtobufCBinaryData){16, (uint8_t *)(uintptr_t)generation};
+		hello.log_origin = (char *)(uintptr_t)"x";
+		hello.rate_per_s = 1000;
+		hello.burst = 1000;
+		r.hello = &hello;
+		g->sent = 0;
+		break;
+	case RK__OP__OP_SUBSCRIBE:
+		sub.stream = q->subscribe->stream;
+		sub.first_seq = 1;
+		sub.head_seq = head_of(g, q->subscribe->stream);
+		r.subscribe = &sub;
+		g->sent = q->subscribe->cursor > g->sent ? q->subscribe->cursor : g->sent;
+		break;
+	case RK__OP__OP_GET_OBJECT:
+		atomic_fetch_add(&g->asked_for_object, 1);
+		part.type = q->get_object->type;
+		part.oh = q->get_object->oh;
+		part.total = ANNOUNCED_LEN;
+		r.object = &part;
+		reply(g, q, &r, object, sizeof(object));
+		return;
+	default:
+		break;
+	}
+	reply(g, q, &r, NULL, 0);
+	if (q->op == RK__OP__OP_CREDIT)
+		on_credit(g);
+	if (q->op == RK__OP__OP_SUBSCRIBE)
+		on_subscribed(g, q->subscribe->stream);
+}
+
+static void *play(void *user)
+{
+	struct rogue *g = user;
+	uint8_t frame[65536];
+
+	while (!g->stop) {
+		zmq_pollitem_t item = {.socket = g->sock, .events = ZMQ_POLLIN};
+		bool chatters = g->trick == CHATTER && g->peer_len > 0;
+		Rk__Reply noise = RK__REPLY__INIT;
+		Rk__Request nobody = RK__REQUEST__INIT, *q;
+		int n, more = 1;
+		size_t size = sizeof(more);
+
+		for (unsigned i = 0; chatters && i < 100; i++)
+			reply(g, &nobody, &noise, NULL, 0);
+		if (zmq_poll(&item, 1, chatters ? 0 : 20) <= 0)
+			continue;
+		g->peer_len = zmq_recv(g->sock, g->peer, sizeof(g->peer), 0);
+		n = zmq_recv(g->sock, frame, sizeof(frame), 0);
+		while (zmq_getsockopt(g->sock, ZMQ_RCVMORE, &more, &size) == 0 && more)
+			zmq_recv(g->sock, frame + n, sizeof(frame) - (size_t)n, 0);
+		if ((q = rk__request__unpack(NULL, (size_t)n, frame)) != NULL)
+			answer(g, q);
+		rk__request__free_unpacked(q, NULL);
+	}
+	return NULL;
+}
+
+static void rogue_start(struct rogue *g, enum trick trick)
+{
+	size_t len = sizeof(g->endpoint);
+	struct fixed f;
+	int yes = 1, none = 0;
+
+	memset(g, 0, sizeof(*g));
+	g->trick = trick;
+	fixed_init(&f);
+	memcpy(g->exchange_id, f.exchange_id, 32);
+	fixed_box_key(&g->key, "rogue broker");
+	g->context = zmq_ctx_new();
+	g->sock = zmq_socket(g->context, ZMQ_ROUTER);
+	zmq_setsockopt(g->sock, ZMQ_CURVE_SERVER, &yes, sizeof(yes));
+	zmq_setsockopt(g->sock, ZMQ_CURVE_SECRETKEY, g->key.sk, 32);
+	zmq_setsockopt(g->sock, ZMQ_SNDHWM, &none, sizeof(none));
+	zmq_setsockopt(g->sock, ZMQ_LINGER, &none, sizeof(none));
+	assert_int_equal(zmq_bind(g->sock, "tcp://127.0.0.1:*"), 0);
+	assert_int_equal(zmq_getsockopt(g->sock, ZMQ_LAST_ENDPOINT, g->endpoint, &len), 0);
+	assert_int_equal(pthread_create(&g->thread, NULL, play, g), 0);
+}
+
+static void rogue_end(struct rogue *g)
+{
+	g->stop = true;
+	pthread_join(g->thread, NULL);
+	zmq_close(g->sock);
+	zmq_ctx_term(g->context);
+}
+
+/* A home of member 1 that believes in this broker, and what becomes of its link. */
+static int run_home(struct rogue *g)
+{
+	const struct key_new open_to_all = {.no_passphrase = true};
+	static const uint8_t joined = CLIENT_JOINED;
+	struct link_options o = {.timeout_ms = RUN_MS, .until_synced = true};
+	char folder[256], path[300];
+	struct client_options home = {.home = path};
+	struct client *c;
+	struct fixed f;
+	struct txn *t;
+	int r;
+
+	fixed_init(&f);
+	store_kit_folder(folder);
+	snprintf(path, sizeof(path), "%s/home", folder);
+	assert_int_equal(client_create(&home, &c), RK_OK);
+	assert_int_equal(keys_create(c, KEY_DEVICE, &open_to_all), RK_OK);
+	assert_int_equal(env_begin(client_env(c), true, &t), RK_OK);
+	meta_put(t, META_EXCHANGE, BYTES_OF(f.exchange_id));
+	meta_put(t, META_ORG, BYTES_OF(f.orgs[1].org_id));
+	meta_put(t, META_DEVICE, BYTES_OF(f.orgs[1].device_id));
+	meta_put(t, META_STATE, bytes_make(&joined, 1));
+	meta_put(t, META_ENDPOINT, bytes_str(g->endpoint));
+	meta_put(t, META_BROKER_PK, BYTES_OF(g->key.pk));
+	assert_int_equal(env_commit(t), RK_OK);
+	assert_int_equal(feed_follow(c, RK__CHANNEL__OFFER, true), RK_OK);
+	r = link_run(c, &o);
+	client_close(c);
+	store_kit_remove(folder);
+	return r;
+}
+
+/* The object that the first entry announces comes after all the entries that wait for it. */
+static void announced_before_a_full_credit(void **state)
+{
+	struct rogue g;
+	int r;
+
+	(void)state;
+	rogue_start(&g, HONEST);
+	r = run_home(&g);
+	rogue_end(&g);
+	assert_int_equal(r, RK_OK);
+	assert_int_equal(g.asked_for_object, 1);
+}
+
+/* Unfollowing would take the entry away and leave a buffer of its length to the next announced object. */
+static void nothing_is_announced_in_a_channel(void **state)
+{
+	struct rogue g;
+	int r;
+
+	(void)state;
+	rogue_start(&g, ANNOUNCE_IN_CHANNEL);
+	r = run_home(&g);
+	rogue_end(&g);
+	assert_int_equal(g.asked_for_object, 0);
+	assert_int_equal(r, RK_OK);
+}
+
+static void more_bytes_than_credit(void **state)
+{
+	struct rogue g;
+	int r;
+
+	(void)state;
+	rogue_start(&g, FAT);
+	r = run_home(&g);
+	rogue_end(&g);
+	assert_int_equal(r, RK_EUNREACHABLE);
+}
+
+static void an_entry_from_tomorrow(void **state)
+{
+	struct rogue g;
+	int r;
+
+	(void)state;
+	rogue_start(&g, AHEAD);
+	r = run_home(&g);
+	rogue_end(&g);
+	assert_int_equal(r, RK_CLOCK);
+}
+
+static void replies_to_nobody_without_end(void **state)
+{
+	struct rogue g;
+	int r;
+
+	(void)state;
+	rogue_start(&g, CHATTER);
+	r = run_home(&g);
+	rogue_end(&g);
+	assert_int_equal(r, RK_EUNREACHABLE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(announced_before_a_full_credit),
+		cmocka_unit_test(nothing_is_announced_in_a_channel),
+		cmocka_unit_test(more_bytes_than_credit),
+		cmocka_unit_test(an_entry_from_tomorrow),
+		cmocka_unit_test(replies_to_nobody_without_end),
+	};
+
+	return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
+}
