@@ -83,6 +83,7 @@ struct entry {
 	struct entry *next;
 	struct delivery d;
 	bool announced;              /* the object is to be fetched first */
+	bool passed_over;            /* it is not: a newer one stands in its place */
 	Rk__ObjectType type;
 	uint8_t id[16];
 	bool has_id;

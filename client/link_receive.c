@@ -41,11 +41,34 @@ static handler_fn *handler_of(const struct delivery *d)
 	return NULL;
 }
 
+/* Is what was fetched the object that was announced?  Every other object came with its entry. */
+static bool is_announced(struct link *l, const struct entry *e)
+{
+	enum object_kind kind = object_kind_of(e->type);
+	struct arena *arena;
+	struct object o;
+	uint8_t oh[32];
+	bool same = false;
+
+	if (e->total == 0)
+		return true;
+	if (kind == OBJECT_KIND_COUNT || (arena = arena_new(0)) == NULL)
+		return false;
+	if (object_parse(kind, e->d.object, arena, &o) == RK_OK) {
+		object_oh(oh, &o, l->c->exchange_id);
+		same = memcmp(oh, e->oh, sizeof(oh)) == 0;
+	}
+	arena_free(arena);
+	return same;
+}
+
 static int take_entry(struct link *l, struct txn *txn, const struct entry *e)
 {
 	handler_fn *fn = handler_of(&e->d);
 
-	if (fn == NULL || e->d.object.len == 0) {
+	if (e->passed_over)
+		return RK_OK;
+	if (fn == NULL || e->d.object.len == 0 || !is_announced(l, e)) {
 		client_count(txn, "bad-entry");
 		return RK_OK;
 	}

@@ -281,13 +281,39 @@ static const struct entry *first_announced(const struct link *l)
 	return NULL;
 }
 
+/* A directory that is older than ours is passed over: a home that comes late must not fetch megabytes for each one of its past.
+ * One that is newer is never skipped for a still newer one: the lists between them are believed by its rows. */
+static void pass_over(struct link *l)
+{
+	struct bytes wire;
+	struct txn *txn;
+	uint8_t oh[32];
+	uint64_t newest = 0;
+
+	if (first_announced(l) == NULL || l->object != NULL || env_begin(l->c->env, false, &txn) != RK_OK)
+		return;
+	if (book_newest(txn, RK__OBJECT_TYPE__OBJECT_DIRECTORY, NULL, &newest, oh, &wire) != RK_OK)
+		newest = 0;
+	env_abort(txn);
+	for (struct entry *e = l->first; e != NULL; e = e->next) {
+		bool same = newest != 0 && e->serial == newest && memcmp(e->oh, oh, sizeof(oh)) == 0;
+
+		if (!e->announced || e->type != RK__OBJECT_TYPE__OBJECT_DIRECTORY || (e->serial >= newest && !same))
+			continue;
+		e->announced = false;
+		e->passed_over = true;
+	}
+}
+
 int streams_tick(struct link *l)
 {
 	int64_t now = monotonic_ms();
-	const struct entry *announced = first_announced(l);
+	const struct entry *announced;
 	bool control = false;
 	int r;
 
+	pass_over(l);
+	announced = first_announced(l);
 	for (size_t i = 0; i < l->stream_count; i++) {
 		struct link_stream *s = &l->streams[i];
 		bool is_control = s->id.b[0] == RK__STREAM_TYPE__STREAM_CONTROL;
