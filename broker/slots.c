@@ -6,8 +6,8 @@
 #define IDLE_MS 600000  /* a slot idle for so long has all its tokens back: forgetting it gives nothing away */
 #define SWEEP_STEP 256  /* slots looked at when the table is full */
 #define ELAPSED_MAX_MS 3600000 /* by then every bucket is full; it keeps products small */
-/* Enrolling needs a handful of requests; asking for its state one now and then. */
-#define INVITE_BURST 20
+/* Enrolling needs a handful of requests and the parts of the Directory; asking for its state one now and then. */
+#define INVITE_BURST 60
 #define INVITE_RATE_PER_S 1
 
 struct slots {

@@ -554,7 +554,7 @@ static void an_invite_has_32_kib_a_connection(void **state)
 	assert_int_equal(slots_take(table, s, 1, 32 * 1024, 1000), SLOTS_PASS);
 	assert_int_equal(slots_take(table, s, 1, 1, 1000), SLOTS_INVITE_BYTES);
 	assert_int_equal(slots_take(table, s, 2, 100, 1000), SLOTS_PASS);
-	for (int i = 0; i < 18; i++)
+	for (int i = 0; i < 58; i++)
 		assert_int_equal(slots_take(table, s, 2, 100, 1000), SLOTS_PASS);
 	assert_int_equal(slots_take(table, s, 2, 100, 1000), SLOTS_RATE);
 	/* An invite and a device of the same id are two peers. */
