@@ -1,129 +1,160 @@
-/*
- * keys: written whole and private, read back as they were; what is missing, there already or damaged is said.
- */
+/* keys: files of a home: who may open them, what survives a restart, and how dossier keys come and go. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
-
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cmocka.h>
 #include <sodium.h>
 
-#include "broker/keys.h"
-#include "proto/errcode.h"
+#include "tests/unit/bare_home.h"
 
-static char folder[64];
+static const struct key_new least = {.mem_mib = 64, .ops = 2};
 
-static int setup(void **state)
+static void modes_and_restart(void **state)
 {
-	(void)state;
-	snprintf(folder, sizeof(folder), "/tmp/renkei-keys-XXXXXX");
-	return mkdtemp(folder) == NULL;
-}
-
-static const char *path_of(const char *name)
-{
-	static char path[128];
-
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	return path;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	unlink(path_of("curve.key"));
-	unlink(path_of("log.key"));
-	unlink(path_of("note"));
-	return rmdir(folder);
-}
-
-static void are_read_back_as_they_were_made(void **state)
-{
-	struct keys made, read;
+	static const char *const files[] = {"device.key", "kx.key", "org.key"};
+	uint8_t pk[32], again[32], org_pk[32], kx_pk[32], kx_again[32], sk[32];
+	char path[400];
 	struct stat st;
+	uint32_t serial;
+	struct bare h;
 
 	(void)state;
-	assert_int_equal(keys_load(folder, &read, NULL), RK_ENOTFOUND);
-	assert_int_equal(keys_create(folder, &made), RK_OK);
-	assert_int_equal(keys_load(folder, &read, NULL), RK_OK);
-	assert_memory_equal(made.curve_pk, read.curve_pk, 32);
-	assert_memory_equal(made.curve_sk, read.curve_sk, 32);
-	assert_memory_equal(made.log_pk, read.log_pk, 32);
-	assert_memory_equal(made.log_sk, read.log_sk, 64);
-	assert_int_equal(stat(path_of("curve.key"), &st), 0);
-	assert_int_equal(st.st_mode & 0777, 0600);
-	assert_int_equal(stat(path_of("log.key"), &st), 0);
-	assert_int_equal(st.st_mode & 0777, 0600);
-	keys_wipe(&made);
-	keys_wipe(&read);
-	assert_null(read.log_sk);
-	/* A second init would orphan the exchange. */
-	assert_int_equal(keys_create(folder, &made), RK_EEXISTS);
-	assert_null(made.curve_sk);
+	bare_begin(&h, 1);
+	h.passphrase = "a long one";
+	keys_sign_pk(h.c, KEY_DEVICE, pk);
+	assert_true(keys_kx_newest(h.c, &serial, kx_pk));
+	assert_int_equal(serial, 1);
+	assert_int_equal(keys_create(h.c, KEY_ORG, &least), RK_OK);
+	keys_sign_pk(h.c, KEY_ORG, org_pk);
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", h.path, files[i]);
+		assert_int_equal(stat(path, &st), 0);
+		assert_int_equal(st.st_mode & 0777, 0600);
+	}
+	bare_reopen(&h);
+	assert_int_equal(keys_unlock(h.c, KEY_DEVICE), RK_OK);
+	keys_sign_pk(h.c, KEY_DEVICE, again);
+	assert_memory_equal(pk, again, 32);
+	assert_true(keys_kx(h.c, 1, kx_again, sk));
+	assert_memory_equal(kx_pk, kx_again, 32);
+	assert_false(keys_kx(h.c, 2, kx_again, sk));
+	assert_int_equal(keys_unlock(h.c, KEY_ORG), RK_OK);
+	keys_sign_pk(h.c, KEY_ORG, again);
+	assert_memory_equal(org_pk, again, 32);
+	assert_int_equal(keys_unlock(h.c, KEY_ROOT), RK_ENOTJOINED);
+	bare_end(&h);
 }
 
-static void damage_is_said_by_name(void **state)
+static void passphrases(void **state)
 {
-	const char *failed = NULL;
-	struct keys keys;
-	uint8_t byte;
-	int fd;
+	struct bare h;
 
 	(void)state;
-	assert_int_equal(keys_create(folder, &keys), RK_OK);
-	keys_wipe(&keys);
-	fd = open(path_of("log.key"), O_RDWR);
-	assert_int_equal(pread(fd, &byte, 1, 80), 1);
-	byte ^= 1;
-	assert_int_equal(pwrite(fd, &byte, 1, 80), 1);
-	assert_int_equal(keys_load(folder, &keys, &failed), RK_EPASSPHRASE);
-	assert_string_equal(failed, "log.key");
-	assert_null(keys.curve_sk); /* nothing is left half open */
-	assert_int_equal(ftruncate(fd, 20), 0);
-	assert_int_equal(keys_load(folder, &keys, &failed), RK_EKEYFILE);
-	assert_int_equal(ftruncate(fd, 5000), 0);
-	assert_int_equal(keys_load(folder, &keys, &failed), RK_EKEYFILE);
-	close(fd);
-	assert_int_equal(unlink(path_of("curve.key")), 0);
-	assert_int_equal(keys_load(folder, &keys, &failed), RK_ENOTFOUND);
-	assert_string_equal(failed, "curve.key");
+	bare_begin(&h, 1);
+	/* Only a device may do without one. */
+	assert_int_equal(keys_create(h.c, KEY_ORG, &(struct key_new){.no_passphrase = true}), RK_EUSAGE);
+	assert_false(keys_exists(h.c, KEY_ORG));
+	assert_int_equal(keys_create(h.c, KEY_ORG, &least), RK_EPASSPHRASE);
+	h.passphrase = "right";
+	assert_int_equal(keys_create(h.c, KEY_ORG, &(struct key_new){.mem_mib = 63, .ops = 2}), RK_EKEYFILE);
+	assert_int_equal(keys_create(h.c, KEY_ORG, &least), RK_OK);
+	assert_int_equal(keys_create(h.c, KEY_ORG, &least), RK_EEXISTS);
+	assert_int_equal(keys_create(h.c, KEY_DEVICE, &least), RK_EEXISTS);
+	bare_reopen(&h);
+	h.passphrase = "wrong";
+	h.passphrase_asked = 0;
+	assert_int_equal(keys_unlock(h.c, KEY_ORG), RK_EPASSPHRASE);
+	assert_int_equal(h.passphrase_asked, 3);
+	h.passphrase = "right";
+	assert_int_equal(keys_unlock(h.c, KEY_ORG), RK_OK);
+	h.passphrase_asked = 0;
+	assert_int_equal(keys_unlock(h.c, KEY_ORG), RK_OK);
+	assert_int_equal(h.passphrase_asked, 0);
+	/* The device's file has none to ask for. */
+	assert_int_equal(keys_unlock(h.c, KEY_DEVICE), RK_OK);
+	assert_int_equal(h.passphrase_asked, 0);
+	bare_end(&h);
 }
 
-static void small_files_are_whole_or_not_there(void **state)
+static void dossier_keys(void **state)
 {
-	char text[16] = "";
-	FILE *f;
+	uint8_t a[32] = {1}, b[32] = {2}, key_a[32], key_b[32], found[32];
+	struct bare h;
 
 	(void)state;
-	assert_int_equal(keys_write_file(folder, "note", "one\n", 4, 0600), RK_OK);
-	assert_int_equal(keys_write_file(folder, "note", "two\n", 4, 0600), RK_OK);
-	f = fopen(path_of("note"), "r");
-	assert_non_null(f);
-	assert_non_null(fgets(text, sizeof(text), f));
-	fclose(f);
-	assert_string_equal(text, "two\n");
-	assert_int_equal(access(path_of("note.new"), F_OK), -1);
-	assert_int_equal(keys_write_file("/nonexistent", "note", "x", 1, 0600), RK_EIO);
+	bare_begin(&h, 1);
+	assert_int_equal(keys_dossier(h.c, a, false, key_a), RK_ENOTFOUND);
+	assert_int_equal(keys_dossier(h.c, a, true, key_a), RK_OK);
+	assert_int_equal(keys_dossier(h.c, b, true, key_b), RK_OK);
+	assert_memory_not_equal(key_a, key_b, 32);
+	assert_int_equal(keys_dossier(h.c, a, true, found), RK_OK);
+	assert_memory_equal(key_a, found, 32);
+	bare_reopen(&h);
+	assert_int_equal(keys_unlock(h.c, KEY_DEVICE), RK_OK);
+	assert_int_equal(keys_dossier_destroy(h.c, a), RK_OK);
+	assert_int_equal(keys_dossier_destroy(h.c, a), RK_ENOTFOUND);
+	assert_int_equal(keys_dossier(h.c, a, false, found), RK_ENOTFOUND);
+	assert_int_equal(keys_dossier(h.c, b, false, found), RK_OK);
+	assert_memory_equal(key_b, found, 32);
+	bare_end(&h);
+}
+
+/* A file that another process has replaced is read again, and what it holds is not lost by our next change. */
+static void other_processes(void **state)
+{
+	uint8_t a[32] = {1}, b[32] = {2}, key_a[32], found[32];
+	char kx[400], aside[400], command[900];
+	struct bare h;
+
+	(void)state;
+	bare_begin(&h, 1);
+	snprintf(kx, sizeof(kx), "%s/kx.key", h.path);
+	snprintf(aside, sizeof(aside), "%s/aside", h.path);
+	snprintf(command, sizeof(command), "cp '%s' '%s'", kx, aside);
+	assert_int_equal(keys_dossier(h.c, a, true, key_a), RK_OK);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(keys_dossier_destroy(h.c, a), RK_OK);
+	assert_int_equal(keys_dossier(h.c, a, false, found), RK_ENOTFOUND);
+	assert_int_equal(rename(aside, kx), 0);
+	assert_int_equal(keys_dossier(h.c, b, true, found), RK_OK);
+	assert_int_equal(keys_dossier(h.c, a, false, found), RK_OK);
+	assert_memory_equal(key_a, found, 32);
+	bare_end(&h);
+}
+
+static void damaged_files(void **state)
+{
+	char path[400];
+	struct bare h;
+	FILE *file;
+
+	(void)state;
+	bare_begin(&h, 1);
+	snprintf(path, sizeof(path), "%s/device.key", h.path);
+	file = fopen(path, "r+b");
+	assert_non_null(file);
+	assert_int_equal(fseek(file, 60, SEEK_SET), 0);
+	assert_int_not_equal(fputc('?', file), EOF);
+	assert_int_equal(fclose(file), 0);
+	bare_reopen(&h);
+	assert_int_equal(keys_unlock(h.c, KEY_DEVICE), RK_EPASSPHRASE);
+	assert_int_equal(truncate(path, 10), 0);
+	assert_int_equal(keys_unlock(h.c, KEY_DEVICE), RK_EKEYFILE);
+	bare_end(&h);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(are_read_back_as_they_were_made, setup, teardown),
-		cmocka_unit_test_setup_teardown(damage_is_said_by_name, setup, teardown),
-		cmocka_unit_test_setup_teardown(small_files_are_whole_or_not_there, setup, teardown),
+		cmocka_unit_test(modes_and_restart), cmocka_unit_test(passphrases), cmocka_unit_test(dossier_keys),
+		cmocka_unit_test(other_processes),   cmocka_unit_test(damaged_files),
 	};
 
-	if (sodium_init() < 0)
-		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
