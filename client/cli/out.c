@@ -198,12 +198,18 @@ unsigned out_width(const char *s)
 	return width < 0 ? (unsigned)n : (unsigned)width;
 }
 
+#define FIELD_COLUMNS 20 /* of a name; values stand behind it */
+
+/* Every line of a value stands below the first, so that no text of a stranger looks like a field of ours. */
 void out_field(struct cli *c, enum text_id name, const char *value)
 {
 	const char *label = text(name, c->lang);
 	unsigned width = out_width(label);
-	char *clean = out_clean(value ? value : "", true);
-	printf("%s%*s%s\n", label, width < 20 ? (int)(20 - width) : 1, "", clean ? clean : "");
+	char *clean = out_clean(value ? value : "", true), *line = clean, *end;
+	printf("%s%*s", label, width < FIELD_COLUMNS ? (int)(FIELD_COLUMNS - width) : 1, "");
+	for (; line && (end = strchr(line, '\n')); line = end + 1)
+		printf("%.*s\n%*s", (int)(end - line), line, FIELD_COLUMNS, "");
+	printf("%s\n", line ? line : "");
 	free(clean);
 }
 

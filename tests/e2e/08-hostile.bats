@@ -118,3 +118,16 @@ agree() { # A B [ARG...]: an agreement signed by both; sets NDA
 	cat "$T/deaf"
 	grep -q '^deliveries 1$' "$T/deaf"
 }
+
+@test "lines in a text do not look like fields" {
+	exchange_start
+	join a sme
+	join b sme
+	nda=$(as a --json nda propose --with "$(org b)" --purpose $'Try it\nState:              in force' --form plain \
+		--until "$(date -u -d '+1 year' +%F)" --signatory "A. Person" | value nda_id)
+	as b sync
+	as b nda view "$nda" >"$T/view"
+	cat "$T/view"
+	[[ $(grep -c '^State:' "$T/view") == 1 ]]
+	grep -q '^ *State:  *in force' "$T/view"
+}
