@@ -127,10 +127,12 @@ void cli_passphrase_free(struct cli *);
  */
 int cli_find_id(struct txn *, unsigned table, const char *text, uint8_t *id, size_t id_len);
 
-/** OFFER … NOTICE from "offer" …; CHANNEL_NONE if it is none.  And back: never NULL. */
+/** The word for people for one of the names below, or of any other that JSON shows ("joined", "live" …); in English the name itself. */
+const char *cli_word(const struct cli *, const char *name);
+/** OFFER … NOTICE from "offer" … or its Japanese word; CHANNEL_NONE if it is none.  And back to the name: never NULL. */
 Rk__Channel cli_channel(const char *text);
 const char *cli_channel_name(Rk__Channel);
-/** "sme" … "government", and back. */
+/** "sme" … "government", or the Japanese word, and back to the name. */
 Rk__OrgKind cli_org_kind(const char *text);
 const char *cli_org_kind_name(Rk__OrgKind);
 const char *cli_org_status_name(Rk__OrgStatus);

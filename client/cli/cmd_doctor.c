@@ -154,7 +154,7 @@ static int check_dates(struct cli *c, struct txn *txn, struct arena *a, void *us
 	else
 		say(e, "kx", false, TEXT_DOC_MISSING, text(TEXT_DOC_KX, c->lang));
 	if (book_org(c->client, txn, client_org_id(c->client), a, &own) == RK_OK && own->status != RK__ORG_STATUS__ACTIVE)
-		say(e, "membership", false, TEXT_NOT_ACTIVE, cli_org_status_name(own->status));
+		say(e, "membership", false, TEXT_NOT_ACTIVE, cli_word(c, cli_org_status_name(own->status)));
 	return RK_OK;
 }
 

@@ -12,6 +12,7 @@
 #define RETRY_S 5
 #define STEP_MS 200
 #define TOPIC_KEY_MAX 200
+#define TYPE_COLUMNS 10
 /* watch: the time of --for is over.  No code of errcode.h. */
 #define WATCH_OVER (-2001)
 
@@ -32,7 +33,7 @@ static int follow(struct cli *c, int argc, char **argv, bool on)
 		if (rc != RK_OK)
 			return rc;
 		if (!c->json) {
-			out_line(c, on ? TEXT_FOLLOWING : TEXT_UNFOLLOWED, args.arg[i]);
+			out_line(c, on ? TEXT_FOLLOWING : TEXT_UNFOLLOWED, cli_word(c, cli_channel_name(cli_channel(args.arg[i]))));
 			continue;
 		}
 		json_t *j = json_object();
@@ -84,7 +85,7 @@ static int list_feeds(struct cli *c, struct txn *txn, struct arena *a, void *use
 		}
 		snprintf(count, sizeof(count), "%u", n.live[channel]);
 		out_table_row(table);
-		out_table_cell(table, cli_channel_name((Rk__Channel)channel));
+		out_table_cell(table, cli_word(c, cli_channel_name((Rk__Channel)channel)));
 		out_table_cell(table, text(on ? TEXT_YES : TEXT_NO, c->lang));
 		out_table_cell(table, count);
 	}
@@ -150,10 +151,13 @@ static int make_line(struct watch *w, struct txn *txn, struct arena *a, const st
 	}
 	char *title = out_clean(show_post_title(c, &v), false);
 	char *author = out_clean(book_org_name(c->client, txn, v.record->sender_org.data, c->lang, a), false);
-	bool fresh = strcmp(op, "new") == 0;
-	int n = asprintf(line, "%s  %-10s  %s  %s%s%s  [%s]\n", out_time(when, v.record->time_ms), cli_channel_name(arrival->channel),
-			 out_short(shown, bytes_of(v.record->post_id)), fresh ? "" : op, fresh ? "" : ": ", title ? title : "",
-			 author ? author : "");
+	const char *type = cli_word(c, cli_channel_name(arrival->channel));
+	/* What ended says so in place of its title. */
+	bool plain = strcmp(op, "new") == 0 || !v.post;
+	int pad = out_width(type) < TYPE_COLUMNS ? (int)(TYPE_COLUMNS - out_width(type)) : 0;
+	int n = asprintf(line, "%s  %s%*s  %s  %s%s%s  [%s]\n", out_time(when, v.record->time_ms), type, pad, "",
+			 out_short(shown, bytes_of(v.record->post_id)), plain ? "" : cli_word(c, op), plain ? "" : ": ",
+			 title ? title : "", author ? author : "");
 	free(title);
 	free(author);
 	return n < 0 ? RK_ENOMEM : RK_OK;
@@ -279,7 +283,8 @@ static int find_position(struct cli *c, struct txn *txn, struct arena *a, void *
 	if (!post_followed(txn))
 		return cli_refuse(c, RK_ENOTFOUND, TEXT_HINT_FOLLOW, TEXT_FOLLOWS_NOTHING);
 	if (w->filter.channel && !(post_followed(txn) & 1u << w->filter.channel))
-		return cli_refuse(c, RK_ENOTFOUND, TEXT_HINT_FOLLOW, TEXT_NOT_FOLLOWED, cli_channel_name(w->filter.channel));
+		return cli_refuse(c, RK_ENOTFOUND, TEXT_HINT_FOLLOW, TEXT_NOT_FOLLOWED,
+				  cli_word(c, cli_channel_name(w->filter.channel)));
 	return RK_OK;
 }
 

@@ -188,13 +188,15 @@ int cmd_interest_list(struct cli *c, int argc, char **argv)
 	return shared_end(&s, r);
 }
 
-static const char *cooperation_text(struct shared *s, uint32_t bits)
+/* The names, or with `words` what people read in their place. */
+static const char *cooperation_text(struct shared *s, uint32_t bits, bool words)
 {
 	const char *all = "";
 
 	for (unsigned i = 0; interest_cooperation_at(i) != NULL; i++)
 		if (bits & 1u << i)
-			all = shared_text(s, "%s%s%s", all, all[0] != '\0' ? ", " : "", interest_cooperation_at(i));
+			all = shared_text(s, "%s%s%s", all, all[0] == '\0' ? "" : words ? text(TEXT_COMMA, s->c->lang) : ", ",
+					  words ? cli_word(s->c, interest_cooperation_at(i)) : interest_cooperation_at(i));
 	return all;
 }
 
@@ -231,7 +233,7 @@ static void view_lines(struct shared *s, const Rkl__EnvelopeRecord *record, cons
 	out_field(c, TEXT_F_POST, shared_text(s, "%s %s", out_short(id, bytes_of(record->ref)), post_title(s, record)));
 	if (m != NULL && m->interest != NULL) {
 		if (m->interest->cooperation != 0)
-			out_field(c, TEXT_F_COOPERATION, cooperation_text(s, m->interest->cooperation));
+			out_field(c, TEXT_F_COOPERATION, cooperation_text(s, m->interest->cooperation, true));
 		if (m->interest->about_us[0] != '\0')
 			out_field(c, TEXT_F_ABOUT, m->interest->about_us);
 		if (m->interest->contact[0] != '\0')
@@ -240,7 +242,7 @@ static void view_lines(struct shared *s, const Rkl__EnvelopeRecord *record, cons
 	}
 	out_field(c, TEXT_F_ANSWER, text(outcome_text(record->outcome), c->lang));
 	if (reply != NULL && reply->reason != 0)
-		out_field(c, TEXT_F_REASON, interest_reason_name(reply->reason));
+		out_field(c, TEXT_F_REASON, cli_word(c, interest_reason_name(reply->reason)));
 	if (reply != NULL && reply->note[0] != '\0')
 		out_field(c, TEXT_F_NOTE, reply->note);
 	out_say(c, TEXT_OPEN_KIND);
@@ -275,7 +277,7 @@ int cmd_interest_view(struct cli *c, int argc, char **argv)
 		out_set_text(o, "message", m != NULL ? m->text : NULL);
 		out_set_text(o, "about", m != NULL && m->interest != NULL ? m->interest->about_us : NULL);
 		out_set_text(o, "contact", m != NULL && m->interest != NULL ? m->interest->contact : NULL);
-		out_set_text(o, "cooperation", m != NULL && m->interest != NULL ? cooperation_text(&s, m->interest->cooperation) : NULL);
+		out_set_text(o, "cooperation", m != NULL && m->interest != NULL ? cooperation_text(&s, m->interest->cooperation, false) : NULL);
 		out_set_text(o, "reason", reply != NULL ? interest_reason_name(reply->reason) : NULL);
 		out_set_text(o, "note", reply != NULL ? reply->note : NULL);
 		r = out_json(o);

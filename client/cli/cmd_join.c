@@ -57,7 +57,7 @@ static int print_result(struct cli *c, const struct join *o, const uint8_t org_i
 		json_t *j = json_object();
 		out_set_id(j, "org_id", bytes_make(org_id, 16));
 		out_set_text(j, "name", o->name);
-		out_set_text(j, "kind", o->kind);
+		out_set_text(j, "kind", cli_org_kind_name(cli_org_kind(o->kind)));
 		out_set_text(j, "fingerprint", fingerprint);
 		out_set_text(j, "status", state_name(state));
 		return out_json(j);
@@ -65,7 +65,7 @@ static int print_result(struct cli *c, const struct join *o, const uint8_t org_i
 	out_field(c, TEXT_F_ORG, o->name);
 	out_field(c, TEXT_F_ORG_ID, out_hex(hex, bytes_make(org_id, 16)));
 	out_field(c, TEXT_F_FINGERPRINT, fingerprint);
-	out_field(c, TEXT_F_STATUS, state_name(state));
+	out_field(c, TEXT_F_STATUS, cli_word(c, state_name(state)));
 	if (state == RK__ENROL_STATE__ENROL_PENDING)
 		out_say(c, TEXT_JOIN_NEXT);
 	return RK_OK;

@@ -123,7 +123,7 @@ static int heard_fingerprint(struct cli *c, const struct request_facts *f, const
 		snprintf(typed, len, "%s", given);
 		return RK_OK;
 	}
-	out_say(c, TEXT_APPROVE_ASK, f->name, f->kind);
+	out_say(c, TEXT_APPROVE_ASK, f->name, cli_word(c, f->kind));
 	if (cli_ask(c, typed, len, TEXT_APPROVE_PROMPT))
 		return RK_OK;
 	if (c->stop)

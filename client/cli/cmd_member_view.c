@@ -33,8 +33,8 @@ static int list_row(struct listing *l, struct bytes org_id, const char *name, Rk
 	}
 	out_table_row(l->table);
 	out_table_cell(l->table, out_short(shown, org_id));
-	out_table_cell(l->table, status);
-	out_table_cell(l->table, cli_org_kind_name(kind));
+	out_table_cell(l->table, cli_word(l->c, status));
+	out_table_cell(l->table, cli_word(l->c, cli_org_kind_name(kind)));
 	out_table_cell(l->table, out_day(day, since));
 	out_table_cell(l->table, name);
 	return RK_OK;
@@ -62,7 +62,7 @@ static int list_invite(void *user, const Rkl__InviteRecord *invite)
 	}
 	out_table_row(l->table);
 	out_table_cell(l->table, out_short(shown, bytes_of(invite->invite_id)));
-	out_table_cell(l->table, "invited");
+	out_table_cell(l->table, cli_word(l->c, "invited"));
 	out_table_cell(l->table, "");
 	out_table_cell(l->table, out_day(day, invite->expires_at));
 	out_table_cell(l->table, invite->note);
@@ -142,8 +142,8 @@ static void print_org(struct cli *c, struct txn *txn, struct arena *a, const Rk_
 	if (*o->names[0]->reading)
 		out_field(c, TEXT_F_READING, o->names[0]->reading);
 	out_field(c, TEXT_F_ORG_ID, out_hex(hex, bytes_of(o->org_id)));
-	out_field(c, TEXT_F_KIND, cli_org_kind_name(o->kind));
-	out_field(c, TEXT_F_STATUS, cli_org_status_name(o->status));
+	out_field(c, TEXT_F_KIND, cli_word(c, cli_org_kind_name(o->kind)));
+	out_field(c, TEXT_F_STATUS, cli_word(c, cli_org_status_name(o->status)));
 	if (o->roles & TRUST_ROLE_SECRETARIAT)
 		out_field(c, TEXT_F_ROLE, text(TEXT_ROLE_SECRETARIAT, c->lang));
 	if (o->roles & TRUST_ROLE_COORDINATOR)
@@ -180,8 +180,8 @@ static int view_request(struct cli *c, struct txn *txn, struct arena *a, const u
 	}
 	out_field(c, TEXT_F_ORG, show_enrol_name(e, c->lang));
 	out_field(c, TEXT_F_ORG_ID, out_hex(hex, bytes_of(e->org_id)));
-	out_field(c, TEXT_F_KIND, cli_org_kind_name(e->kind));
-	out_field(c, TEXT_F_STATUS, "pending");
+	out_field(c, TEXT_F_KIND, cli_word(c, cli_org_kind_name(e->kind)));
+	out_field(c, TEXT_F_STATUS, cli_word(c, "pending"));
 	out_field(c, TEXT_F_COUNTRY, e->country);
 	out_field(c, TEXT_F_FINGERPRINT, r.fingerprint);
 	out_field(c, TEXT_F_INVITED_AS, r.note);

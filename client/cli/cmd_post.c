@@ -57,7 +57,8 @@ static int settle_type(struct cli *c, const char *type, Rk__Post *post)
 	if (type && channel == RK__CHANNEL__CHANNEL_NONE)
 		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_TYPES, TEXT_BAD_TYPE, type);
 	if (channel != RK__CHANNEL__CHANNEL_NONE && post->type != RK__CHANNEL__CHANNEL_NONE && channel != post->type)
-		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_TYPES, TEXT_TYPES_DIFFER, type, cli_channel_name(post->type));
+		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_TYPES, TEXT_TYPES_DIFFER, type,
+				  cli_word(c, cli_channel_name(post->type)));
 	if (channel != RK__CHANNEL__CHANNEL_NONE)
 		post->type = channel;
 	if (post->type == RK__CHANNEL__CHANNEL_NONE)
@@ -249,8 +250,8 @@ static int list_row(void *user, const struct post_view *v)
 		return out_json(show_post_json(l->c, l->txn, v, l->arena));
 	out_table_row(l->table);
 	out_table_cell(l->table, out_short(shown, bytes_make(v->record->post_id.data, v->record->post_id.len)));
-	out_table_cell(l->table, cli_channel_name((Rk__Channel)v->record->channel));
-	out_table_cell(l->table, show_post_status(v->status));
+	out_table_cell(l->table, cli_word(l->c, cli_channel_name((Rk__Channel)v->record->channel)));
+	out_table_cell(l->table, cli_word(l->c, show_post_status(v->status)));
 	out_table_cell(l->table, out_day(day, v->record->time_ms));
 	out_table_cell(l->table, book_org_name(l->c->client, l->txn, v->record->sender_org.data, l->c->lang, l->arena));
 	out_table_cell(l->table, show_post_title(l->c, v));
@@ -367,8 +368,8 @@ static int view(struct cli *c, struct txn *txn, struct arena *a, void *user)
 		return out_json(view_json(c, txn, &v, a));
 	out_field(c, TEXT_F_POST_TITLE, show_post_title(c, &v));
 	out_field(c, TEXT_F_POST_ID, out_hex(hex, BYTES_OF(post_id)));
-	out_field(c, TEXT_F_TYPE, cli_channel_name((Rk__Channel)v.record->channel));
-	out_field(c, TEXT_F_STATUS, show_post_status(v.status));
+	out_field(c, TEXT_F_TYPE, cli_word(c, cli_channel_name((Rk__Channel)v.record->channel)));
+	out_field(c, TEXT_F_STATUS, cli_word(c, show_post_status(v.status)));
 	out_field(c, TEXT_F_AUTHOR, book_org_name(c->client, txn, v.record->sender_org.data, c->lang, a));
 	out_field(c, TEXT_F_POSTED, out_time(day, v.record->time_ms));
 	out_field(c, TEXT_F_UNTIL, out_last_day(day, v.record->expires_at));

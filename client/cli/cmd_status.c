@@ -18,7 +18,7 @@ struct facts {
 	uint64_t directory_serial;
 	int64_t directory_until, charter_until, epoch_until;
 	uint32_t epoch;
-	unsigned queued, sent, orgs;
+	unsigned queued, sent, orgs, followed;
 	bool rejected;
 };
 
@@ -69,15 +69,15 @@ static void joined_facts(struct cli *c, struct txn *txn, struct arena *a, struct
 static int gather(struct cli *c, struct txn *txn, struct arena *a, void *user)
 {
 	struct facts *f = user;
-	unsigned mask = post_followed(txn);
 	size_t len = 0;
+	f->followed = post_followed(txn);
 	ids_root_fingerprint(f->root, client_exchange_id(c->client));
 	if (client_state(c->client) == CLIENT_PENDING)
 		pending_facts(c, txn, a, f);
 	else
 		joined_facts(c, txn, a, f);
 	for (int channel = RK__CHANNEL__OFFER; channel <= RK__CHANNEL__NOTICE; channel++)
-		if (mask & 1u << channel)
+		if (f->followed & 1u << channel)
 			len += (size_t)snprintf(f->follows + len, sizeof(f->follows) - len, "%s%s", len ? ", " : "",
 						cli_channel_name((Rk__Channel)channel));
 	return outbox_count(txn, &f->queued, &f->sent);
@@ -110,16 +110,27 @@ static int status_json(struct cli *c, const struct facts *f)
 	return out_json(j);
 }
 
+static void follows_line(struct cli *c, const struct facts *f)
+{
+	char line[200] = "";
+	size_t len = 0;
+	for (int channel = RK__CHANNEL__OFFER; channel <= RK__CHANNEL__NOTICE; channel++)
+		if (f->followed & 1u << channel)
+			len += (size_t)snprintf(line + len, sizeof(line) - len, "%s%s", len ? text(TEXT_COMMA, c->lang) : "",
+						cli_word(c, cli_channel_name((Rk__Channel)channel)));
+	out_field(c, TEXT_F_FOLLOWS, len ? line : "—");
+}
+
 static int status_lines(struct cli *c, const struct facts *f)
 {
 	char hex[OUT_ID_CHARS], until[OUT_TIME_CHARS], number[32];
-	out_field(c, TEXT_F_STATUS, f->state);
+	out_field(c, TEXT_F_STATUS, cli_word(c, f->state));
 	if (*f->exchange)
 		out_field(c, TEXT_F_EXCHANGE, f->exchange);
 	out_field(c, TEXT_F_ROOT_FINGERPRINT, f->root);
 	out_field(c, TEXT_F_ORG, f->org);
 	out_field(c, TEXT_F_ORG_ID, out_hex(hex, bytes_make(client_org_id(c->client), 16)));
-	out_field(c, TEXT_F_KIND, f->kind);
+	out_field(c, TEXT_F_KIND, cli_word(c, f->kind));
 	if (f->roles & TRUST_ROLE_SECRETARIAT)
 		out_field(c, TEXT_F_ROLE, text(TEXT_ROLE_SECRETARIAT, c->lang));
 	if (f->roles & TRUST_ROLE_COORDINATOR)
@@ -129,7 +140,7 @@ static int status_lines(struct cli *c, const struct facts *f)
 		snprintf(number, sizeof(number), "%u", f->orgs);
 		out_field(c, TEXT_F_MEMBERS, number);
 		out_field(c, TEXT_F_DIRECTORY_UNTIL, out_time(until, f->directory_until));
-		out_field(c, TEXT_F_FOLLOWS, *f->follows ? f->follows : "—");
+		follows_line(c, f);
 	}
 	snprintf(number, sizeof(number), "%u", f->queued + f->sent);
 	out_field(c, TEXT_F_QUEUED, number);
@@ -141,7 +152,7 @@ static int status_lines(struct cli *c, const struct facts *f)
 	else if (client_state(c->client) == CLIENT_PENDING)
 		out_say(c, TEXT_JOIN_NEXT);
 	else if (strcmp(f->org_status, "active") != 0)
-		out_say(c, TEXT_NOT_ACTIVE, f->org_status);
+		out_say(c, TEXT_NOT_ACTIVE, cli_word(c, f->org_status));
 	return RK_OK;
 }
 
