@@ -343,6 +343,24 @@ static void z6_the_brokers_socket_admits_members_only(void **state)
 	world_close(&w);
 }
 
+/* ---- Z9, Z14: a member may connect anew, not without end */
+
+static void handshakes_of_one_key_are_bounded(void **state)
+{
+	uint64_t refused = metrics_get(M_ZAP_REFUSED);
+	struct world w;
+	int n = 0;
+
+	(void)state;
+	world_open(&w, true);
+	world_bind(&w);
+	while (n < 1000 && gets_in(&w, w.member_pk, w.member_sk, n < 300 ? ADMITTED_MS : 100))
+		n++;
+	assert_in_range(n, 300, 999);
+	assert_true(metrics_get(M_ZAP_REFUSED) > refused);
+	world_close(&w);
+}
+
 /* ---- Z8: User-Id is missing on the first frame after zmq_poll */
 
 /* Receives one message; the User-Id of its first and of its last frame. */
@@ -571,6 +589,7 @@ int main(void)
 		cmocka_unit_test(z1_a_full_receive_pipe_lets_a_peer_abort_the_process),
 		cmocka_unit_test(z6_zap_fails_open_unless_domain_and_enforcement_are_set),
 		cmocka_unit_test(z6_the_brokers_socket_admits_members_only),
+		cmocka_unit_test(handshakes_of_one_key_are_bounded),
 		cmocka_unit_test(z8_user_id_stands_on_the_last_frame_on_both_paths),
 		cmocka_unit_test(z8_front_knows_its_peers_by_the_last_frame),
 		cmocka_unit_test(z9_the_next_routing_id_is_known_unless_we_hide_it),
