@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "client/cli/out.h"
@@ -190,6 +191,9 @@ static int exit_code(struct cli *c, int rc)
 int main(int argc, char **argv)
 {
 	static struct cli c = {.passphrase_fd = -1};
+	const struct rlimit none = {0, 0};
+	/* Keys and confidential texts never go into a core file; lowering a limit is always allowed. */
+	(void)setrlimit(RLIMIT_CORE, &none);
 	/* Results and remarks keep their order where both go to one pipe or file. */
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	use_utf8();

@@ -131,3 +131,20 @@ agree() { # A B [ARG...]: an agreement signed by both; sets NDA
 	[[ $(grep -c '^State:' "$T/view") == 1 ]]
 	grep -q '^ *State:  *in force' "$T/view"
 }
+
+@test "no core file of a client is ever written" {
+	exchange_start
+	join a sme
+	as a feed follow offer
+	ulimit -c unlimited 2>/dev/null || skip "core files cannot be turned on here"
+	renkei --no-input --home "$T/a" feed watch >/dev/null &
+	WATCH=$!
+	for _ in $(seq 50); do
+		[[ $(readlink "/proc/$WATCH/exe") == */renkei ]] && grep -q '^Max core file size *0 *0 ' "/proc/$WATCH/limits" && break
+		sleep 0.1
+	done
+	grep '^Max core file size *0 *0 ' "/proc/$WATCH/limits"
+	kill "$WATCH"
+	wait "$WATCH" || true
+	WATCH=
+}
