@@ -18,9 +18,9 @@
 #define ZAP_RECEIVE_MS 200
 
 /*
- * libzmq numbers the connections of a ROUTER from rand(), which nobody has seeded: after every start the same numbers.  A peer
- * that calls itself by one not yet given (the wire carries it, whatever zmq_setsockopt says) makes libzmq abort the process when
- * that number's turn comes (Z9).  From an unknown number on, it would have to hit one of 2^32.
+ * libzmq numbers the connections of a ROUTER from rand(), which nobody has seeded: after every start the same numbers.
+ * A peer that calls itself by one not yet given (the wire carries it, whatever zmq_setsockopt says) makes libzmq abort
+ * the process when that number's turn comes (Z9).  From an unknown number on, it would have to hit one of 2^32.
  */
 static void hide_routing_ids(void)
 {

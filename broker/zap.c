@@ -14,8 +14,8 @@
 #define REQUEST_FRAMES 7
 #define FRAME_MAX_BYTES 255
 /*
- * Handshakes of one device; an invite has the burst and rate of its requests.  Who needs more is not connecting anew: it fills
- * descriptors (Z14), or tries routing ids until it meets one that libzmq gives next (Z9).
+ * Handshakes of one device; an invite has the burst and rate of its requests.  Who needs more is not connecting anew:
+ * it fills descriptors (Z14), or tries routing ids until it meets one that libzmq gives next (Z9).
  */
 #define HANDSHAKE_BURST 300
 #define HANDSHAKES_PER_S 5

@@ -195,8 +195,8 @@ static void what_admit_refuses_uses_no_number(void **state)
 	assert_int_equal(world_run(&w, c), RK_OK);
 }
 
-/* Another device's Directory is coming in: the client sends the same bytes under the same number again, and must not meet `busy` there
- * for ever. */
+/* Another device's Directory is coming in: the client sends the same bytes under the same number again, and must not
+ * meet `busy` there for ever. */
 static void busy_uses_no_number(void **state)
 {
 	struct command *c = world_submit_command(&w, A, 0, world_post_header(&w, A, RK__CHANNEL__OFFER, RK__POST_OP__NEW, 0, 1), 0);
