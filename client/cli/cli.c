@@ -36,10 +36,12 @@ int cli_fail(struct cli *c, int code, enum text_id what, ...)
 	va_start(ap, what);
 	char *subject = format(c->lang, what, ap), *message = NULL;
 	va_end(ap);
+	/* A member that is let in no more was removed; an invite, which the bare refusal advises, is not what it needs. */
+	int why = code == RK_NOT_ADMITTED && c->client && client_state(c->client) == CLIENT_JOINED ? RK_REVOKED : code;
 	if (code == CLI_PARTIAL)
 		out_error(c, code, subject ? subject : "", "");
-	else if (asprintf(&message, text(TEXT_WHAT_WHY, c->lang), subject ? subject : "", errcode_sentence(code, c->lang)) >= 0)
-		out_error(c, code, message, errcode_hint(code, c->lang));
+	else if (asprintf(&message, text(TEXT_WHAT_WHY, c->lang), subject ? subject : "", errcode_sentence(why, c->lang)) >= 0)
+		out_error(c, code, message, errcode_hint(why, c->lang));
 	free(subject);
 	free(message);
 	return code;

@@ -361,7 +361,7 @@ static void view_lines(struct shared *s, const Rkl__EnvelopeRecord *record, cons
 		view_content(s, m);
 	if (record->outgoing || record->state != RKL__ENVELOPE_STATE__LODGED)
 		return;
-	out_field(c, TEXT_F_SIZE, shared_text(s, "%u", record->body_len));
+	out_field(c, TEXT_F_SIZE, shared_text(s, "%u %s", record->body_len, text(TEXT_BYTES, c->lang)));
 	out_field(c, TEXT_F_EXPIRES, out_time(when, record->expires_at));
 	out_short(id, bytes_of(record->env_id));
 	out_say(c, TEXT_HINT_GET, id, id);

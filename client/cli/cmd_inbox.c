@@ -3,7 +3,9 @@
 #include <stdlib.h>
 
 #include "client/cli/shared.h"
+#include "client/cli/show.h"
 #include "client/mail.h"
+#include "client/secretariat.h"
 #include "proto/strict.h"
 
 #define NUMBER_CHARS 24
@@ -59,6 +61,28 @@ static struct bytes subject_of(struct shared *s, const Rkl__InboxRecord *record)
 	return bytes_of(record->id);
 }
 
+/* An applicant stands in no directory yet: its name is the one of its request. */
+static const char *from_name(struct shared *s, const Rkl__InboxRecord *record)
+{
+	struct secretariat_request request;
+
+	if (record->from_org.len != 16)
+		return "";
+	if (record->kind == RKL__INBOX_KIND__INBOX_ENROLMENT &&
+	    secretariat_open(s->client, s->t, record->from_org.data, s->a, &request) == RK_OK)
+		return show_enrol_name(request.enrol.enrol, s->c->lang);
+	return shared_name(s, record->from_org.data);
+}
+
+static json_t *from_json(struct shared *s, const Rkl__InboxRecord *record)
+{
+	json_t *o = json_object();
+
+	out_set_id(o, "org_id", bytes_of(record->from_org));
+	out_set_text(o, "name", from_name(s, record));
+	return o;
+}
+
 static json_t *inbox_json(struct shared *s, const Rkl__InboxRecord *record)
 {
 	struct bytes subject = subject_of(s, record);
@@ -69,7 +93,7 @@ static json_t *inbox_json(struct shared *s, const Rkl__InboxRecord *record)
 	out_set_text(o, "kind", kinds[k].name);
 	out_set_time(o, "time", record->time_ms);
 	out_set_bool(o, "read", record->read);
-	json_object_set_new(o, "from", record->from_org.len == 16 ? shared_org_json(s, record->from_org.data) : json_null());
+	json_object_set_new(o, "from", record->from_org.len == 16 ? from_json(s, record) : json_null());
 	out_set_id(o, "id", subject);
 	out_set_text(o, "detail", record->detail);
 	return o;
@@ -96,7 +120,7 @@ static void inbox_row(struct shared *s, struct out_table *table, const Rkl__Inbo
 	out_table_row(table);
 	out_table_cell(table, number);
 	out_table_cell(table, out_time(when, record->time_ms));
-	out_table_cell(table, record->from_org.len == 16 ? shared_name(s, record->from_org.data) : "");
+	out_table_cell(table, from_name(s, record));
 	out_table_cell(table, out_short(id, subject_of(s, record)));
 	out_table_cell(table, what_text(s, record));
 }

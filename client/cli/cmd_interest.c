@@ -77,6 +77,8 @@ int cmd_interest_send(struct cli *c, int argc, char **argv)
 
 	if ((r = cli_parse(c, &usage, argc, argv, &args)) != RK_OK || (r = read_cooperation(c, &cooperation, &n.cooperation)) != RK_OK)
 		return r;
+	if (n.message[0] == '\0')
+		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_HELP, TEXT_OPTION_NEEDS_VALUE, "--message");
 	if ((r = shared_open(c)) != RK_OK || (r = shared_begin(c, true, &s)) != RK_OK)
 		return r;
 	n.post_id = post_id;

@@ -1,4 +1,5 @@
 /* member: invites, and what the secretariat decides.  Listing is cmd_member_view.c. */
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 
 #define DAY_MS ((int64_t)86400000)
 #define INVITE_DAYS_MAX 90
+#define FINGERPRINT_DIGITS 40
 
 /* The home of a secretariat, caught up. */
 static int open_secretariat(struct cli *c, bool sync)
@@ -131,6 +133,15 @@ static int heard_fingerprint(struct cli *c, const struct request_facts *f, const
 	return cli_refuse(c, RK_EUSAGE, TEXT_HINT_FINGERPRINT, TEXT_FINGERPRINT_NEEDED);
 }
 
+/* A slip of the tongue or the hand is not yet a stranger with the invite. */
+static bool is_whole(const char *typed)
+{
+	size_t digits = 0;
+	for (; *typed; typed++)
+		digits += isxdigit((unsigned char)*typed) != 0;
+	return digits == FINGERPRINT_DIGITS;
+}
+
 static int print_member(struct cli *c, const uint8_t org_id[16], const char *name, const char *status, const char *fingerprint,
 			enum text_id sentence)
 {
@@ -168,6 +179,8 @@ int cmd_member_approve(struct cli *c, int argc, char **argv)
 		return refuse_problem(c, &f);
 	if ((rc = heard_fingerprint(c, &f, given, typed, sizeof(typed))) != RK_OK)
 		return rc;
+	if (!is_whole(typed))
+		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_FINGERPRINT, TEXT_FINGERPRINT_SHORT);
 	rc = secretariat_approve(c->client, f.org_id, typed, &item);
 	if (rc == RK_EINTEGRITY)
 		return cli_refuse(c, rc, TEXT_HINT_FINGERPRINT_DIFFERS, TEXT_FINGERPRINT_DIFFERS, f.name);

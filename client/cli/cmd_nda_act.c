@@ -10,6 +10,7 @@
 #include "proto/strict.h"
 
 #define FILE_NAME_CHARS 96
+#define DAY_MS ((int64_t)86400000)
 
 /* ---- acts */
 
@@ -23,10 +24,26 @@ static int report_act(struct cli *c, const struct agreement *ag, int r)
 	return shared_fail(c, r, TEXT_CANNOT_ACT);
 }
 
+/* What the act means from now on. */
+static void say_done(struct cli *c, Rk__ActKind kind, int64_t notice_days, int64_t time_ms)
+{
+	char when[OUT_TIME_CHARS];
+
+	if (kind == RK__ACT_KIND__TERMINATE && notice_days > 0)
+		out_say(c, TEXT_NOTICE_GIVEN, out_time(when, time_ms + notice_days * DAY_MS));
+	else if (kind == RK__ACT_KIND__TERMINATE)
+		out_say(c, TEXT_ENDED);
+	else if (kind == RK__ACT_KIND__HOLD)
+		out_say(c, TEXT_ON_HOLD);
+	else
+		out_say(c, TEXT_ACT_DONE, text(shared_act_text(kind), c->lang));
+}
+
 static int act(struct cli *c, const char *given, Rk__ActKind kind, const char *reason)
 {
 	struct agreement *ag;
 	uint8_t nda_id[32];
+	int64_t notice_days = 0;
 	struct outcome out;
 	struct shared s;
 	uint64_t item;
@@ -39,13 +56,14 @@ static int act(struct cli *c, const char *given, Rk__ActKind kind, const char *r
 		return r;
 	if ((r = shared_agreement(&s, given, false, RK_ENOTFOUND, &ag)) == RK_OK) {
 		memcpy(nda_id, ag->nda_id, 32);
+		notice_days = ag->row.notice_days;
 		if ((r = agreement_act(c->client, s.t, ag, kind, reason, &item)) != RK_OK)
 			r = report_act(c, ag, r);
 	}
 	if ((r = shared_end(&s, r)) != RK_OK || (r = cli_finish(c, item, TEXT_CANNOT_ACT, &out)) != RK_OK)
 		return r;
 	if (!c->json) {
-		out_say(c, TEXT_ACT_DONE, text(shared_act_text(kind), c->lang));
+		say_done(c, kind, notice_days, out.time_ms);
 		return RK_OK;
 	}
 	json = json_object();

@@ -110,7 +110,8 @@ static const char *signed_by(struct shared *s, const struct agreement *ag, const
 
 	switch (agreement_page(s->client, ag, p->org_id, s->a, &page, &reveal)) {
 	case RK_OK:
-		return fill_text(s, TEXT_SIGNED_BY, page->title[0] != '\0' ? shared_text(s, "%s, %s", page->name, page->title) : page->name);
+		return fill_text(s, TEXT_SIGNED_BY, page->title[0] != '\0' ?
+				 shared_text(s, "%s%s%s", page->name, text(TEXT_COMMA, s->c->lang), page->title) : page->name);
 	case RK_ENOTFOUND:
 		return text(TEXT_PAGE_MISSING, s->c->lang);
 	default:

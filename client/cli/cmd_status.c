@@ -262,6 +262,49 @@ static int count_left(struct cli *c, struct txn *txn, struct arena *a, void *use
 	return rc;
 }
 
+static int count_unread(struct cli *c, struct txn *txn, struct arena *a, void *user)
+{
+	struct env_cursor *cur;
+	struct bytes key, value;
+	(void)c;
+	int rc = env_cursor_open(txn, C_INBOX, &cur);
+	if (rc != RK_OK)
+		return rc;
+	for (rc = env_cursor_last(cur, &key, &value); rc == RK_OK; rc = env_cursor_prev(cur, &key, &value)) {
+		arena_raise(a, 8 * value.len + 4096);
+		Rkl__InboxRecord *record = rkl__inbox_record__unpack(arena_allocator(a), value.len, value.data);
+		*(unsigned *)user += record && !record->read;
+	}
+	env_cursor_free(cur);
+	return rc == RK_ENOTFOUND ? RK_OK : rc;
+}
+
+static int print_synced(struct cli *c, const struct secretariat_done *done, unsigned left, bool new_member)
+{
+	unsigned unread = 0;
+	int rc = show_read(c, count_unread, &unread);
+	if (rc != RK_OK)
+		return rc;
+	if (c->json) {
+		json_t *j = json_object();
+		out_set_text(j, "status", "joined");
+		out_set_number(j, "queued", left);
+		out_set_number(j, "unread", unread);
+		out_set_bool(j, "directory_renewed", done->directory);
+		out_set_bool(j, "feed_epoch_renewed", done->epoch);
+		out_set_number(j, "feed_keys_issued", done->feed_keys);
+		return out_json(j);
+	}
+	out_line(c, TEXT_SYNCED);
+	if (done->directory || done->epoch || done->feed_keys)
+		out_say(c, TEXT_DUTIES_DONE, done->feed_keys);
+	if (unread)
+		out_say(c, TEXT_UNREAD, unread);
+	if (new_member)
+		out_say(c, TEXT_WELCOME);
+	return RK_OK;
+}
+
 int cmd_sync(struct cli *c, int argc, char **argv)
 {
 	const struct cli_usage usage = {NULL, "", 0, 0, TEXT_HELP_SYNC};
@@ -269,13 +312,13 @@ int cmd_sync(struct cli *c, int argc, char **argv)
 	struct secretariat_done done;
 	struct waiting waiting = {.count = 0};
 	unsigned left = 0;
-	bool approved = true;
+	bool pending = false, approved = false;
 	int rc = cli_parse(c, &usage, argc, argv, &args);
 	if (rc == RK_OK)
 		rc = cli_open(c);
-	if (rc == RK_OK && client_state(c->client) == CLIENT_PENDING)
+	if (rc == RK_OK && (pending = client_state(c->client) == CLIENT_PENDING))
 		rc = sync_pending(c, &approved);
-	if (rc != RK_OK || !approved)
+	if (rc != RK_OK || (pending && !approved))
 		return rc;
 	if ((rc = cli_open_joined(c)) != RK_OK)
 		return rc;
@@ -291,18 +334,6 @@ int cmd_sync(struct cli *c, int argc, char **argv)
 		return duties;
 	if ((rc = show_read(c, count_left, &left)) != RK_OK)
 		return rc;
-	if (c->json) {
-		json_t *j = json_object();
-		out_set_text(j, "status", "joined");
-		out_set_number(j, "queued", left);
-		out_set_bool(j, "directory_renewed", done.directory);
-		out_set_bool(j, "feed_epoch_renewed", done.epoch);
-		out_set_number(j, "feed_keys_issued", done.feed_keys);
-		rc = out_json(j);
-	} else {
-		out_line(c, TEXT_SYNCED);
-		if (done.directory || done.epoch || done.feed_keys)
-			out_say(c, TEXT_DUTIES_DONE, done.feed_keys);
-	}
+	rc = print_synced(c, &done, left, pending);
 	return rc == RK_OK ? duties : rc;
 }

@@ -240,7 +240,12 @@ void parse_print_globals(struct cli *c)
 
 static void print_help(struct cli *c, const struct cli_usage *u)
 {
-	printf(text(TEXT_USAGE_OF, c->lang), c->noun, c->verb ? " " : "", c->verb ? c->verb : "", *u->args ? " " : "", u->args);
+	char needed[400] = "";
+	size_t len = strlen(strcpy(needed, u->args));
+	for (const struct cli_option *o = u->options; o && o->name && len < sizeof(needed) / 2; o++)
+		if (o->required)
+			len += (size_t)snprintf(needed + len, sizeof(needed) - len, "%s--%s %s", len ? " " : "", o->name, o->arg);
+	printf(text(TEXT_USAGE_OF, c->lang), c->noun, c->verb ? " " : "", c->verb ? c->verb : "", *needed ? " " : "", needed);
 	printf("\n\n");
 	for (const struct cli_option *o = u->options; o && o->name; o++)
 		print_option(c, o->name, o->arg, 0, o->help);

@@ -38,9 +38,10 @@ char *post_input_sentence(struct cli *c, const struct post_problem *p)
 static int read_all(struct cli *c, const char *path, uint8_t **data, size_t *len)
 {
 	FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+	if (!f && errno == ENOENT)
+		return cli_refuse(c, RK_ENOTFOUND, TEXT_HINT_FILE, TEXT_FILE_MISSING, path);
 	if (!f)
-		return cli_refuse(c, errno == ENOENT ? RK_ENOTFOUND : RK_EIO, TEXT_HINT_FILE, TEXT_CANNOT_OPEN_FILE, path,
-				  strerror(errno));
+		return cli_refuse(c, RK_EIO, TEXT_HINT_FILE, TEXT_CANNOT_OPEN_FILE, path, strerror(errno));
 	*data = malloc(POSTFILE_MAX_BYTES + 1);
 	*len = *data ? fread(*data, 1, POSTFILE_MAX_BYTES + 1, f) : 0;
 	int rc = !*data ? RK_ENOMEM : ferror(f) ? cli_fail(c, RK_EIO, TEXT_CANNOT_READ_POST, path) : RK_OK;
