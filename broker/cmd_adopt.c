@@ -7,7 +7,7 @@
 #include <sodium.h>
 
 #include "broker/cmd.h"
-#include "broker/keys.h"
+#include "broker/secrets.h"
 #include "broker/sequence.h"
 #include "proto/errcode.h"
 #include "proto/ids.h"
@@ -43,7 +43,7 @@ static int read_file(const char *path, struct arena *arena, struct bytes *out)
 }
 
 /* B and L of the Charter must be this broker's own: no other may speak for the exchange. */
-static int check_own(const Rk__Charter *charter, const struct keys *keys, const char *path)
+static int check_own(const Rk__Charter *charter, const struct secrets *keys, const char *path)
 {
 	char origin[NOTE_NAME_CHARS], name[NOTE_NAME_CHARS];
 	uint8_t pk[32], type;
@@ -115,13 +115,13 @@ int cmd_adopt(const struct cmd_options *o)
 	const Rk__Charter *charter = NULL;
 	Rk__CharterFile *file = NULL;
 	const char *failed;
-	struct keys keys = {0};
+	struct secrets keys = {0};
 	int lock = -1, code, r;
 
 	cmd_harden();
 	if (arena == NULL)
 		return cmd_fail_code(RK_ENOMEM, "adopt");
-	r = keys_load(o->data, &keys, &failed);
+	r = secrets_load(o->data, &keys, &failed);
 	if (r == RK_ENOTFOUND)
 		code = cmd_fail(r, "%s has no keys: run `renkeid init --data %s --listen tcp://ADDRESS:PORT` first",
 				o->data, o->data);
@@ -130,7 +130,7 @@ int cmd_adopt(const struct cmd_options *o)
 	else if (cmd_lock(o->data, &lock, &code) && (code = parse(o->file, arena, &file, &charter)) == 0 &&
 	         (code = check_own(charter, &keys, o->file)) == 0)
 		code = adopt(o, file, charter);
-	keys_wipe(&keys);
+	secrets_wipe(&keys);
 	arena_free(arena);
 	if (lock >= 0)
 		close(lock);

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "broker/cmd.h"
-#include "broker/keys.h"
+#include "broker/secrets.h"
 #include "proto/errcode.h"
 #include "proto/invite.h"
 
@@ -80,7 +80,7 @@ static int write_text(const char *data, const char *name, const char *text)
 	char line[CMD_TEXT_MAX_BYTES + 2];
 	int n = snprintf(line, sizeof(line), "%s\n", text);
 
-	return keys_write_file(data, name, line, (uint32_t)n, 0600);
+	return secrets_write_file(data, name, line, (uint32_t)n, 0600);
 }
 
 int cmd_init(const struct cmd_options *o)
@@ -88,7 +88,7 @@ int cmd_init(const struct cmd_options *o)
 	const char *advertise = o->advertise != NULL ? o->advertise : o->listen;
 	char text[INVITE_TEXT_CHARS];
 	struct broker_card card;
-	struct keys keys = {0};
+	struct secrets keys = {0};
 	int lock = -1, code, r;
 
 	if ((code = check_options(o, advertise)) != 0 || (code = make_folder(o->data)) != 0)
@@ -96,7 +96,7 @@ int cmd_init(const struct cmd_options *o)
 	cmd_harden();
 	if (!cmd_lock(o->data, &lock, &code))
 		return code;
-	r = keys_create(o->data, &keys);
+	r = secrets_create(o->data, &keys);
 	if (r == RK_EEXISTS)
 		return cmd_fail(
 			r, "%s has its keys already; its card is in %s/card.  Use another folder for another broker",
@@ -107,7 +107,7 @@ int cmd_init(const struct cmd_options *o)
 	memcpy(card.curve_pk, keys.curve_pk, 32);
 	memcpy(card.log_pk, keys.log_pk, 32);
 	snprintf(card.endpoint, sizeof(card.endpoint), "%s", advertise);
-	keys_wipe(&keys);
+	secrets_wipe(&keys);
 	if ((r = invite_card_text(text, &card)) != RK_OK)
 		return cmd_fail_code(r, "the card cannot be written");
 	if ((r = write_text(o->data, "listen", o->listen)) != RK_OK || (r = write_text(o->data, "card", text)) != RK_OK)

@@ -15,7 +15,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "broker/cmd.h"
-#include "broker/keys.h"
+#include "broker/secrets.h"
 #include "broker/log.h"
 #include "broker/metrics.h"
 #include "broker/rows.h"
@@ -33,7 +33,7 @@
 struct run {
 	const struct cmd_options *options;
 	struct config config;
-	struct keys keys;
+	struct secrets keys;
 	struct path path;
 	struct apply *apply;
 	struct server *server;
@@ -59,7 +59,7 @@ static int read_config(struct run *r)
 static int load_keys(struct run *r)
 {
 	const char *data = r->options->data, *failed;
-	int code = keys_load(data, &r->keys, &failed);
+	int code = secrets_load(data, &r->keys, &failed);
 
 	if (code == RK_ENOTFOUND)
 		return cmd_fail(code, "%s has no keys: run `renkeid init --data %s --listen tcp://ADDRESS:PORT` first",
@@ -187,7 +187,7 @@ static int open_network(struct run *r)
 static void say_ready(struct run *r)
 {
 	char exchange[2 * 32 + 1];
-	int code = keys_write_file(r->options->data, "endpoint", r->endpoint, (uint32_t)strlen(r->endpoint), 0600);
+	int code = secrets_write_file(r->options->data, "endpoint", r->endpoint, (uint32_t)strlen(r->endpoint), 0600);
 
 	if (code != RK_OK)
 		log_warning("main", "endpoint-not-written", "code=%s", errcode_name(code));
@@ -278,7 +278,7 @@ static void close_all(struct run *r)
 	roster_free(r->path.roster);
 	sequence_free(r->path.sequence);
 	path_clear(&r->path);
-	keys_wipe(&r->keys);
+	secrets_wipe(&r->keys);
 	if (r->signal_fd >= 0)
 		close(r->signal_fd);
 	if (r->lock_fd >= 0)

@@ -49,7 +49,8 @@ uint32_t slots_index(const struct slots *, const struct slot *);
 enum slots_verdict { SLOTS_PASS, SLOTS_RATE, SLOTS_INVITE_BYTES };
 /** Takes tokens for one message of len bytes that came over `connection` (message_connection). */
 enum slots_verdict slots_take(struct slots *, struct slot *, uint64_t connection, size_t len, int64_t now_ms);
-/** Takes byte tokens for bulk that it asked for: else whoever asks and does not read could fill memory, connection by connection. */
+/** Takes byte tokens for bulk that it asked for: else whoever asks and does not read could fill memory, connection by
+ * connection. */
 bool slots_take_bulk(struct slot *, size_t len);
 
 #endif

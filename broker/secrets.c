@@ -1,4 +1,4 @@
-#include "broker/keys.h"
+#include "broker/secrets.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -51,7 +51,7 @@ static int sync_folder(const char *folder)
 	return r;
 }
 
-int keys_write_file(const char *folder, const char *name, const void *data, uint32_t len, uint32_t mode)
+int secrets_write_file(const char *folder, const char *name, const void *data, uint32_t len, uint32_t mode)
 {
 	char path[PATH_MAX_BYTES], temp[PATH_MAX_BYTES];
 	int fd = -1, r = RK_EIO;
@@ -90,16 +90,16 @@ static int save(const char *folder, const char *name, struct bytes secret)
 	int r = keyfile_seal(file, &none, bytes_make(NULL, 0), secret);
 
 	if (r == RK_OK)
-		r = keys_write_file(folder, name, file, (uint32_t)(secret.len + KEYFILE_OVERHEAD), 0600);
+		r = secrets_write_file(folder, name, file, (uint32_t)(secret.len + KEYFILE_OVERHEAD), 0600);
 	sodium_memzero(file, sizeof(file));
 	return r;
 }
 
-int keys_create(const char *folder, struct keys *out)
+int secrets_create(const char *folder, struct secrets *out)
 {
 	int r = RK_ENOMEM;
 
-	*out = (struct keys){0};
+	*out = (struct secrets){0};
 	if (is_there(folder, curve_name) || is_there(folder, log_name))
 		return RK_EEXISTS;
 	out->curve_sk = sodium_malloc(32);
@@ -113,7 +113,7 @@ int keys_create(const char *folder, struct keys *out)
 	r = save(folder, log_name, bytes_make(out->log_sk, 64));
 out:
 	if (r != RK_OK)
-		keys_wipe(out);
+		secrets_wipe(out);
 	return r;
 }
 
@@ -150,12 +150,12 @@ static int load(const char *folder, const char *name, size_t want, uint8_t **sec
 	return r;
 }
 
-int keys_load(const char *folder, struct keys *out, const char **failed)
+int secrets_load(const char *folder, struct secrets *out, const char **failed)
 {
 	const char *name = curve_name;
 	int r;
 
-	*out = (struct keys){0};
+	*out = (struct secrets){0};
 	if ((r = load(folder, curve_name, 32, &out->curve_sk)) != RK_OK)
 		goto out;
 	name = log_name;
@@ -168,13 +168,13 @@ out:
 	if (failed != NULL)
 		*failed = name;
 	if (r != RK_OK)
-		keys_wipe(out);
+		secrets_wipe(out);
 	return r;
 }
 
-void keys_wipe(struct keys *k)
+void secrets_wipe(struct secrets *k)
 {
 	sodium_free(k->curve_sk);
 	sodium_free(k->log_sk);
-	*k = (struct keys){0};
+	*k = (struct secrets){0};
 }

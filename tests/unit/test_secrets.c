@@ -1,5 +1,5 @@
 /*
- * keys: written whole and private, read back as they were; what is missing, there already or damaged is said.
+ * secrets: written whole and private, read back as they were; what is missing, there already or damaged is said.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,7 +17,7 @@
 
 #include <sodium.h>
 
-#include "broker/keys.h"
+#include "broker/secrets.h"
 #include "proto/errcode.h"
 
 static char folder[64];
@@ -48,13 +48,13 @@ static int teardown(void **state)
 
 static void are_read_back_as_they_were_made(void **state)
 {
-	struct keys made, read;
+	struct secrets made, read;
 	struct stat st;
 
 	(void)state;
-	assert_int_equal(keys_load(folder, &read, NULL), RK_ENOTFOUND);
-	assert_int_equal(keys_create(folder, &made), RK_OK);
-	assert_int_equal(keys_load(folder, &read, NULL), RK_OK);
+	assert_int_equal(secrets_load(folder, &read, NULL), RK_ENOTFOUND);
+	assert_int_equal(secrets_create(folder, &made), RK_OK);
+	assert_int_equal(secrets_load(folder, &read, NULL), RK_OK);
 	assert_memory_equal(made.curve_pk, read.curve_pk, 32);
 	assert_memory_equal(made.curve_sk, read.curve_sk, 32);
 	assert_memory_equal(made.log_pk, read.log_pk, 32);
@@ -63,38 +63,38 @@ static void are_read_back_as_they_were_made(void **state)
 	assert_int_equal(st.st_mode & 0777, 0600);
 	assert_int_equal(stat(path_of("log.key"), &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
-	keys_wipe(&made);
-	keys_wipe(&read);
+	secrets_wipe(&made);
+	secrets_wipe(&read);
 	assert_null(read.log_sk);
 	/* A second init would orphan the exchange. */
-	assert_int_equal(keys_create(folder, &made), RK_EEXISTS);
+	assert_int_equal(secrets_create(folder, &made), RK_EEXISTS);
 	assert_null(made.curve_sk);
 }
 
 static void damage_is_said_by_name(void **state)
 {
 	const char *failed = NULL;
-	struct keys keys;
+	struct secrets keys;
 	uint8_t byte;
 	int fd;
 
 	(void)state;
-	assert_int_equal(keys_create(folder, &keys), RK_OK);
-	keys_wipe(&keys);
+	assert_int_equal(secrets_create(folder, &keys), RK_OK);
+	secrets_wipe(&keys);
 	fd = open(path_of("log.key"), O_RDWR);
 	assert_int_equal(pread(fd, &byte, 1, 80), 1);
 	byte ^= 1;
 	assert_int_equal(pwrite(fd, &byte, 1, 80), 1);
-	assert_int_equal(keys_load(folder, &keys, &failed), RK_EPASSPHRASE);
+	assert_int_equal(secrets_load(folder, &keys, &failed), RK_EPASSPHRASE);
 	assert_string_equal(failed, "log.key");
 	assert_null(keys.curve_sk); /* nothing is left half open */
 	assert_int_equal(ftruncate(fd, 20), 0);
-	assert_int_equal(keys_load(folder, &keys, &failed), RK_EKEYFILE);
+	assert_int_equal(secrets_load(folder, &keys, &failed), RK_EKEYFILE);
 	assert_int_equal(ftruncate(fd, 5000), 0);
-	assert_int_equal(keys_load(folder, &keys, &failed), RK_EKEYFILE);
+	assert_int_equal(secrets_load(folder, &keys, &failed), RK_EKEYFILE);
 	close(fd);
 	assert_int_equal(unlink(path_of("curve.key")), 0);
-	assert_int_equal(keys_load(folder, &keys, &failed), RK_ENOTFOUND);
+	assert_int_equal(secrets_load(folder, &keys, &failed), RK_ENOTFOUND);
 	assert_string_equal(failed, "curve.key");
 }
 
@@ -104,15 +104,15 @@ static void small_files_are_whole_or_not_there(void **state)
 	FILE *f;
 
 	(void)state;
-	assert_int_equal(keys_write_file(folder, "note", "one\n", 4, 0600), RK_OK);
-	assert_int_equal(keys_write_file(folder, "note", "two\n", 4, 0600), RK_OK);
+	assert_int_equal(secrets_write_file(folder, "note", "one\n", 4, 0600), RK_OK);
+	assert_int_equal(secrets_write_file(folder, "note", "two\n", 4, 0600), RK_OK);
 	f = fopen(path_of("note"), "r");
 	assert_non_null(f);
 	assert_non_null(fgets(text, sizeof(text), f));
 	fclose(f);
 	assert_string_equal(text, "two\n");
 	assert_int_equal(access(path_of("note.new"), F_OK), -1);
-	assert_int_equal(keys_write_file("/nonexistent", "note", "x", 1, 0600), RK_EIO);
+	assert_int_equal(secrets_write_file("/nonexistent", "note", "x", 1, 0600), RK_EIO);
 }
 
 int main(void)
