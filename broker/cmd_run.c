@@ -298,7 +298,6 @@ static int prepare(struct run *r)
 		return code;
 	if (path_init(&r->path, &r->config) != RK_OK)
 		return cmd_fail_code(RK_ENOMEM, "run");
-	r->path.keys = &r->keys;
 	if (!cmd_open_store(r->options->data, &r->config, false, &env, &code))
 		return code;
 	r->path.env = env;

@@ -18,11 +18,9 @@
 #define PATH_DELIVERIES_MAX 4096 /* that front has not given back */
 
 struct apply;
-struct secrets;
 
 struct path {
 	const struct config *config;
-	const struct secrets *keys;
 	struct roster *roster;
 	struct env *env;
 	struct apply *apply;         /* applier's alone while it runs */
