@@ -122,7 +122,7 @@ join() { # HOME NAME KIND
 	show "$1" renkei join "$invite" --name "$2" --kind "$3"
 	fingerprint=$(ask "$1" fingerprint status)
 	org=$(ask "$1" org_id status)
-	RENKEI_HOME=$work/secretariat renkei -q sync
+	RENKEI_HOME=$work/secretariat renkei -q sync >/dev/null
 	show secretariat renkei member approve "$org" --fingerprint "$fingerprint"
 	show "$1" renkei sync
 }
