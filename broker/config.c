@@ -62,7 +62,7 @@ static const struct setting settings[] = {
 	{"limits", "byte_rate", SIZE, AT(bytes_per_s), 64 * KIB, 4 * GIB, 4 * MIB, "bytes/s",
 	 "Bytes of a device in the long run."},
 	{"limits", "invite_bytes", SIZE, AT(invite_bytes), 8 * KIB, MIB, 32 * KIB, "bytes",
-	 "All that the holder of an invite may send over one connection."},
+	 "Bytes that the holder of an invite may send at once, whatever the connection."},
 	{"limits", "ring_messages", COUNT, AT(ring_messages), 64, 1 << 20, 4096, "messages",
 	 "Requests that may wait to be looked at.  Above: dropped and counted."},
 	{"limits", "ring_bytes", SIZE, AT(ring_bytes), 4 * MIB, 4 * GIB, 64 * MIB, "bytes",

@@ -41,7 +41,7 @@ struct front *front_new(struct path *path, void *router)
 {
 	const struct config *c = path->config;
 	const struct slots_limits limits = {c->burst, c->rate_per_s, c->byte_burst, c->bytes_per_s,
-					    (uint64_t)c->invite_bytes};
+					    c->invite_bytes};
 	struct front *f = calloc(1, sizeof(*f));
 
 	if (f == NULL)
@@ -152,7 +152,7 @@ static enum metric judge(struct front *f, struct parts *p)
 	slot = slots_get(f->slots, p->peer.id, p->peer.is_invite, f->now_ms);
 	if (slot == NULL)
 		return M_DROP_SLOTS;
-	switch (slots_take(f->slots, slot, message_connection(&p->peer), p->bytes, f->now_ms)) {
+	switch (slots_take(f->slots, slot, p->bytes, f->now_ms)) {
 	case SLOTS_RATE:
 		return M_DROP_RATE;
 	case SLOTS_INVITE_BYTES:

@@ -9,6 +9,7 @@
 /* Enrolling needs a handful of requests and the parts of the Directory; asking for its state one now and then. */
 #define INVITE_BURST 60
 #define INVITE_RATE_PER_S 1
+#define INVITE_BYTES_PER_S 1024 /* one who waits asks every few seconds, with the whole request */
 
 struct slots {
 	struct slots_limits limits;
@@ -80,6 +81,7 @@ struct slot *slots_get(struct slots *s, const uint8_t id[16], bool is_invite, in
 	slot->seen_ms = now_ms;
 	slot->tokens_milli = 1000 * (is_invite ? INVITE_BURST : s->limits.burst);
 	slot->byte_tokens = s->limits.byte_burst;
+	slot->invite_tokens = s->limits.invite_bytes;
 	slot->waiting_end = &slot->waiting;
 	return slot;
 }
@@ -100,7 +102,7 @@ static int64_t refill(int64_t have, int64_t more, int64_t cap)
 	return have > cap ? cap : have;
 }
 
-enum slots_verdict slots_take(struct slots *s, struct slot *slot, uint64_t connection, size_t len, int64_t now_ms)
+enum slots_verdict slots_take(struct slots *s, struct slot *slot, size_t len, int64_t now_ms)
 {
 	int64_t rate = slot->key.is_invite ? INVITE_RATE_PER_S : s->limits.rate_per_s;
 	int64_t burst = slot->key.is_invite ? INVITE_BURST : s->limits.burst;
@@ -112,15 +114,13 @@ enum slots_verdict slots_take(struct slots *s, struct slot *slot, uint64_t conne
 	slot->tokens_milli = refill(slot->tokens_milli, rate * elapsed, burst * 1000);
 	slot->byte_tokens = refill(slot->byte_tokens, s->limits.bytes_per_s * elapsed / 1000, s->limits.byte_burst);
 	slot->seen_ms = now_ms;
-	if (connection != slot->connection) {
-		slot->connection = connection;
-		slot->connection_bytes = 0;
-	}
-	slot->connection_bytes += len;
-	if (slot->key.is_invite && slot->connection_bytes > s->limits.invite_bytes)
+	slot->invite_tokens = refill(slot->invite_tokens, INVITE_BYTES_PER_S * elapsed / 1000, s->limits.invite_bytes);
+	if (slot->key.is_invite && slot->invite_tokens < (int64_t)len)
 		return SLOTS_INVITE_BYTES;
 	if (slot->tokens_milli < 1000 || slot->byte_tokens < (int64_t)len)
 		return SLOTS_RATE;
+	if (slot->key.is_invite)
+		slot->invite_tokens -= (int64_t)len;
 	slot->tokens_milli -= 1000;
 	slot->byte_tokens -= (int64_t)len;
 	return SLOTS_PASS;

@@ -16,8 +16,7 @@ struct slot {
 	int64_t seen_ms;               /* last message from it */
 	int64_t tokens_milli;          /* 1/1000 request */
 	int64_t byte_tokens;
-	uint64_t connection;           /* hash of the routing id of its last message */
-	uint64_t connection_bytes;     /* received over that connection; bounds invites */
+	int64_t invite_tokens;         /* bytes that an invite may still send, over whatever connections */
 	uint64_t blocked_epoch;        /* deliveries of this epoch are given back unsent */
 	/* Front's: replies that found the connection full, and the list of slots that have some. */
 	struct message_out *waiting, **waiting_end;
@@ -31,7 +30,7 @@ struct slot {
 struct slots_limits {
 	int64_t burst, rate_per_s;
 	int64_t byte_burst, bytes_per_s;
-	uint64_t invite_bytes;
+	int64_t invite_bytes;          /* at once; they come back slowly */
 };
 
 /** capacity: peers at once.  NULL without memory. */
@@ -47,8 +46,8 @@ size_t slots_count(const struct slots *);
 uint32_t slots_index(const struct slots *, const struct slot *);
 
 enum slots_verdict { SLOTS_PASS, SLOTS_RATE, SLOTS_INVITE_BYTES };
-/** Takes tokens for one message of len bytes that came over `connection` (message_connection). */
-enum slots_verdict slots_take(struct slots *, struct slot *, uint64_t connection, size_t len, int64_t now_ms);
+/** Takes tokens for one message of len bytes, whatever connection it came over. */
+enum slots_verdict slots_take(struct slots *, struct slot *, size_t len, int64_t now_ms);
 /** Takes byte tokens for bulk that it asked for: else whoever asks and does not read could fill memory, connection by
  * connection. */
 bool slots_take_bulk(struct slot *, size_t len);

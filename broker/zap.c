@@ -58,7 +58,7 @@ static bool frame_is(const struct request *q, unsigned i, const char *text)
 	return bytes_equal(bytes_make(q->data[i], q->len[i]), bytes_str(text));
 }
 
-/* One handshake more of this peer?  Each counts 0 bytes of one connection. */
+/* One handshake more of this peer?  Each counts 0 bytes. */
 static bool has_tokens(struct slots *handshakes, const char *user_id)
 {
 	int64_t now_ms = path_monotonic_ms();
@@ -69,7 +69,7 @@ static bool has_tokens(struct slots *handshakes, const char *user_id)
 		return false;
 	slot = slots_get(handshakes, peer.id, peer.is_invite, now_ms);
 	/* Full of others that were here just now: they are members, and this is a fence, not the gate. */
-	if (slot == NULL || slots_take(handshakes, slot, 0, 0, now_ms) == SLOTS_PASS)
+	if (slot == NULL || slots_take(handshakes, slot, 0, now_ms) == SLOTS_PASS)
 		return true;
 	log_debug("zap", "handshakes", "user=%s", user_id);
 	return false;
