@@ -161,7 +161,7 @@ int post_renew(struct client *c, struct txn *txn, const uint8_t post_id[32], int
 	return rc;
 }
 
-int post_withdraw(struct client *c, struct txn *txn, const uint8_t post_id[32], const char *reason, uint64_t *item)
+int post_withdraw(struct client *c, struct txn *txn, const uint8_t post_id[32], uint64_t *item)
 {
 	struct arena *a = arena_new(EACH_ARENA_BYTES);
 	struct post_view v;
@@ -171,9 +171,9 @@ int post_withdraw(struct client *c, struct txn *txn, const uint8_t post_id[32], 
 		Rk__Message m = RK__MESSAGE__INIT;
 		m.msg_version = 1;
 		m.type = RK__MESSAGE_TYPE__MESSAGE_TEXT;
-		/* An envelope has a body, and a text is not empty. */
+		/* An envelope has a body, and a text is not empty; no reader shows it. */
 		static char none[] = "-";
-		m.text = *reason ? (char *)(uintptr_t)reason : none;
+		m.text = none;
 		rc = queue_message(c, txn, &h, &m, POST_LIFETIME_MS, "post withdraw", bytes_make(post_id, ID32_BYTES), item);
 	}
 	arena_free_wiped(a);

@@ -29,8 +29,8 @@ int post_queue(struct client *, struct txn *, const Rk__Post *, int64_t lifetime
 int post_revise(struct client *, struct txn *, const uint8_t post_id[32], const Rk__Post *, int64_t lifetime_ms, uint64_t *item);
 /** The same content for another lifetime; RK_ENEWER if this home cannot read it. */
 int post_renew(struct client *, struct txn *, const uint8_t post_id[32], int64_t lifetime_ms, uint64_t *item);
-/** Ends it; reason may be "". */
-int post_withdraw(struct client *, struct txn *, const uint8_t post_id[32], const char *reason, uint64_t *item);
+/** Ends it.  RK_NOT_OWNER, RK_CONFLICT (withdrawn already), RK_ENOTFOUND. */
+int post_withdraw(struct client *, struct txn *, const uint8_t post_id[32], uint64_t *item);
 
 /* ---- reading */
 

@@ -120,7 +120,7 @@ enum change { CHANGE_REVISE, CHANGE_RENEW, CHANGE_WITHDRAW };
 
 struct changing {
 	enum change change;
-	const char *wanted, *file, *until, *reason;
+	const char *wanted, *file, *until;
 	Rk__Post *post;
 	int64_t lifetime_ms;
 	uint8_t post_id[32];
@@ -153,7 +153,7 @@ static int queue_change(struct cli *c, struct changing *g, uint64_t *item)
 	switch (g->change) {
 	case CHANGE_REVISE: rc = post_revise(c->client, txn, g->post_id, g->post, g->lifetime_ms, item); break;
 	case CHANGE_RENEW: rc = post_renew(c->client, txn, g->post_id, g->lifetime_ms, item); break;
-	case CHANGE_WITHDRAW: rc = post_withdraw(c->client, txn, g->post_id, g->reason, item); break;
+	case CHANGE_WITHDRAW: rc = post_withdraw(c->client, txn, g->post_id, item); break;
 	}
 	if (rc == RK_OK)
 		return env_commit(txn);
@@ -226,9 +226,8 @@ int cmd_post_renew(struct cli *c, int argc, char **argv)
 
 int cmd_post_withdraw(struct cli *c, int argc, char **argv)
 {
-	struct changing g = {.change = CHANGE_WITHDRAW, .reason = ""};
-	const struct cli_option options[] = {{"reason", CLI_TEXT, &g.reason, "TEXT", TEXT_OPT_WITHDRAW_REASON, false}, {0}};
-	const struct cli_usage usage = {options, "ID", 1, 1, TEXT_NONE};
+	struct changing g = {.change = CHANGE_WITHDRAW};
+	const struct cli_usage usage = {NULL, "ID", 1, 1, TEXT_NONE};
 	return change(c, argc, argv, &usage, &g, TEXT_CANNOT_WITHDRAW, TEXT_WITHDRAWN);
 }
 

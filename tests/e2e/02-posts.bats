@@ -17,6 +17,7 @@ load kit
 	as reader post view "$id" | grep -q 'New text'
 	as company post renew "$id"
 	as reader sync
+	refuses 2 as company post withdraw "$id" --reason sold
 	as company post withdraw "$id"
 	as reader sync
 	[[ $(as reader --json post list | grep -c 'Salmon') == 0 ]]
