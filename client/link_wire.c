@@ -16,6 +16,8 @@
 
 #define WIRE_SNDHWM 256
 #define WIRE_HANDSHAKE_MS 15000
+#define CODE_MIN 100 /* class x 100 + n; 0 is no refusal */
+#define CODE_MAX 999
 #ifndef ZMQ_ZERO_COPY_RECV
 #define ZMQ_ZERO_COPY_RECV 10 /* behind DRAFT in zmq.h, live in Debian's build */
 #endif
@@ -234,6 +236,10 @@ static int parse(struct incoming *in, zmq_msg_t *msgs, size_t count)
 		return r;
 	if ((in->down->reply != NULL) == (in->down->delivery != NULL))
 		return RK_MALFORMED;
+	/* As an int it could be one of our own failures.  Later versions may have other codes, but of this form. */
+	if (in->down->reply != NULL && in->down->reply->code != RK_OK &&
+	    (in->down->reply->code < CODE_MIN || in->down->reply->code > CODE_MAX))
+		in->down->reply->code = RK_MALFORMED;
 	for (size_t i = 1; i < count; i++)
 		total += zmq_msg_size(&msgs[i]);
 	free(in->memory);

@@ -24,7 +24,7 @@
 #define RUN_MS 6000
 
 /* What the broker of a test does beside the rules. */
-enum trick { HONEST, ANNOUNCE_IN_CHANNEL, FAT, AHEAD, CHATTER };
+enum trick { HONEST, ANNOUNCE_IN_CHANNEL, FAT, AHEAD, CHATTER, ODD_CODE };
 
 struct rogue {
 	enum trick trick;
@@ -36,6 +36,7 @@ struct rogue {
 	uint8_t peer[256];
 	int peer_len;
 	uint64_t sent;               /* of the control stream */
+	uint32_t code;               /* ODD_CODE: answers HELLO */
 	atomic_bool stop;
 	atomic_uint asked_for_object;
 };
@@ -142,6 +143,7 @@ static void answer(struct rogue *g, const Rk__Request *q)
 		hello.rate_per_s = 1000;
 		hello.burst = 1000;
 		r.hello = &hello;
+		r.code = g->code;
 		g->sent = 0;
 		break;
 	case RK__OP__OP_SUBSCRIBE:
@@ -324,6 +326,21 @@ static void replies_to_nobody_without_end(void **state)
 	assert_int_equal(r, RK_EUNREACHABLE);
 }
 
+/* The wire has 32 bits for a code; one of ours below zero would pass for a failure of this machine. */
+static void codes_that_are_none(void **state)
+{
+	static const uint32_t odd[] = {(uint32_t)RK_EDISKFULL, (uint32_t)INT32_MIN, 1000, 99, 1};
+	struct rogue g;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+		rogue_start(&g, ODD_CODE);
+		g.code = odd[i];
+		assert_int_equal(run_home(&g), RK_MALFORMED);
+		rogue_end(&g);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -332,6 +349,7 @@ int main(void)
 		cmocka_unit_test(more_bytes_than_credit),
 		cmocka_unit_test(an_entry_from_tomorrow),
 		cmocka_unit_test(replies_to_nobody_without_end),
+		cmocka_unit_test(codes_that_are_none),
 	};
 
 	return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
