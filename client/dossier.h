@@ -1,6 +1,6 @@
 /*
  * dossier: text and files under an agreement: composing them behind our own gate, asking for them (Pickup, then FETCH), and saving what
- * was opened.  Attachments stand in the message itself for now: 200 KiB in all.  FIELDS "Dossier", CRYPTO 2.11.
+ * was opened.  Attachments stand in the message itself: 200 KiB in all.  FIELDS "Dossier", CRYPTO 2.11.
  */
 #ifndef RENKEI_CLIENT_DOSSIER_H
 #define RENKEI_CLIENT_DOSSIER_H
