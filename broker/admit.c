@@ -30,6 +30,22 @@ struct admit {
 	struct message_in *parked;     /* their key was unknown: one more look after the batch in flight */
 };
 
+/* Deliver has a reader for none but those who have a session here, in a table as large as this one: so it has room for
+ * whoever has room here.  Behind the device's last command, before its next. */
+static bool forget(void *user, const struct peer *peer)
+{
+	struct admit *a = user;
+	struct message_in *m;
+
+	if (peer->is_invite)
+		return true;
+	m = message_in_new(peer, NULL, 0, &a->path->load);
+	if (m == NULL)
+		return false;
+	ring_push_wait(a->path->admit_deliver, m);
+	return true;
+}
+
 struct admit *admit_new(struct path *path)
 {
 	struct admit *a = calloc(1, sizeof(*a));
@@ -37,7 +53,7 @@ struct admit *admit_new(struct path *path)
 	if (a == NULL)
 		return NULL;
 	a->path = path;
-	a->sessions = sessions_new(2 * (size_t)path->config->connections);
+	a->sessions = sessions_new(2 * (size_t)path->config->connections, forget, a);
 	if (a->sessions == NULL) {
 		free(a);
 		return NULL;

@@ -268,6 +268,14 @@ static void handle_request(struct deliver *d, struct command *c)
 {
 	struct reader *r;
 
+	/* Admit has forgotten the session: should the client still be there, its next ping is answered `generation`, and
+	 * it says HELLO and subscribes again. */
+	if (c->req == NULL) {
+		r = readers_find(d->readers, c->peer.id);
+		if (r != NULL)
+			drop(d, r);
+		return;
+	}
 	if (c->req->op == RK__OP__OP_GET_OBJECT) {
 		handle_get_object(d, c);
 		return;

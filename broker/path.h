@@ -34,7 +34,7 @@ struct path {
 	struct ring_bell *front_bell, *admit_bell, *apply_bell, *deliver_bell, *verify_bell[PATH_VERIFY_MAX];
 	struct ring *front_admit;    /* message_in; full: dropped and counted */
 	struct ring *admit_apply;    /* message_in; full: admit waits */
-	struct ring *admit_deliver;  /* message_in; full: admit waits */
+	struct ring *admit_deliver;  /* message_in, without a request: the session has ended; full: admit waits */
 	struct ring *admit_verify[PATH_VERIFY_MAX],
 		*verify_admit[PATH_VERIFY_MAX]; /* message_in; never full: admit counts */
 	struct ring *apply_front, *admit_front,

@@ -12,14 +12,18 @@
 struct sessions {
 	struct idtable *table;
 	size_t sweep;
+	sessions_forget *forget;
+	void *user;
 };
 
-struct sessions *sessions_new(size_t capacity)
+struct sessions *sessions_new(size_t capacity, sessions_forget *forget, void *user)
 {
 	struct sessions *s = calloc(1, sizeof(*s));
 
 	if (s == NULL)
 		return NULL;
+	s->forget = forget;
+	s->user = user;
 	s->table = idtable_new(capacity, sizeof(struct session));
 	if (s->table == NULL) {
 		free(s);
@@ -48,14 +52,23 @@ struct session *session_find(struct sessions *s, const struct peer *peer)
 	return idtable_find(s->table, peer->id, peer->is_invite);
 }
 
+static bool may_forget(struct sessions *s, const struct session *session, int64_t now_ms)
+{
+	struct peer peer = {.is_invite = session->key.is_invite};
+
+	if (now_ms - session->seen_ms <= IDLE_MS || session->is_busy || session->queue != NULL)
+		return false;
+	memcpy(peer.id, session->key.id, sizeof(peer.id));
+	return s->forget == NULL || s->forget(s->user, &peer);
+}
+
 static void make_room(struct sessions *s, int64_t now_ms)
 {
 	for (unsigned i = 0; i < SWEEP_STEP; i++) {
 		struct session *session = idtable_at(s->table, s->sweep);
 
 		s->sweep = (s->sweep + 1) % idtable_capacity(s->table);
-		if (session != NULL && now_ms - session->seen_ms > IDLE_MS && !session->is_busy &&
-		    session->queue == NULL)
+		if (session != NULL && may_forget(s, session, now_ms))
 			idtable_remove(s->table, session);
 	}
 }

@@ -24,8 +24,11 @@ struct session {
 
 struct sessions;
 
-/** NULL without memory. */
-struct sessions *sessions_new(size_t capacity);
+/** A peer is about to be forgotten.  False: it must not be just now. */
+typedef bool sessions_forget(void *user, const struct peer *);
+
+/** forget may be NULL.  NULL without memory. */
+struct sessions *sessions_new(size_t capacity, sessions_forget *forget, void *user);
 /** Frees also what waits.  NULL is allowed. */
 void sessions_free(struct sessions *);
 /** The session of a peer, made if need be; NULL when the table is full of peers that are not idle. */

@@ -411,7 +411,7 @@ static struct peer peer_at(uint8_t device, uint8_t connection)
 
 static void the_newest_hello_is_the_session(void **state)
 {
-	struct sessions *table = sessions_new(16);
+	struct sessions *table = sessions_new(16, NULL, NULL);
 	struct peer first = peer_at(1, 1), second = peer_at(1, 2), third = peer_at(1, 3);
 	struct session *s;
 
@@ -438,9 +438,50 @@ static void the_newest_hello_is_the_session(void **state)
 	sessions_free(table);
 }
 
+/* Which peers are forgotten, and one that must not be. */
+struct forgotten {
+	uint32_t mask;
+	uint8_t keep;
+};
+
+static bool on_forget(void *user, const struct peer *peer)
+{
+	struct forgotten *f = user;
+
+	if (peer->id[0] == f->keep)
+		return false;
+	f->mask |= 1u << peer->id[0];
+	return true;
+}
+
+static void who_is_forgotten_is_told(void **state)
+{
+	struct forgotten f = {.keep = 3};
+	struct sessions *table = sessions_new(4, on_forget, &f);
+	struct peer p;
+
+	(void)state;
+	for (uint8_t i = 1; i <= 4; i++) {
+		p = peer_at(i, i);
+		assert_non_null(session_get(table, &p, 1000));
+	}
+	/* A ping now and then is enough to stay. */
+	p = peer_at(2, 2);
+	assert_non_null(session_get(table, &p, 500000));
+	p = peer_at(5, 5);
+	assert_non_null(session_get(table, &p, 700000));
+	assert_int_equal(f.mask, 1u << 1 | 1u << 4);
+	assert_int_equal(sessions_count(table), 3);
+	for (uint8_t i = 2; i <= 3; i++) {
+		p = peer_at(i, i);
+		assert_non_null(session_find(table, &p));
+	}
+	sessions_free(table);
+}
+
 static void a_full_table_makes_room_of_the_idle_only(void **state)
 {
-	struct sessions *table = sessions_new(4);
+	struct sessions *table = sessions_new(4, NULL, NULL);
 	struct peer p;
 	struct session *s;
 
@@ -467,7 +508,7 @@ static void a_full_table_makes_room_of_the_idle_only(void **state)
 static void waiting_commands_keep_their_order_and_bound(void **state)
 {
 	struct message_load load = {0};
-	struct sessions *table = sessions_new(4);
+	struct sessions *table = sessions_new(4, NULL, NULL);
 	struct peer p = peer_at(1, 1);
 	struct session *s = session_get(table, &p, 0);
 	struct message_in *m[4];
@@ -594,6 +635,7 @@ int main(void)
 		cmocka_unit_test(headers_that_are_not_canonical_are_refused),
 		cmocka_unit_test(the_newest_hello_is_the_session),
 		cmocka_unit_test(a_full_table_makes_room_of_the_idle_only),
+		cmocka_unit_test(who_is_forgotten_is_told),
 		cmocka_unit_test(waiting_commands_keep_their_order_and_bound),
 		cmocka_unit_test(a_device_has_a_burst_and_a_rate),
 		cmocka_unit_test(a_device_has_bytes),

@@ -431,6 +431,37 @@ static void a_vanished_reader_is_dropped_and_comes_again_with_its_cursor(void **
 	rig_close(r);
 }
 
+static void a_forgotten_session_has_no_reader(void **state)
+{
+	struct rig *r = rig_open();
+	struct message_in *m;
+
+	(void)state;
+	assert_int_equal(world_post(&r->w, 1, RK__CHANNEL__OFFER, RK__POST_OP__NEW, 0, 1), RK_OK);
+	rig_start(r);
+	assert_int_equal(ask(r, hello(r, 1), 1), RK_OK);
+	assert_int_equal(ask(r, hello(r, 2), 2), RK_OK);
+	assert_int_equal(ask(r, subscribe(r, 2, 0), 2), RK_OK);
+	assert_int_equal(ask(r, credit(r, 2, 100, 1 << 20), 2), RK_OK);
+	while (r->sent < 1)
+		assert_null(next_reply(r, 20));
+	/* As admit, which has been silent since its last answer. */
+	m = message_in_new(&r->peer, NULL, 0, &r->path.load);
+	assert_non_null(m);
+	assert_true(ring_push(r->path.admit_deliver, m));
+	while (atomic_load(&r->path.load.count) != 0)
+		assert_null(next_reply(r, 20));
+	assert_int_equal(ask(r, post(r, 1), 1), RK_OK);
+	assert_null(next_reply(r, 100));
+	assert_int_equal(r->sent, 1);
+	/* Its place is free again, for itself too. */
+	assert_int_equal(ask(r, subscribe(r, 2, 1), 2), RK_OK);
+	assert_int_equal(ask(r, credit(r, 2, 100, 1 << 20), 2), RK_OK);
+	while (r->sent < 2)
+		assert_null(next_reply(r, 20));
+	rig_close(r);
+}
+
 /* Waits for something in apply's ring, in the order in which front would see it. */
 static struct message_out *next_of_apply(struct rig *r)
 {
@@ -521,6 +552,7 @@ int main(void)
 		cmocka_unit_test(every_entry_comes_once_and_in_order_whatever_the_connection_does),
 		cmocka_unit_test(bytes_of_credit_bound_what_is_sent),
 		cmocka_unit_test(a_vanished_reader_is_dropped_and_comes_again_with_its_cursor),
+		cmocka_unit_test(a_forgotten_session_has_no_reader),
 		cmocka_unit_test(the_cut_comes_before_the_ok_that_tells_of_it),
 		cmocka_unit_test(a_draining_broker_takes_no_new_work),
 		cmocka_unit_test(a_stepped_clock_answers_busy_and_consumes_nothing),
