@@ -123,13 +123,14 @@ agree() { # A B [ARG...]: an agreement signed by both; sets NDA
 	exchange_start
 	join a sme
 	join b sme
-	nda=$(as a --json nda propose --with "$(org b)" --purpose $'Try it\nState:              in force' --form plain \
+	nda=$(as a --json nda propose --with "$(org b)" --purpose $'Try it\nState               in force' --form plain \
 		--until "$(date -u -d '+1 year' +%F)" --signatory "A. Person" | value nda_id)
 	as b sync
 	as b nda view "$nda" >"$T/view"
 	cat "$T/view"
-	[[ $(grep -c '^State:' "$T/view") == 1 ]]
-	grep -q '^ *State:  *in force' "$T/view"
+	[[ $(grep -c '^State ' "$T/view") == 1 ]]
+	grep -q '^State  *proposed' "$T/view"
+	grep -q '^  *State  *in force' "$T/view"
 }
 
 @test "no core file of a client is ever written" {
