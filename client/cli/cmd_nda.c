@@ -29,7 +29,12 @@ static int read_signatory(struct cli *c, struct signatory_options *o)
 	}
 	if (o->s.name == NULL && cli_ask(c, o->asked, sizeof(o->asked), TEXT_ASK_SIGNATORY) && o->asked[0] != '\0')
 		o->s.name = o->asked;
-	return c->stop ? cli_refuse(c, RK_EINTERRUPTED, TEXT_NONE, TEXT_NOT_CONFIRMED) : RK_OK;
+	if (c->stop)
+		return cli_refuse(c, RK_EINTERRUPTED, TEXT_NONE, TEXT_NOT_CONFIRMED);
+	/* A person signs: the organisation's name is never put there for them. */
+	if (o->s.name == NULL || o->s.name[0] == '\0')
+		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_SIGNATORY, TEXT_NO_SIGNATORY);
+	return RK_OK;
 }
 
 struct proposal_options {

@@ -11,6 +11,19 @@ propose() { # FROM WITH [ARG...]
 
 state() { as "$1" --json nda view "$2" | value state; }
 
+@test "without a terminal nobody signs unless a person is named" {
+	exchange_start
+	join a sme
+	join b university
+	refuses 2 as a nda propose --with "$(org b)" --purpose P --form plain --until "$(date -u -d '+1 year' +%F)"
+	said '--signatory'
+	nda=$(propose a "$(org b)")
+	as b sync
+	refuses 2 as b nda sign "$nda" --yes
+	said '--signatory'
+	[[ $(state b "$nda") == proposed ]]
+}
+
 @test "two parties: proposed, signed, in force, held, resumed, terminated" {
 	exchange_start
 	join a sme
