@@ -528,6 +528,13 @@ int cmd_dossier_get(struct cli *c, int argc, char **argv)
 
 /* ---- decline */
 
+static int report_decline(struct cli *c, const Rkl__EnvelopeRecord *record, int r, const char *given)
+{
+	if (r != RK_CONFLICT)
+		return cli_fail(c, r, TEXT_CANNOT_DECLINE, given);
+	return cli_refuse(c, r, TEXT_NONE, record->outgoing ? TEXT_DECLINE_OWN : TEXT_DECLINE_LATE, given);
+}
+
 int cmd_dossier_decline(struct cli *c, int argc, char **argv)
 {
 	const struct cli_usage usage = {NULL, "ID", 1, 1, TEXT_NONE};
@@ -542,7 +549,7 @@ int cmd_dossier_decline(struct cli *c, int argc, char **argv)
 	if ((r = shared_open(c)) != RK_OK || (r = shared_begin(c, true, &s)) != RK_OK)
 		return r;
 	if ((r = load(&s, args.arg[0], &record)) == RK_OK && (r = mail_decline(s.t, record->env_id.data)) != RK_OK)
-		r = cli_fail(c, r, TEXT_CANNOT_DECLINE, args.arg[0]);
+		r = report_decline(c, record, r, args.arg[0]);
 	if (r == RK_OK && c->json) {
 		json = json_object();
 		out_set_id(json, "dossier_id", bytes_of(record->env_id));

@@ -22,6 +22,8 @@ pair() { # an agreement between a and b; more arguments to propose
 	as b dossier get "$id" --output "$T/got"
 	cmp "$T/data.bin" "$T/got/data.bin"
 	cmp "$T/note.txt" "$T/got/note.txt"
+	refuses 7 as b dossier decline "$id"
+	said 'opened here'
 	echo mine >"$T/got/note.txt"
 	as b dossier get "$id" --output "$T/got" || true
 	[[ $(cat "$T/got/note.txt") == mine ]]
