@@ -155,7 +155,7 @@ enum agreement_difference_kind {
 };
 struct agreement_difference {
 	enum agreement_difference_kind kind;
-	int64_t value;              /* number of days, months …; 0 where there is none */
+	int64_t value;              /* number of days, months, or of the rule …; 0 where there is none */
 };
 /** Fills out[AGREEMENT_DIFFERENCE_COUNT]; returns how many. */
 size_t agreement_differences(const struct agreement *, struct agreement_difference *out);

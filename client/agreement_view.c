@@ -128,7 +128,7 @@ static void duties_differ(struct collector *k, const Rk__NdaTerms *t, const Rk__
 	differs(k, c->covers_from != 0, AGREEMENT_DIFFERS_COVERS_FROM, c->covers_from);
 	differs(k, c->existence_secret, AGREEMENT_DIFFERS_EXISTENCE, 0);
 	differs(k, c->receiver_classes != AGREEMENT_CLASSES, AGREEMENT_DIFFERS_RECEIVERS, c->receiver_classes);
-	differs(k, c->copies != RK__COPIES__COPIES_FREE, AGREEMENT_DIFFERS_COPIES, 0);
+	differs(k, c->copies != RK__COPIES__COPIES_FREE, AGREEMENT_DIFFERS_COPIES, c->copies);
 	differs(k, !c->no_reverse_engineering, AGREEMENT_DIFFERS_REVERSE, 0);
 	differs(k, c->residuals != RK__RESIDUALS__RESIDUALS_NONE, AGREEMENT_DIFFERS_RESIDUALS, c->residuals);
 	differs(k, c->return_rule != RK__RETURN_RULE__RECEIVER_CHOICE, AGREEMENT_DIFFERS_RETURN, c->return_rule);

@@ -90,6 +90,52 @@ static const struct {
 #undef D
 };
 
+#define RULE_WORDS 5
+
+/* The rules whose value is a choice: its words, by number. */
+static const struct {
+	enum agreement_difference_kind kind;
+	enum text_id words[RULE_WORDS];
+} rules[] = {
+	{AGREEMENT_DIFFERS_SCOPE,
+	 {TEXT_RULE_UNSAID, TEXT_RULE_SCOPE_ALL, TEXT_RULE_SCOPE_MARKED, TEXT_RULE_SCOPE_CONFIRMED, TEXT_RULE_SCOPE_EVIDENT}},
+	{AGREEMENT_DIFFERS_SURVIVAL_BASIS,
+	 {TEXT_RULE_BASIS_PERPETUAL, TEXT_RULE_BASIS_END, TEXT_RULE_BASIS_START, TEXT_RULE_BASIS_DISCLOSURE, TEXT_RULE_BASIS_PERPETUAL}},
+	{AGREEMENT_DIFFERS_COPIES, {TEXT_RULE_UNSAID, TEXT_RULE_COPIES_FREE, TEXT_RULE_COPIES_CONSENT}},
+	{AGREEMENT_DIFFERS_RESIDUALS, {TEXT_RULE_RESIDUALS_NOT, TEXT_RULE_RESIDUALS_PART, TEXT_RULE_RESIDUALS_ALL}},
+	{AGREEMENT_DIFFERS_RETURN, {TEXT_RULE_UNSAID, TEXT_RULE_RETURN_CHOICE, TEXT_RULE_RETURN_BACK, TEXT_RULE_RETURN_DESTROY}},
+	{AGREEMENT_DIFFERS_FORUM, {TEXT_RULE_UNSAID, TEXT_RULE_FORUM_COURT, TEXT_RULE_FORUM_MEDIATION, TEXT_RULE_FORUM_ARBITRATION}},
+};
+
+/* The bits of receiver_classes. */
+static const char *classes_text(struct shared *s, int64_t classes)
+{
+	static const enum text_id words[] = {TEXT_RULE_STAFF, TEXT_RULE_ADVISERS, TEXT_RULE_AFFILIATES, TEXT_RULE_CONTRACTORS};
+	const char *all = "";
+
+	for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (classes & 1 << i)
+			all = shared_text(s, "%s%s%s", all, all[0] != '\0' ? text(TEXT_COMMA, s->c->lang) : "", text(words[i], s->c->lang));
+	return all[0] != '\0' ? all : text(TEXT_RULE_UNSAID, s->c->lang);
+}
+
+static const char *difference_text(struct shared *s, const struct agreement_difference *d)
+{
+	enum text_id sentence = differences[d->kind].text;
+
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
+		if (rules[i].kind == d->kind) {
+			enum text_id word = d->value >= 0 && d->value < RULE_WORDS ? rules[i].words[d->value] : TEXT_NONE;
+
+			return fill_text(s, sentence, text(word != TEXT_NONE ? word : TEXT_RULE_UNSAID, s->c->lang));
+		}
+	if (d->kind == AGREEMENT_DIFFERS_RECEIVERS)
+		return fill_text(s, sentence, classes_text(s, d->value));
+	if (d->kind == AGREEMENT_DIFFERS_NEXT_STEP)
+		return fill_text(s, sentence, d->value != 0 ? day_text(s, (uint32_t)d->value) : "—");
+	return fill(s, sentence, (long long)d->value);
+}
+
 static void show_differences(struct shared *s, const struct agreement *ag)
 {
 	struct agreement_difference list[AGREEMENT_DIFFERENCE_COUNT];
@@ -98,7 +144,7 @@ static void show_differences(struct shared *s, const struct agreement *ag)
 	if (n == 0)
 		out_field(s->c, TEXT_F_DIFFERS, text(TEXT_DIFFERS_NONE, s->c->lang));
 	for (size_t i = 0; i < n; i++)
-		out_field(s->c, i == 0 ? TEXT_F_DIFFERS : TEXT_NONE, fill(s, differences[list[i].kind].text, (long long)list[i].value));
+		out_field(s->c, i == 0 ? TEXT_F_DIFFERS : TEXT_NONE, difference_text(s, &list[i]));
 }
 
 /* ---- parties */
