@@ -34,8 +34,8 @@ static int report_send(struct cli *c, int r)
 	}
 }
 
-/* Waits for the answer, then tells: the id, and that no agreement applies. */
-static int finish_open(struct cli *c, uint64_t item, enum text_id done)
+/* Waits for the answer, then tells: the id of the interest (NULL: this is it), and that no agreement applies. */
+static int finish_open(struct cli *c, uint64_t item, const uint8_t *interest_id, enum text_id done)
 {
 	struct outcome out;
 	char hex[OUT_ID_CHARS];
@@ -44,14 +44,16 @@ static int finish_open(struct cli *c, uint64_t item, enum text_id done)
 
 	if (r != RK_OK)
 		return r;
+	if (interest_id == NULL)
+		interest_id = out.env_id;
 	if (c->json) {
 		o = json_object();
-		out_set_id(o, "interest_id", BYTES_OF(out.env_id));
+		out_set_id(o, "interest_id", bytes_make(interest_id, 32));
 		out_set_bool(o, "confidential", false);
 		out_set_time(o, "time", out.time_ms);
 		return out_json(o);
 	}
-	out_field(c, TEXT_F_ID, out_hex(hex, BYTES_OF(out.env_id)));
+	out_field(c, TEXT_F_ID, out_hex(hex, bytes_make(interest_id, 32)));
 	out_say(c, done);
 	out_say(c, TEXT_OPEN_KIND);
 	return RK_OK;
@@ -86,7 +88,7 @@ int cmd_interest_send(struct cli *c, int argc, char **argv)
 		r = report_send(c, interest_send(c->client, s.t, &n, s.a, &item));
 	if ((r = shared_end(&s, r)) != RK_OK)
 		return r;
-	return finish_open(c, item, TEXT_INTEREST_SENT);
+	return finish_open(c, item, NULL, TEXT_INTEREST_SENT);
 }
 
 /* ---- list and view */
@@ -314,7 +316,7 @@ static int answer(struct cli *c, const char *given, Rk__InterestOutcome outcome,
 	}
 	if ((r = shared_end(&s, r)) != RK_OK)
 		return r;
-	return finish_open(c, item, TEXT_ANSWER_SENT);
+	return finish_open(c, item, env_id, TEXT_ANSWER_SENT);
 }
 
 int cmd_interest_accept(struct cli *c, int argc, char **argv)

@@ -35,6 +35,21 @@ load kit
 	as other --json post list | grep -q Mine
 }
 
+@test "an interest keeps its one id: sent, answered, viewed" {
+	exchange_start
+	join company sme
+	join lab university
+	as lab feed follow offer
+	id=$(post company offer "Salmon heads")
+	as lab sync
+	interest=$(as lab --json interest send "$id" --message "May we have some?" | value interest_id)
+	as company sync
+	[[ $(as company --json interest accept "$interest" | value interest_id) == "$interest" ]]
+	[[ $(as company --json interest view "$interest" | value outcome) == accepted ]]
+	as lab sync
+	[[ $(as lab --json interest view "$interest" | value outcome) == accepted ]]
+}
+
 @test "all real records are imported, and importing again posts nothing new" {
 	data=${RENKEI_DATA:-$BATS_TEST_DIRNAME/../../../shared/data}
 	[[ -f $data/offers.jsonl ]] || skip "no data at $data"
