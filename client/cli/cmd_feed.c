@@ -224,7 +224,8 @@ static int step(struct client *client, void *user)
 {
 	struct watch *w = user;
 	(void)client;
-	int rc = print_new(w, STEP_MS);
+	/* Who reads no more is not kept waiting for the next post. */
+	int rc = out_is_cut() ? RK_EIO : print_new(w, STEP_MS);
 	if (rc == RK_OK && w->until_ms && monotonic_ms() >= w->until_ms)
 		return WATCH_OVER;
 	return rc;
@@ -258,6 +259,8 @@ static int run_watch(struct watch *w)
 			return RK_OK;
 		if (w->c->stop)
 			return RK_EINTERRUPTED;
+		if (rc == RK_EIO && out_is_cut())
+			return rc;
 		bool again = rc == RK_OK || rc == RK_EUNREACHABLE || rc == RK_ETIMEOUT || rc == RK_MOVING || rc == RK_BUSY;
 		if (!again || w->until_idle)
 			return cli_fail(w->c, rc, TEXT_CANNOT_WATCH);

@@ -1,5 +1,4 @@
 /* renkei: the command line of a member.  Steps: language, global options, the noun and its verb, run, close. */
-#include <errno.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <signal.h>
@@ -15,6 +14,7 @@
 
 #define VERSION "0.1.0"
 #define EXIT_PARTIAL 3
+#define EXIT_CUT (128 + SIGPIPE)
 
 /* ---- the table of nouns and verbs */
 
@@ -179,9 +179,9 @@ static int exit_code(struct cli *c, int rc)
 		rc = RK_OK;
 	if (fflush(stdout) != 0 && rc == RK_OK)
 		rc = RK_EIO;
-	/* A reader that has seen enough, as head does, is no news. */
-	if (rc == RK_EIO && ferror(stdout) && errno == EPIPE)
-		return errcode_exit(RK_EIO);
+	/* A reader that has seen enough, as head does, is no news: the quiet end of any program in a pipe. */
+	if (rc == RK_EIO && !c->reported && out_is_cut())
+		return EXIT_CUT;
 	/* What a verb has not explained itself, and results that could not be written. */
 	if (rc != RK_OK && rc != CLI_PARTIAL && !c->reported)
 		out_error(c, rc, errcode_sentence(rc, c->lang), errcode_hint(rc, c->lang));

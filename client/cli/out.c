@@ -2,6 +2,7 @@
 #include "client/cli/out.h"
 
 #include <libsmartcols/libsmartcols.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,6 +66,12 @@ static int write_json(FILE *to, json_t *object)
 	if (rc == RK_OK && (fputc('\n', to) == EOF || fflush(to) != 0))
 		rc = RK_EIO;
 	return rc;
+}
+
+bool out_is_cut(void)
+{
+	struct pollfd p = {.fd = STDOUT_FILENO};
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLERR);
 }
 
 int out_json(json_t *object)

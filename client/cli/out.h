@@ -22,6 +22,8 @@ void out_raw(const char *text);
 int out_json(json_t *);
 /** The same line, with its newline, as text; malloc'ed, NULL without memory.  Takes the reference. */
 char *out_json_line(json_t *);
+/** True if nobody reads stdout any more: the other end of the pipe is closed, as by head. */
+bool out_is_cut(void);
 /** Adds a member; text that is not UTF-8 is left out.  Times are RFC 3339 UTC, 0 is null; ids are lower-case hex, empty is null. */
 void out_set_text(json_t *, const char *key, const char *value);
 void out_set_id(json_t *, const char *key, struct bytes id);

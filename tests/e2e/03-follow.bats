@@ -19,6 +19,19 @@ load kit
 	[[ $(count post_id <"$T/w3") == 0 ]]
 }
 
+@test "a watch whose reader has gone ends quietly, and loses nothing" {
+	exchange_start
+	join company sme
+	join reader university
+	as reader feed follow need
+	for i in 1 2 3; do post company need "Need $i" >/dev/null; done
+	{ code=0; as reader --json feed watch 2>"$T/err" || code=$?; echo "$code" >"$T/code"; } | head -n 1 >"$T/w"
+	[[ $(value title <"$T/w") == "Need 1" ]]
+	[[ $(cat "$T/code") == 141 && ! -s $T/err ]] || { cat "$T/code" "$T/err"; false; }
+	as reader --json feed watch --until-idle >"$T/w2"
+	grep -q "Need 3" "$T/w2"
+}
+
 @test "topics are matched after decryption" {
 	exchange_start
 	join company sme
