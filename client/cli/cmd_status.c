@@ -295,7 +295,9 @@ static int print_synced(struct cli *c, const struct secretariat_done *done, unsi
 		out_set_number(j, "feed_keys_issued", done->feed_keys);
 		return out_json(j);
 	}
-	out_line(c, TEXT_SYNCED);
+	/* The exit code says the same. */
+	if (!c->quiet)
+		out_line(c, TEXT_SYNCED);
 	if (done->directory || done->epoch || done->feed_keys)
 		out_say(c, TEXT_DUTIES_DONE, done->feed_keys);
 	if (unread)

@@ -82,6 +82,7 @@ load kit
 	exchange_start
 	join a sme
 	as a doctor
+	[[ -z $(as a -q sync 2>&1) ]]
 	as a --json doctor | python3 -c 'import json,sys; [json.loads(l) for l in sys.stdin if l.strip()]'
 	broker_stop
 	code=0; timeout 90 renkei --no-input --home "$T/a" doctor >"$T/out" 2>"$T/err" || code=$?
