@@ -11,10 +11,12 @@
 #include "client/cli/show.h"
 #include "client/days.h"
 #include "proto/ids.h"
+#include "proto/trust.h"
 
 #define PROBE_MS 5000
 #define CLOCK_LIMIT_MS ENVELOPE_CLOCK_MS
 #define SOON_MS ((int64_t)3 * 86400000)
+#define KX_SOON_MS (TRUST_KX_AGE_MS / 2)  /* nobody renews it: there must be time to enrol anew */
 
 struct exam { struct cli *c; json_t *checks; unsigned bad; };
 
@@ -125,6 +127,16 @@ static void check_date(struct exam *e, const char *name, int64_t until, enum tex
 		say(e, name, left > SOON_MS, left > SOON_MS ? TEXT_DOC_DATE_OK : TEXT_DOC_SOON, noun, out_time(when, until));
 }
 
+static void check_kx(struct exam *e, int64_t until)
+{
+	char when[OUT_TIME_CHARS];
+	int64_t left = until - client_now(e->c->client);
+	if (left >= KX_SOON_MS)
+		check_date(e, "kx", until, TEXT_DOC_KX);
+	else
+		say(e, "kx", false, left > 0 ? TEXT_DOC_KX_SOON : TEXT_DOC_KX_ENDED, out_time(when, until));
+}
+
 static int check_dates(struct cli *c, struct txn *txn, struct arena *a, void *user)
 {
 	struct exam *e = user;
@@ -150,7 +162,7 @@ static int check_dates(struct cli *c, struct txn *txn, struct arena *a, void *us
 	else
 		say(e, "feed-epoch", false, TEXT_DOC_MISSING, text(TEXT_DOC_EPOCH, c->lang));
 	if (book_device_kx(c->client, txn, client_device_id(c->client), a, &kx) == RK_OK)
-		check_date(e, "kx", kx->not_after, TEXT_DOC_KX);
+		check_kx(e, kx->not_after);
 	else
 		say(e, "kx", false, TEXT_DOC_MISSING, text(TEXT_DOC_KX, c->lang));
 	if (book_org(c->client, txn, client_org_id(c->client), a, &own) == RK_OK && own->status != RK__ORG_STATUS__ACTIVE)

@@ -95,3 +95,14 @@ broker_end() {
 	[[ -n $NDA ]]
 	broker_end
 }
+
+@test "doctor says in time that a device's key to receive with cannot be renewed" {
+	command -v faketime >/dev/null || skip "faketime is not installed"
+	exchange_start
+	join a sme
+	as a doctor
+	refuses 1 later +21d a doctor
+	said 'cannot renew it: before then, enrol anew'
+	refuses 1 later +41d a doctor
+	said 'cannot renew it: enrol anew'
+}
