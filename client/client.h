@@ -190,6 +190,7 @@ int mail_on_bulk(struct client *, struct txn *, const uint8_t env_id[32], struct
 void client_count(struct txn *, const char *name);
 
 /* ---- inbox */
+/** Alerts and returns are not added while the same one is unread: it gets the new time and id. */
 int inbox_add(struct txn *, Rkl__InboxKind, struct bytes id, const uint8_t *from_org, int64_t time_ms, const char *detail);
 
 /* ---- outbox (client/outbox.c) */

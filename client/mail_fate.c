@@ -4,6 +4,15 @@
 #include "proto/strict.h"
 #include "proto/trust.h"
 
+/* Which of those that it was sent to the return names first; NULL if none. */
+static const uint8_t *who_returned(const Rk__Returned *returned, const Rkl__EnvelopeRecord *record)
+{
+	for (size_t i = 0; returned->n_orgs > 0 && i < record->n_recipients; i++)
+		if (bytes_equal(bytes_of(record->recipients[i]), bytes_of(returned->orgs[0])))
+			return record->recipients[i].data;
+	return NULL;
+}
+
 int mail_on_returned(struct client *c, struct txn *t, const struct delivery *d)
 {
 	struct arena *a = arena_new(MAIL_ARENA);
@@ -25,7 +34,7 @@ int mail_on_returned(struct client *c, struct txn *t, const struct delivery *d)
 		record->state = RKL__ENVELOPE_STATE__RETURNED_HERE;
 	if ((r = mail_store(t, record)) == RK_OK)
 		r = inbox_add(t, RKL__INBOX_KIND__INBOX_RETURNED, bytes_of(record->env_id),
-		              returned->n_orgs > 0 ? returned->orgs[0].data : NULL, d->time_ms, mail_return_name(returned->reason));
+		              who_returned(returned, record), d->time_ms, mail_return_name(returned->reason));
 out:
 	arena_free(a);
 	return r;

@@ -183,6 +183,46 @@ static void an_envelope_of_yesterdays_acts_is_refused(void **state)
 	assert_false(home_has_content(&h, sent.wire.env_id));
 }
 
+static void add_alert(uint8_t id, const uint8_t *org, const char *detail)
+{
+	struct txn *t;
+
+	home_now_ms += 1000;
+	assert_int_equal(env_begin(client_env(h.client), true, &t), RK_OK);
+	assert_int_equal(inbox_add(t, RKL__INBOX_KIND__INBOX_ALERT, bytes_make(&id, 1), org, home_now_ms, detail), RK_OK);
+	assert_int_equal(env_commit(t), RK_OK);
+}
+
+static void alerts_do_not_pile_up(void **state)
+{
+	const uint8_t *one = h.f.orgs[1].org_id, *two = h.f.orgs[2].org_id;
+	Rkl__InboxRecord *rec;
+	uint8_t key[8];
+	struct txn *t;
+
+	(void)state;
+	for (uint8_t i = 0; i < 100; i++)
+		add_alert(i, one, "stale-nda");
+	assert_int_equal(home_inbox(&h, RKL__INBOX_KIND__INBOX_ALERT), 1);
+	/* The newest is told, until somebody has seen it. */
+	assert_int_equal(env_begin(client_env(h.client), true, &t), RK_OK);
+	put_u64be(key, 1);
+	assert_int_equal(record_get(t, C_INBOX, BYTES_OF(key), &rkl__inbox_record__descriptor, h.a, (ProtobufCMessage **)&rec), RK_OK);
+	assert_int_equal(rec->time_ms, home_now_ms);
+	assert_int_equal(rec->id.data[0], 99);
+	rec->read = true;
+	assert_int_equal(record_put(t, C_INBOX, BYTES_OF(key), &rec->base), RK_OK);
+	assert_int_equal(env_commit(t), RK_OK);
+	add_alert(1, one, "stale-nda");
+	add_alert(2, one, "stale-nda");
+	assert_int_equal(home_inbox(&h, RKL__INBOX_KIND__INBOX_ALERT), 2);
+	/* Other reasons and others' are not hidden by it. */
+	add_alert(3, one, "clock");
+	add_alert(4, two, "clock");
+	add_alert(5, NULL, "clock");
+	assert_int_equal(home_inbox(&h, RKL__INBOX_KIND__INBOX_ALERT), 5);
+}
+
 static void outside_the_agreement_nothing_is_taken(void **state)
 {
 	struct sent sent;
@@ -412,6 +452,14 @@ static void what_returns_is_told(void **state)
 	assert_int_equal(home_record(&h, sent.wire.env_id)->state, RKL__ENVELOPE_STATE__RETURNED_HERE);
 	assert_int_equal(home_record(&h, sent.wire.env_id)->return_reason, RK__RETURN_REASON__RETURN_NDA_ENDED);
 	assert_int_equal(home_inbox(&h, RKL__INBOX_KIND__INBOX_RETURNED), 1);
+	/* It is the broker's word, and costs it nothing. */
+	home_deliver(&h, mail_on_returned, packed, (struct bytes){0}, (struct bytes){0}, false);
+	for (int i = 0; i < 5; i++) {
+		orgs[0] = fixed_data(h.a, 16, (const char *[]){"a", "b", "c", "d", "e"}[i]);
+		assert_int_equal(STRICT_PACK(&returned, h.a, &packed), RK_OK);
+		home_deliver(&h, mail_on_returned, packed, (struct bytes){0}, (struct bytes){0}, false);
+	}
+	assert_int_equal(home_inbox(&h, RKL__INBOX_KIND__INBOX_RETURNED), 2);
 	sent.wire.env_id[0] ^= 1;
 	returned.env_id = pb_of(BYTES_OF(sent.wire.env_id));
 	assert_int_equal(STRICT_PACK(&returned, h.a, &packed), RK_OK);
@@ -502,6 +550,7 @@ int main(void)
 		TEST(a_dossier_waits_and_opens_after_its_bulk_came),
 		TEST(a_bent_bulk_is_not_opened),
 		TEST(an_envelope_of_yesterdays_acts_is_refused),
+		TEST(alerts_do_not_pile_up),
 		TEST(outside_the_agreement_nothing_is_taken),
 		TEST(after_the_end_nothing_is_taken),
 		TEST(a_stranger_under_our_agreement_is_refused),
