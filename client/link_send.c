@@ -5,6 +5,7 @@
  * until they are answered.  Everything that leaves in doubt what the broker has (no answer, busy, out-of-order, a refusal that may
  * have consumed no number) ends in the same way: HELLO again, and link_number.c settles what stands.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "client/link_internal.h"
@@ -188,6 +189,17 @@ static void finish(Rkl__OutboxItem *item, int code, int64_t time_ms)
 	send_clear_frames(item);
 }
 
+/* A dossier that its verb no longer waits for: that it will not go must not be silent. */
+static int tell_unsent(struct link *l, struct txn *txn, const Rkl__OutboxItem *item, int code)
+{
+	char detail[96];
+
+	if (code == RK_OK || item->id == l->o->until_item || strcmp(item->what, "dossier send") != 0)
+		return RK_OK;
+	snprintf(detail, sizeof(detail), INBOX_UNSENT "%s", errcode_name(code));
+	return inbox_add(txn, RKL__INBOX_KIND__INBOX_ALERT, bytes_of(item->ref), NULL, client_now(l->c), detail);
+}
+
 /* Gives one item its number and its frames; or its end, if it must not go out. */
 static int seal_one(struct link *l, struct txn *txn, uint64_t id, uint64_t number, bool *sealed)
 {
@@ -214,7 +226,8 @@ static int seal_one(struct link *l, struct txn *txn, uint64_t id, uint64_t numbe
 		item->state = RKL__ITEM_STATE__SENT;
 		*sealed = true;
 	}
-	r = outbox_store(txn, item, RKL__ITEM_STATE__QUEUED);
+	if ((r = outbox_store(txn, item, RKL__ITEM_STATE__QUEUED)) == RK_OK)
+		r = tell_unsent(l, txn, item, code);
 out:
 	arena_free_wiped(arena);
 	return r;
@@ -408,7 +421,8 @@ static int settle_one(struct link *l, struct txn *txn, const struct answer *a)
 	item->logged = a->logged;
 	item->log_index = a->log_index;
 	finish(item, r > 0 ? r : code, a->time_ms);
-	r = outbox_store(txn, item, was);
+	if ((r = outbox_store(txn, item, was)) == RK_OK)
+		r = tell_unsent(l, txn, item, item->code);
 out:
 	arena_free(arena);
 	return r;

@@ -9,6 +9,9 @@
 
 #include "client/client.h"
 
+/* Detail of an INBOX_ALERT about a queued dossier of ours that will not go: this and the code's name.  Its id is the agreement's. */
+#define INBOX_UNSENT "unsent:"
+
 /** Record of an envelope; RK_ENOTFOUND. */
 int mail_load(struct txn *, const uint8_t env_id[32], struct arena *, Rkl__EnvelopeRecord **out);
 

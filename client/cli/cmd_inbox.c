@@ -10,6 +10,12 @@
 
 #define NUMBER_CHARS 24
 
+/* A dossier of ours that waited and will not go. */
+static bool is_unsent(const Rkl__InboxRecord *record)
+{
+	return record->kind == RKL__INBOX_KIND__INBOX_ALERT && strncmp(record->detail, INBOX_UNSENT, strlen(INBOX_UNSENT)) == 0;
+}
+
 /* The word for a detail, which is a name of ours: an act, a reason, a code. */
 static const char *detail_text(struct shared *s, const Rkl__InboxRecord *record)
 {
@@ -25,7 +31,8 @@ static const char *detail_text(struct shared *s, const Rkl__InboxRecord *record)
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (strcmp(record->detail, words[i].name) == 0)
 			return text(words[i].text, s->c->lang);
-	return record->detail;
+	return is_unsent(record) ? shared_text(s, "%s%s", text(TEXT_UNSENT, s->c->lang), record->detail + strlen(INBOX_UNSENT))
+	       : record->detail;
 }
 
 static const struct {
@@ -184,7 +191,7 @@ static int mark(struct shared *s, uint64_t no, bool tell)
 	if (s->c->json)
 		return out_json(inbox_json(s, record));
 	out_raw(what_text(s, record));
-	out_line(s->c, kinds[kind_of(record)].look, out_short(id, subject_of(s, record)));
+	out_line(s->c, is_unsent(record) ? TEXT_LOOK_NDA : kinds[kind_of(record)].look, out_short(id, subject_of(s, record)));
 	return RK_OK;
 }
 

@@ -74,6 +74,19 @@ pair() { # an agreement between a and b; more arguments to propose
 	as a inbox list | grep -qi 'return'
 }
 
+@test "a dossier that waited and was then refused is told in the inbox" {
+	pair
+	echo one >"$T/one.txt"
+	broker_stop
+	refuses 6 as a dossier send --nda "$NDA" "$T/one.txt"
+	broker_run
+	as b nda hold "$NDA"
+	refuses 3 as a sync
+	as a inbox list | grep 'not sent: nda-held'
+	as a --json inbox list | grep -q '"detail":"unsent:nda-held"'
+	[[ $(as a --json dossier list | count dossier_id) == 0 ]]
+}
+
 @test "what was received stays readable after the agreement ended" {
 	pair
 	echo keep >"$T/keep.txt"
