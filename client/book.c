@@ -243,6 +243,18 @@ bool book_org_active(struct client *c, struct txn *txn, const uint8_t org_id[16]
 	return book_org(c, txn, org_id, NULL, &org) == RK_OK && org->status == RK__ORG_STATUS__ACTIVE;
 }
 
+bool book_org_was_out(struct client *c, struct txn *txn, const uint8_t org_id[16], uint64_t control_seq)
+{
+	uint8_t key[BOOK_KEY_BYTES];
+	struct bytes value;
+	Rk__Org *org;
+
+	if (book_org(c, txn, org_id, NULL, &org) != RK_OK || org->status != RK__ORG_STATUS__EXPELLED)
+		return false;
+	book_key(key, BOOK_EXPELLED, org_id, 0);
+	return env_get(txn, C_OBJECT, BYTES_OF(key), &value) == RK_OK && value.len == 8 && control_seq >= get_u64be(value.data);
+}
+
 /* The list that the directory lets us believe: an older one than it pins hides a removal. */
 static int pinned_devices(struct client *c, struct txn *txn, const uint8_t org_id[16], struct arena *arena, Rk__OrgDevices **out)
 {

@@ -21,6 +21,7 @@ struct taking {
 	struct arena *arena;
 	struct object o;
 	int64_t time_ms;
+	uint64_t control_seq;    /* of its entry; 0: it did not come by the control stream */
 	const uint8_t *id;       /* NULL for those without one */
 	uint64_t serial;
 	uint8_t oh[32];
@@ -205,6 +206,25 @@ static int index_devices(struct taking *t)
 	return r;
 }
 
+/* From which entry of control on an organisation is out: what names that entry or a later one was accepted after it. */
+static int note_expelled(struct taking *t)
+{
+	const Rk__Directory *d = (const Rk__Directory *)t->o.message;
+	int r = RK_OK;
+
+	for (size_t i = 0; i < d->n_orgs && t->control_seq != 0 && r == RK_OK; i++) {
+		uint8_t key[BOOK_KEY_BYTES], seq[8];
+
+		if (d->orgs[i]->status != RK__ORG_STATUS__EXPELLED)
+			continue;
+		book_key(key, BOOK_EXPELLED, d->orgs[i]->org_id.data, 0);
+		put_u64be(seq, t->control_seq);
+		if (!env_has(t->txn, C_OBJECT, BYTES_OF(key)))
+			r = env_put(t->txn, C_OBJECT, BYTES_OF(key), BYTES_OF(seq), ENV_PUT);
+	}
+	return r;
+}
+
 /* A device belongs to one organisation for ever: a list that names another's device is not believed. */
 static int check_devices_free(struct taking *t)
 {
@@ -284,6 +304,8 @@ static int take_new(struct taking *t, unsigned type)
 		return r;
 	if ((r = put_object(t, type)) != RK_OK)
 		return r;
+	if (t->o.kind == OBJECT_KIND_DIRECTORY)
+		return note_expelled(t);
 	return t->o.kind == OBJECT_KIND_ORG_DEVICES ? index_devices(t) : RK_OK;
 }
 
@@ -321,9 +343,10 @@ static int take(struct taking *t)
 	return r == RK_OK ? keep_evidence(t, type) : r;
 }
 
-int book_take(struct client *c, struct txn *txn, enum object_kind kind, struct bytes wire, int64_t time_ms)
+static int take_from(struct client *c, struct txn *txn, enum object_kind kind, struct bytes wire, int64_t time_ms,
+		     uint64_t control_seq)
 {
-	struct taking t = {.c = c, .txn = txn, .time_ms = time_ms};
+	struct taking t = {.c = c, .txn = txn, .time_ms = time_ms, .control_seq = control_seq};
 	int r;
 
 	if (!object_info(kind)->control_stream)
@@ -336,6 +359,11 @@ int book_take(struct client *c, struct txn *txn, enum object_kind kind, struct b
 		r = take(&t);
 	arena_free(t.arena);
 	return r;
+}
+
+int book_take(struct client *c, struct txn *txn, enum object_kind kind, struct bytes wire, int64_t time_ms)
+{
+	return take_from(c, txn, kind, wire, time_ms, 0);
 }
 
 /* ---- the control stream */
@@ -356,7 +384,7 @@ int book_on_control(struct client *c, struct txn *txn, const struct delivery *d)
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (kinds[i].entry == d->kind)
-			r = book_take(c, txn, kinds[i].object, d->object, d->time_ms);
+			r = take_from(c, txn, kinds[i].object, d->object, d->time_ms, d->seq);
 	if (r < 0)
 		return r;
 	if (r != RK_OK)

@@ -157,6 +157,8 @@ int book_find_org(struct client *, struct txn *, const char *text, uint8_t org_i
 const char *book_org_name(struct client *, struct txn *, const uint8_t org_id[16], enum lang, struct arena *);
 /** Is org's status ACTIVE; and the active mask of an NDA's parties. */
 bool book_org_active(struct client *, struct txn *, const uint8_t org_id[16]);
+/** Had org been expelled, by the newest directory and for good, when control stood at control_seq?  False where we do not know. */
+bool book_org_was_out(struct client *, struct txn *, const uint8_t org_id[16], uint64_t control_seq);
 /** Seal targets: devices active now with a valid kx, of org_id.  Appends to targets[max], returns how many in all. */
 int book_targets(struct client *, struct txn *, const uint8_t org_id[16], struct envelope_target *targets, size_t max, size_t *count);
 /** Takes in verified objects from charter.rk at creation, or from the invite session at join. */

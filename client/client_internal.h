@@ -35,6 +35,7 @@ void link_context_free(struct client *);
 /* C_OBJECT also holds what is not an rk.ObjectType. */
 #define BOOK_EVIDENCE 0x80u  /* type | this: a second object of the same serial, kept as evidence */
 #define BOOK_DEVICE_ORG 0xF0u /* device_id || 0 -> org_id of the newest list that named the device */
+#define BOOK_EXPELLED 0xF1u   /* org_id || 0 -> u64be: the entry of control whose directory expelled it */
 #define BOOK_KEY_BYTES 25
 void book_key(uint8_t key[BOOK_KEY_BYTES], unsigned type, const uint8_t *id, uint64_t serial);
 /** The newest object of (type, id): its serial, oh and Signed bytes (borrowed). */

@@ -111,6 +111,8 @@ static int check_sender(struct posting *p, const Rk__Org *org, const Rk__Device 
 
 	if (org->status != RK__ORG_STATUS__ACTIVE && p->d->time_ms >= org->since)
 		return RK_REVOKED;
+	if (book_org_was_out(p->c, p->txn, p->h->sender_org.data, p->d->control_seq))
+		return RK_REVOKED;
 	if (!trust_device_is_active(device, p->d->time_ms))
 		return RK_REVOKED;
 	if (needs_role && !(org->roles & TRUST_ROLE_SECRETARIAT))

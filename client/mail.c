@@ -54,6 +54,9 @@ static int prove(struct letter *l)
 		return r == RK_ESTORE || r == RK_ENOMEM ? r : RK_BAD_SIGNATURE;
 	if (device->retired_at != 0 && l->d->time_ms >= device->retired_at)
 		return RK_REVOKED;
+	/* What was accepted before the expulsion stays good, and may come after it. */
+	if (book_org_was_out(l->c, l->t, l->h->sender_org.data, l->d->control_seq))
+		return RK_REVOKED;
 	if ((r = envelope_verify(&l->e, exchange_id, device->sign_pk.data)) != RK_OK)
 		return r;
 	envelope_id(l->env_id, &l->e, exchange_id);

@@ -112,6 +112,7 @@ void home_open(struct home *h)
 
 	memset(h, 0, sizeof(*h));
 	home_now_ms = FIXED_TIME_MS;
+	h->control_seq = 1;
 	fixed_init(&h->f);
 	assert_non_null(h->a = arena_new((size_t)64 << 20));
 	snprintf(h->folder, sizeof(h->folder), "/tmp/renkei-home.XXXXXX");
@@ -145,7 +146,7 @@ const uint8_t *home_org(const struct home *h, int org)
 
 void home_deliver(struct home *h, home_handler *handler, struct bytes object, struct bytes wraps, struct bytes body, bool logged)
 {
-	struct delivery d = {.stream = stream_mailbox(h->org_id), .seq = ++h->seq, .time_ms = home_now_ms, .control_seq = 1,
+	struct delivery d = {.stream = stream_mailbox(h->org_id), .seq = ++h->seq, .time_ms = home_now_ms, .control_seq = h->control_seq,
 	                     .logged = logged, .object = object, .wraps = wraps, .body = body};
 	struct txn *t;
 
@@ -154,6 +155,32 @@ void home_deliver(struct home *h, home_handler *handler, struct bytes object, st
 	assert_int_equal(env_begin(client_env(h->client), true, &t), RK_OK);
 	h->code = handler(h->client, t, &d);
 	assert_int_equal(h->code, RK_OK);
+	assert_int_equal(env_commit(t), RK_OK);
+}
+
+void home_expel(struct home *h, int org, uint64_t control_seq)
+{
+	struct delivery d = {.stream = stream_control(), .seq = control_seq, .kind = RK__ENTRY_KIND__ENTRY_DIRECTORY,
+	                     .time_ms = home_now_ms};
+	Rk__Directory *next = directory(h), *newest;
+	uint8_t oh[32];
+	struct txn *t;
+
+	assert_int_equal(env_begin(client_env(h->client), true, &t), RK_OK);
+	assert_int_equal(book_directory(h->client, t, h->a, &newest, oh), RK_OK);
+	next->serial = newest->serial + 1;
+	next->prev_oh = pb_of(BYTES_OF(oh));
+	next->issued_at = newest->issued_at + 1;
+	for (size_t i = 0; i < next->n_orgs; i++) {
+		if (memcmp(next->orgs[i]->org_id.data, home_org(h, org), 16) != 0)
+			continue;
+		next->orgs[i]->status = RK__ORG_STATUS__EXPELLED;
+		next->orgs[i]->since = home_now_ms;
+	}
+	assert_int_equal(object_make(OBJECT_KIND_DIRECTORY, h->f.exchange_id, h->f.secretariat.sk, &next->base, h->a, &d.object), RK_OK);
+	assert_int_equal(book_on_control(h->client, t, &d), RK_OK);
+	assert_int_equal(book_directory(h->client, t, h->a, &newest, oh), RK_OK);
+	assert_int_equal(newest->serial, next->serial);
 	assert_int_equal(env_commit(t), RK_OK);
 }
 

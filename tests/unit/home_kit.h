@@ -18,6 +18,7 @@ struct home {
 	struct arena *a;          /* for the life of the test */
 	uint8_t org_id[16], org_fp[32];
 	uint64_t seq, log_index;  /* of the last delivery */
+	uint64_t control_seq;     /* what the next ones of the mailbox name; 1 at first */
 	int code;                 /* what the last handler said */
 };
 
@@ -27,6 +28,9 @@ extern int64_t home_now_ms;
 void home_open(struct home *);
 void home_close(struct home *);
 const uint8_t *home_org(const struct home *, int org);
+
+/** The secretariat expels org: the next directory comes as entry control_seq of the control stream. */
+void home_expel(struct home *, int org, uint64_t control_seq);
 
 /** Runs a handler on one delivery, in a transaction that is committed. */
 typedef int home_handler(struct client *, struct txn *, const struct delivery *);

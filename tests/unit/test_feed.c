@@ -291,6 +291,26 @@ static void members_who_left(void **state)
 	refuse(h, &after.d);
 }
 
+/* A broker that goes on to take in what an expelled organisation posts. */
+static void a_post_from_behind_the_expulsion(void **state)
+{
+	struct bare *h = *state;
+	struct sent before = new_post(h, AUTHOR, "before", 1), after = new_post(h, AUTHOR, "after", 2);
+	Rk__Directory *d = bare_next_directory(h, 2);
+	struct delivery control = {.stream = stream_control(), .seq = 9, .kind = RK__ENTRY_KIND__ENTRY_DIRECTORY,
+				   .time_ms = FIXED_TIME_MS};
+
+	d->orgs[AUTHOR]->status = RK__ORG_STATUS__EXPELLED;
+	d->orgs[AUTHOR]->since = FIXED_TIME_MS + HOUR_MS;
+	control.object = bare_sign(h, OBJECT_KIND_DIRECTORY, h->f.secretariat.sk, &d->base);
+	assert_int_equal(book_on_control(h->c, h->t, &control), RK_OK);
+	before.d.control_seq = 8;
+	deliver(h, &before.d);
+	assert_int_equal(bare_table_count(h, C_ARRIVAL), 1);
+	after.d.control_seq = 9;
+	refuse(h, &after.d);
+}
+
 static void devices_that_left(void **state)
 {
 	struct bare *h = *state;
@@ -411,6 +431,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_KEY(a_post_is_told_once), WITH_KEY(who_may_say_it), WITH_KEY(notices_are_the_secretariats), WITH_KEY(versions),
 		WITH_KEY(tombstones), WITH_KEY(what_has_expired), WITH_KEY(members_who_left), WITH_KEY(devices_that_left),
+		WITH_KEY(a_post_from_behind_the_expulsion),
 		cmocka_unit_test_setup_teardown(waiting_for_a_key, setup, teardown), WITH_KEY(our_own), WITH_KEY(following),
 		WITH_KEY(nothing_lies_open),
 	};

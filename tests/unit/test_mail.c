@@ -183,6 +183,28 @@ static void an_envelope_of_yesterdays_acts_is_refused(void **state)
 	assert_false(home_has_content(&h, sent.wire.env_id));
 }
 
+/* A broker that goes on to take in and deliver what an expelled organisation sends. */
+static void after_the_expulsion_nothing_is_taken(void **state)
+{
+	struct sent before, after;
+
+	(void)state;
+	deal_conclude(&h, &deal);
+	send_nda(dossier_message("a.txt", "in time", true), &before);
+	send_nda(dossier_message("a.txt", "too late", true), &after);
+	home_expel(&h, 1, 7);
+	/* Accepted before, read after: so it goes for a home that comes late. */
+	h.control_seq = 6;
+	home_deliver_sent(&h, &before);
+	assert_int_equal(home_record(&h, before.wire.env_id)->state, RKL__ENVELOPE_STATE__LODGED);
+	assert_int_equal(home_inbox(&h, RKL__INBOX_KIND__INBOX_DOSSIER), 1);
+	h.control_seq = 7;
+	home_deliver_sent(&h, &after);
+	assert_null(home_record(&h, after.wire.env_id));
+	assert_int_equal(home_count(&h, "mail-unproven"), 1);
+	assert_int_equal(home_inbox(&h, RKL__INBOX_KIND__INBOX_DOSSIER), 1);
+}
+
 static void add_alert(uint8_t id, const uint8_t *org, const char *detail)
 {
 	struct txn *t;
@@ -550,6 +572,7 @@ int main(void)
 		TEST(a_dossier_waits_and_opens_after_its_bulk_came),
 		TEST(a_bent_bulk_is_not_opened),
 		TEST(an_envelope_of_yesterdays_acts_is_refused),
+		TEST(after_the_expulsion_nothing_is_taken),
 		TEST(alerts_do_not_pile_up),
 		TEST(outside_the_agreement_nothing_is_taken),
 		TEST(after_the_end_nothing_is_taken),
