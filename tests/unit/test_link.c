@@ -14,6 +14,7 @@
 #include <zmq.h>
 
 #include "client/client.h"
+#include "proto/object.h"
 #include "tests/unit/fixed_kit.h"
 #include "tests/unit/store_kit.h"
 
@@ -37,6 +38,8 @@ struct rogue {
 	int peer_len;
 	uint64_t sent;               /* of the control stream */
 	uint32_t code;               /* ODD_CODE: answers HELLO */
+	uint64_t serial;             /* of the directory announced; 1 */
+	bool has_book;               /* the home has directory 2 */
 	atomic_bool stop;
 	atomic_uint asked_for_object;
 };
@@ -87,7 +90,7 @@ static void deliver(struct rogue *g, Rk__StreamId *stream, uint64_t seq, int64_t
 		d.control_seq = HEAD + 1000;
 	if (announce) {
 		a.type = RK__OBJECT_TYPE__OBJECT_DIRECTORY;
-		a.serial = 1;
+		a.serial = g->serial;
 		a.oh = (ProtobufCBinaryData){32, oh};
 		a.len = ANNOUNCED_LEN;
 		d.announce = &a;
@@ -207,6 +210,7 @@ static void rogue_start(struct rogue *g, enum trick trick)
 
 	memset(g, 0, sizeof(*g));
 	g->trick = trick;
+	g->serial = 1;
 	fixed_init(&f);
 	memcpy(g->exchange_id, f.exchange_id, 32);
 	fixed_box_key(&g->key, "rogue broker");
@@ -227,6 +231,30 @@ static void rogue_end(struct rogue *g)
 	pthread_join(g->thread, NULL);
 	zmq_close(g->sock);
 	zmq_ctx_term(g->context);
+}
+
+static void take(struct client *c, struct fixed *f, enum object_kind kind, const uint8_t sk[64], const ProtobufCMessage *m,
+		 struct arena *a)
+{
+	struct bytes wire;
+	struct txn *t;
+
+	assert_int_equal(object_make(kind, f->exchange_id, sk, m, a, &wire), RK_OK);
+	assert_int_equal(env_begin(client_env(c), true, &t), RK_OK);
+	assert_int_equal(book_take(c, t, kind, wire, FIXED_TIME_MS), RK_OK);
+	assert_int_equal(env_commit(t), RK_OK);
+}
+
+static void take_book(struct client *c, struct fixed *f)
+{
+	struct arena *a = arena_new((size_t)1 << 20);
+	Rk__Directory *d = fixed_directory(f, a);
+
+	d->serial = 2;
+	d->prev_oh = fixed_data(a, 32, "directory 1");
+	take(c, f, OBJECT_KIND_CHARTER, f->root.sk, &fixed_charter(f, a)->base, a);
+	take(c, f, OBJECT_KIND_DIRECTORY, f->secretariat.sk, &d->base, a);
+	arena_free(a);
 }
 
 /* A home of member 1 that believes in this broker, and what becomes of its link. */
@@ -255,6 +283,8 @@ static int run_home(struct rogue *g)
 	meta_put(t, META_ENDPOINT, bytes_str(g->endpoint));
 	meta_put(t, META_BROKER_PK, BYTES_OF(g->key.pk));
 	assert_int_equal(env_commit(t), RK_OK);
+	if (g->has_book)
+		take_book(c, &f);
 	assert_int_equal(feed_follow(c, RK__CHANNEL__OFFER, true), RK_OK);
 	r = link_run(c, &o);
 	client_close(c);
@@ -274,6 +304,26 @@ static void announced_before_a_full_credit(void **state)
 	rogue_end(&g);
 	assert_int_equal(r, RK_OK);
 	assert_int_equal(g.asked_for_object, 1);
+}
+
+/* Only what is older than a directory that we have proven goes unread: no announced serial makes us skip one that is newer. */
+static void directories_that_are_passed_over(void **state)
+{
+	static const struct {
+		uint64_t serial;
+		unsigned asked;
+	} rows[] = {{1, 0}, {2, 1}, {3, 1}, {(uint64_t)1 << 62, 1}};
+	struct rogue g;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		rogue_start(&g, HONEST);
+		g.has_book = true;
+		g.serial = rows[i].serial;
+		assert_int_equal(run_home(&g), RK_OK);
+		rogue_end(&g);
+		assert_int_equal(g.asked_for_object, rows[i].asked);
+	}
 }
 
 /* Unfollowing would take the entry away and leave a buffer of its length to the next announced object. */
@@ -345,6 +395,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(announced_before_a_full_credit),
+		cmocka_unit_test(directories_that_are_passed_over),
 		cmocka_unit_test(nothing_is_announced_in_a_channel),
 		cmocka_unit_test(more_bytes_than_credit),
 		cmocka_unit_test(an_entry_from_tomorrow),
