@@ -106,3 +106,36 @@ broker_end() {
 	refuses 1 later +41d a doctor
 	said 'cannot renew it: enrol anew'
 }
+
+@test "an invite that has expired gets nobody in" {
+	command -v faketime >/dev/null || skip "faketime is not installed"
+	exchange_start
+	invite=$(as secretariat member invite)
+	broker_stop
+	broker_at +8d
+	code=0
+	later +8d late join "$invite" --name Late --kind sme >"$T/out" 2>"$T/err" || code=$?
+	[[ $code != 0 ]]
+	said 'invit'
+	# nor does a client with a clock of its own get past the broker's
+	code=0
+	as late2 join "$invite" --name Late --kind sme >"$T/out" 2>"$T/err" || code=$?
+	[[ $code != 0 ]]
+	later +8d secretariat sync
+	[[ $(later +8d secretariat --json member list | grep -c Late) == 0 ]]
+	broker_end
+}
+
+@test "an exchange whose charter has expired says so" {
+	command -v faketime >/dev/null || skip "faketime is not installed"
+	exchange_start
+	join a sme
+	broker_stop
+	broker_at +1900d
+	printf 'Title: Too late\n\nText\n' >"$T/post.md"
+	code=0
+	later +1900d a post publish --type offer --file "$T/post.md" >"$T/out" 2>"$T/err" || code=$?
+	[[ $code != 0 ]]
+	said 'charter'
+	broker_end
+}
