@@ -2,6 +2,9 @@
 # Time: clocks that are off, days that have passed.  The programs are real, only their clock is moved (libfaketime).
 load kit
 
+# libfaketime is preloaded; the sanitizer's own library would insist on being first.
+export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0"
+
 # at OFFSET COMMAND...: runs a command with its wall clock moved; the monotonic clock is left alone.
 at() {
 	local offset=$1
