@@ -277,30 +277,9 @@ static int list_row(struct shared *s, struct out_table *table, const Rkl__Envelo
 int cmd_dossier_list(struct cli *c, int argc, char **argv)
 {
 	static const enum text_id headings[] = {TEXT_COL_ID, TEXT_COL_WAY, TEXT_COL_TIME, TEXT_COL_STATE, TEXT_COL_WITH, TEXT_COL_TITLE};
-	const struct cli_usage usage = {NULL, "", 0, 0, TEXT_NONE};
-	struct out_table *table = NULL;
-	Rkl__EnvelopeRecord **list;
-	struct cli_args args;
-	struct shared s;
-	size_t n;
-	int r;
+	static const struct shared_list list = {headings, 6, TEXT_NONE, TEXT_DOSSIER_NONE, TEXT_NONE, is_dossier, list_row};
 
-	if ((r = cli_parse(c, &usage, argc, argv, &args)) != RK_OK)
-		return r;
-	if ((r = shared_open(c)) != RK_OK || (r = shared_begin(c, false, &s)) != RK_OK)
-		return r;
-	if ((r = mail_list(s.t, s.a, is_dossier, 0, &list, &n)) == RK_OK && !c->json)
-		table = out_table_new(c, 6, headings);
-	for (size_t i = 0; i < n && r == RK_OK; i++) {
-		struct shared_row row;
-
-		if ((r = shared_row_begin(&s, &row)) == RK_OK) {
-			r = list_row(&s, table, list[i]);
-			shared_row_end(&s, &row);
-		}
-	}
-	out_table_end(table, TEXT_DOSSIER_NONE);
-	return shared_end(&s, r);
+	return shared_list(c, argc, argv, &list);
 }
 
 static int load(struct shared *s, const char *given, Rkl__EnvelopeRecord **record)

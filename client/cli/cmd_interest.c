@@ -164,32 +164,9 @@ static int list_row(struct shared *s, struct out_table *table, const Rkl__Envelo
 int cmd_interest_list(struct cli *c, int argc, char **argv)
 {
 	static const enum text_id headings[] = {TEXT_COL_ID, TEXT_COL_WAY, TEXT_COL_TIME, TEXT_COL_WITH, TEXT_COL_STATE, TEXT_COL_POST};
-	const struct cli_usage usage = {NULL, "", 0, 0, TEXT_OPEN_KIND};
-	struct out_table *table = NULL;
-	Rkl__EnvelopeRecord **list;
-	struct cli_args args;
-	struct shared s;
-	size_t n;
-	int r;
+	static const struct shared_list list = {headings, 6, TEXT_OPEN_KIND, TEXT_INTEREST_NONE, TEXT_OPEN_KIND, is_interest, list_row};
 
-	if ((r = cli_parse(c, &usage, argc, argv, &args)) != RK_OK)
-		return r;
-	if ((r = shared_open(c)) != RK_OK || (r = shared_begin(c, false, &s)) != RK_OK)
-		return r;
-	if ((r = mail_list(s.t, s.a, is_interest, 0, &list, &n)) == RK_OK && !c->json)
-		table = out_table_new(c, 6, headings);
-	for (size_t i = 0; i < n && r == RK_OK; i++) {
-		struct shared_row row;
-
-		if ((r = shared_row_begin(&s, &row)) == RK_OK) {
-			r = list_row(&s, table, list[i]);
-			shared_row_end(&s, &row);
-		}
-	}
-	out_table_end(table, TEXT_INTEREST_NONE);
-	if (r == RK_OK && n > 0)
-		out_say(c, TEXT_OPEN_KIND);
-	return shared_end(&s, r);
+	return shared_list(c, argc, argv, &list);
 }
 
 /* The names, or with `words` what people read in their place. */

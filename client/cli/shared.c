@@ -75,6 +75,36 @@ void shared_row_end(struct shared *s, struct shared_row *row)
 	s->a = row->whole;
 }
 
+int shared_list(struct cli *c, int argc, char **argv, const struct shared_list *what)
+{
+	const struct cli_usage usage = {NULL, "", 0, 0, what->help};
+	struct out_table *table = NULL;
+	Rkl__EnvelopeRecord **list;
+	struct cli_args args;
+	struct shared s;
+	size_t n = 0;
+	int r;
+
+	if ((r = cli_parse(c, &usage, argc, argv, &args)) != RK_OK)
+		return r;
+	if ((r = shared_open(c)) != RK_OK || (r = shared_begin(c, false, &s)) != RK_OK)
+		return r;
+	if ((r = mail_list(s.t, s.a, what->wants, 0, &list, &n)) == RK_OK && !c->json)
+		table = out_table_new(c, what->columns, what->headings);
+	for (size_t i = 0; i < n && r == RK_OK; i++) {
+		struct shared_row row;
+
+		if ((r = shared_row_begin(&s, &row)) == RK_OK) {
+			r = what->row(&s, table, list[i]);
+			shared_row_end(&s, &row);
+		}
+	}
+	out_table_end(table, what->none);
+	if (r == RK_OK && n > 0 && what->some != TEXT_NONE)
+		out_say(c, what->some);
+	return shared_end(&s, r);
+}
+
 int shared_id(struct shared *s, unsigned table, const char *given, uint8_t *id, size_t len, enum text_id what)
 {
 	int r = cli_find_id(s->t, table, given, id, len);

@@ -7,6 +7,7 @@
 
 #include "client/agreement.h"
 #include "client/cli/out.h"
+#include "client/mail.h"
 
 /**
  * Opens the joined home, unlocks the device and catches up with the exchange for a few seconds.  Without the exchange it says so and
@@ -30,6 +31,17 @@ struct shared_row {
 };
 int shared_row_begin(struct shared *, struct shared_row *);
 void shared_row_end(struct shared *, struct shared_row *);
+
+/* A list of envelopes: which, in what columns, and what is said of an empty or a full one. */
+struct shared_list {
+	const enum text_id *headings;
+	unsigned columns;
+	enum text_id help, none, some; /* some: said after a list that is not empty; TEXT_NONE: nothing */
+	bool (*wants)(const Rkl__EnvelopeRecord *);
+	int (*row)(struct shared *, struct out_table *, const Rkl__EnvelopeRecord *);
+};
+/** The whole verb: no arguments, a table or one JSON object a line, newest first. */
+int shared_list(struct cli *, int argc, char **argv, const struct shared_list *);
 
 /** As cli_find_id, and reports `what` (which takes the text). */
 int shared_id(struct shared *, unsigned table, const char *given, uint8_t *id, size_t len, enum text_id what);
