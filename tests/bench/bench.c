@@ -3,7 +3,8 @@
  *
  *   bench feed BROKER_PID READER_HOME WRITER_HOME POSTS     1 KiB FEED posts, sealed beforehand, one writer to one subscriber:
  *                                                           broker CPU per delivery, deliveries a second
- *   bench idle BROKER_PID HOME CONNECTIONS                  resident memory of the broker with that many idle connections
+ *   bench idle BROKER_PID CONNECTIONS HOME...               resident memory of the broker with that many idle connections, shared
+ *                                                           out among the homes: handshakes of one key are bounded
  *   bench gate FOLDER RECORDS                               one lookup and one decision among that many agreements
  */
 #include <pthread.h>
@@ -176,19 +177,19 @@ static int bench_feed(int pid, const char *reader_home, const char *writer_home,
 
 /* ---- idle connections */
 
-static int bench_idle(int pid, const char *home, int connections)
+static int bench_idle(int pid, int connections, char **homes, int home_count)
 {
-	struct member m;
+	struct member *members = calloc((size_t)home_count, sizeof(*members));
 	struct rawpeer **peers = calloc((size_t)connections, sizeof(*peers));
 	Rk__Request ping = RK__REQUEST__INIT;
 
-	member_open(&m, home);
+	for (int i = 0; i < home_count; i++)
+		member_open(&members[i], homes[i]);
 	long before = rss_kib(pid);
 	ping.op = RK__OP__OP_PING;
 	for (int i = 0; i < connections; i++) {
-		peers[i] = member_connect(&m);
-		int code = rawpeer_call(peers[i], &ping, NULL, 0, NULL);
-		if (code == RAWPEER_NO_REPLY) {
+		peers[i] = member_connect(&members[i % home_count]);
+		if (rawpeer_call(peers[i], &ping, NULL, 0, NULL) == RAWPEER_NO_REPLY) {
 			fprintf(stderr, "bench: connection %d does not answer\n", i);
 			return 1;
 		}
@@ -198,7 +199,9 @@ static int bench_idle(int pid, const char *home, int connections)
 	       (double)(after - before) / connections);
 	for (int i = 0; i < connections; i++)
 		rawpeer_free(peers[i]);
-	member_close(&m);
+	for (int i = 0; i < home_count; i++)
+		member_close(&members[i]);
+	free(members);
 	free(peers);
 	return 0;
 }
@@ -275,10 +278,10 @@ int main(int argc, char **argv)
 {
 	if (argc == 6 && strcmp(argv[1], "feed") == 0)
 		return bench_feed(atoi(argv[2]), argv[3], argv[4], strtoul(argv[5], NULL, 10));
-	if (argc == 5 && strcmp(argv[1], "idle") == 0)
-		return bench_idle(atoi(argv[2]), argv[3], atoi(argv[4]));
+	if (argc >= 5 && strcmp(argv[1], "idle") == 0)
+		return bench_idle(atoi(argv[2]), atoi(argv[3]), argv + 4, argc - 4);
 	if (argc == 4 && strcmp(argv[1], "gate") == 0)
 		return bench_gate(argv[2], (uint32_t)strtoul(argv[3], NULL, 10));
-	fprintf(stderr, "usage: bench feed PID READER WRITER POSTS | idle PID HOME COUNT | gate FOLDER RECORDS\n");
+	fprintf(stderr, "usage: bench feed PID READER WRITER POSTS | idle PID COUNT HOME... | gate FOLDER RECORDS\n");
 	return 2;
 }

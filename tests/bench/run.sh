@@ -9,7 +9,7 @@ bench=$RENKEI_BUILD/tests/bench/bench
 setup
 trap 'broker_kill; rm -rf "$T"' EXIT
 exchange_start >/dev/null 2>&1
-for n in reader writer; do join "$n" >/dev/null 2>&1; done
+for n in reader writer one two three; do join "$n" >/dev/null 2>&1; done
 broker_stop
 cat >"$T/bench.ini" <<INI
 [limits]
@@ -24,6 +24,6 @@ broker_run --config "$T/bench.ini"
 "$bench" feed "$BROKER" "$T/reader" "$T/writer" "$posts"
 broker_stop
 broker_run --config "$T/bench.ini"
-"$bench" idle "$BROKER" "$T/reader" 1000
+"$bench" idle "$BROKER" 1000 "$T/reader" "$T/writer" "$T/one" "$T/two" "$T/three"
 broker_stop
 "$bench" gate "$T/gate" 1000000
