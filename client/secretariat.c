@@ -352,18 +352,23 @@ static int queue_approval(struct client *c, struct txn *txn, const struct secret
 	return secretariat_queue_keys(c, txn, r->enrol.kx->device_id.data, r->enrol.kx->serial, r->enrol.kx->kx_pk.data, &issued);
 }
 
+/* A request that still waits, in a write transaction; *txn is the caller's to end, whatever is returned. */
+static int open_waiting(struct client *c, const uint8_t org_id[16], struct arena *a, struct txn **txn, struct secretariat_request *r)
+{
+	int rc = secretariat_unlock(c);
+	if (rc == RK_OK)
+		rc = env_begin(client_env(c), true, txn);
+	if (rc == RK_OK)
+		rc = secretariat_open(c, *txn, org_id, a, r);
+	return rc == RK_OK && r->record->state != RKL__ENROLMENT_STATE__WAITING ? RK_CONFLICT : rc;
+}
+
 int secretariat_approve(struct client *c, const uint8_t org_id[16], const char *fingerprint, uint64_t *item)
 {
 	struct secretariat_request r;
 	struct txn *txn = NULL;
 	struct arena *a = arena_new(REQUEST_ARENA_BYTES);
-	int rc = a ? secretariat_unlock(c) : RK_ENOMEM;
-	if (rc == RK_OK)
-		rc = env_begin(client_env(c), true, &txn);
-	if (rc == RK_OK)
-		rc = secretariat_open(c, txn, org_id, a, &r);
-	if (rc == RK_OK && r.record->state != RKL__ENROLMENT_STATE__WAITING)
-		rc = RK_CONFLICT;
+	int rc = a ? open_waiting(c, org_id, a, &txn, &r) : RK_ENOMEM;
 	if (rc == RK_OK)
 		rc = r.problem;
 	if (rc == RK_OK && !ids_fingerprint_matches(fingerprint, r.fingerprint))
@@ -441,13 +446,7 @@ int secretariat_reject(struct client *c, const uint8_t org_id[16], uint64_t *ite
 	struct secretariat_request r;
 	struct txn *txn = NULL;
 	struct arena *a = arena_new(REQUEST_ARENA_BYTES);
-	int rc = a ? secretariat_unlock(c) : RK_ENOMEM;
-	if (rc == RK_OK)
-		rc = env_begin(client_env(c), true, &txn);
-	if (rc == RK_OK)
-		rc = secretariat_open(c, txn, org_id, a, &r);
-	if (rc == RK_OK && r.record->state != RKL__ENROLMENT_STATE__WAITING)
-		rc = RK_CONFLICT;
+	int rc = a ? open_waiting(c, org_id, a, &txn, &r) : RK_ENOMEM;
 	if (rc == RK_OK)
 		rc = queue_end(c, txn, r.enrol.enrol->invite_id.data, a, item);
 	if (rc == RK_OK)
