@@ -28,11 +28,6 @@ struct message_in *message_in_new(const struct peer *peer, zmq_msg_t *frames, un
 	return m;
 }
 
-struct message_in *message_in_of(struct command *c)
-{
-	return c->owner;
-}
-
 void message_in_free(struct message_in *m)
 {
 	if (m == NULL)

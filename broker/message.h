@@ -30,8 +30,6 @@ struct message_in {
 /** Takes over (moves) the first `count` of frames; NULL without memory, the frames stay the caller's.  Adds to the
  * load. */
 struct message_in *message_in_new(const struct peer *, zmq_msg_t *frames, unsigned count, struct message_load *);
-/** From the command that it carries. */
-struct message_in *message_in_of(struct command *);
 /** Closes frames, frees the arena, takes from the load.  NULL is allowed. */
 void message_in_free(struct message_in *);
 

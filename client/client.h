@@ -27,7 +27,7 @@ enum client_table {
 	C_EPOCH,     /* n u32be -> vault(EK) */
 	C_OUTBOX,    /* id u64be -> OutboxItem */
 	C_POST,      /* post_id -> PostRecord */
-	C_POST_SEQ,  /* channel u8 || seq u64be -> env_id (32) || post_id (32) || sender_org (16) */
+	C_POST_SEQ,  /* channel u8 || seq u64be -> env_id (32) || post_id (32) || sender_org (16) || flag */
 	C_ARRIVAL,   /* arrival u64be -> channel u8 || post_id (32) || seq u64be: what feed watch prints, in order */
 	C_CONTENT,   /* env_id -> vault(packed rk.Message) */
 	C_EXTERNAL,  /* SHA-256(external_id) -> post_id (32) or empty while queued */
@@ -71,7 +71,6 @@ void client_close(struct client *);
 struct env *client_env(struct client *);
 int64_t client_now(const struct client *);
 enum client_state client_state(struct client *);
-const char *client_home(const struct client *);
 const uint8_t *client_exchange_id(struct client *);  /* 32 */
 const uint8_t *client_org_id(struct client *);       /* 16 */
 const uint8_t *client_device_id(struct client *);    /* 16 */

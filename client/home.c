@@ -140,11 +140,6 @@ int64_t client_now(const struct client *c)
 	return c->now_ms();
 }
 
-const char *client_home(const struct client *c)
-{
-	return c->home;
-}
-
 void client_log(const struct client *c, const char *format, ...)
 {
 	char line[LOG_LINE_MAX];
