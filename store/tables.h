@@ -20,7 +20,7 @@ enum broker_table {
 	T_ORG,          /* org_id -> row */
 	T_DEVICE,       /* device_id -> row */
 	T_KEY,          /* public key -> what it is; for ever */
-	T_INVITE,       /* invite_id -> row and EnrolRequest bytes */
+	T_INVITE,       /* invite_id -> row, and the request's OrgDevices and DeviceKx */
 	T_WRITER,       /* device_id || writer_epoch -> last and the ring of outcomes */
 	T_POST,         /* channel u8 || post_seq u64be -> row of the newest version */
 	T_ENVELOPE,     /* env_id -> row */
