@@ -3,6 +3,7 @@
 
 #include "proto/ids.h"
 #include "proto/invite.h"
+#include "proto/note.h"
 
 /* The six objects of charter.rk, parsed and proven. */
 struct adoption {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "proto/invite.h"
+#include "proto/note.h"
 
 #define BLOCK_BYTES ((size_t)256 << 10)
 #define PROTOCOL 1
@@ -79,7 +80,7 @@ static void fill_hello(Rk__HelloReply *h, const struct apply *a, const struct re
 	h->protocol_min = h->protocol_max = PROTOCOL;
 	h->exchange_id = pb_of(BYTES_OF(a->exchange_id));
 	h->generation = pb_of(BYTES_OF(a->generation));
-	note_origin(origin, a->exchange_id);
+	note_origin(origin, a->exchange_id, 1);
 	h->log_origin = origin;
 	h->last_number = r->last_number;
 	h->max_unanswered = MAX_UNANSWERED;

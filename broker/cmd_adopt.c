@@ -12,11 +12,11 @@
 #include "proto/errcode.h"
 #include "proto/ids.h"
 #include "proto/invite.h"
+#include "proto/note.h"
 #include "proto/object.h"
 #include "proto/strict.h"
 
 #define FILE_MAX_BYTES (1024 * 1024) /* one organisation, one device: a few KiB */
-#define NOTE_TYPE_LOG 1
 
 static int read_file(const char *path, struct arena *arena, struct bytes *out)
 {
@@ -53,7 +53,7 @@ static int check_own(const Rk__Charter *charter, const struct secrets *keys, con
 				"%s was made for another broker: its connection key is not this broker's.  Was another "
 				"card used?",
 				path);
-	note_origin(origin, charter->exchange_id.data);
+	note_origin(origin, charter->exchange_id.data, 1);
 	if (note_vkey_parse(charter->log_vkey, name, &type, pk) != RK_OK || type != NOTE_TYPE_LOG ||
 	    strcmp(name, origin) != 0 || sodium_memcmp(pk, keys->log_pk, 32) != 0)
 		return cmd_fail(

@@ -6,11 +6,10 @@
 
 #include "client/secretariat.h"
 #include "proto/ids.h"
+#include "proto/note.h"
 #include "proto/strict.h"
 #include "proto/trust.h"
 
-#define VKEY_ED25519 1        /* log: C2SP signed-note */
-#define VKEY_COSIGNATURE 4    /* witness: cosignature/v1 */
 
 struct founding {
 	struct client *c;
@@ -43,12 +42,12 @@ static int make_charter(struct founding *f)
 	char *languages[2] = {ja, en}, *endpoints[1] = {(char *)(uintptr_t)f->form->card.endpoint};
 	char origin[NOTE_NAME_CHARS], witness[NOTE_NAME_CHARS], log_vkey[NOTE_VKEY_CHARS], witness_vkey[NOTE_VKEY_CHARS];
 	uint8_t witness_pk[32];
-	note_origin(origin, f->exchange_id);
+	note_origin(origin, f->exchange_id, 1);
 	note_witness_name(witness, f->exchange_id);
 	keys_sign_pk(f->c, KEY_WITNESS, witness_pk);
-	int rc = note_vkey(log_vkey, origin, VKEY_ED25519, f->form->card.log_pk);
+	int rc = note_vkey(log_vkey, origin, NOTE_TYPE_LOG, f->form->card.log_pk);
 	if (rc == RK_OK)
-		rc = note_vkey(witness_vkey, witness, VKEY_COSIGNATURE, witness_pk);
+		rc = note_vkey(witness_vkey, witness, NOTE_TYPE_WITNESS, witness_pk);
 	if (rc != RK_OK)
 		return rc;
 	static char label[] = "1";

@@ -395,7 +395,7 @@ out:
 
 int envelope_open(const struct envelope *e, const Rk__WrapList *wraps, struct bytes body, const uint8_t *ek,
                   const uint8_t device_id[16], envelope_kx_lookup *lookup, void *user, struct arena *a,
-                  struct bytes *message, uint8_t *cek_out)
+                  struct bytes *message, uint8_t *salt_out)
 {
 	uint8_t key[CEK_BYTES] = {0};
 	const Rk__Wrap *wrap;
@@ -414,8 +414,9 @@ int envelope_open(const struct envelope *e, const Rk__WrapList *wraps, struct by
 		if ((r = open_wrap(wrap, bytes_of(e->head->header), lookup, user, key)) != RK_OK)
 			goto out;
 	}
-	if ((r = open_body(e, body, key, a, message)) == RK_OK && cek_out)
-		memcpy(cek_out, key, sizeof(key));
+	/* The salt stands before the message in the same memory. */
+	if ((r = open_body(e, body, key, a, message)) == RK_OK && salt_out)
+		memcpy(salt_out, message->data - ENVELOPE_SALT_BYTES, ENVELOPE_SALT_BYTES);
 out:
 	sodium_memzero(key, sizeof(key));
 	return r;

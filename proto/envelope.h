@@ -98,12 +98,12 @@ typedef bool envelope_kx_lookup(void *user, uint32_t kx_serial, uint8_t pk[32], 
 /**
  * Opens body for one device: seal, label and header hash, AEAD with the header bytes as AAD, pc over the plaintext,
  * padding.  *message is the packed Message, in the arena (wipe it: arena_free_wiped).  FEED: ek, wraps NULL.
- * *cek_out (may be NULL) gets the content key, to be kept as evidence.
+ * salt_out (may be NULL) gets the 32 bytes before the message: with them body_plain, and so pc, can be made again as evidence.
  * RK_BAD_SIGNATURE for every failed proof; RK_NO_RECIPIENT_KEY if no wrap is for this device or its secret is gone.
  */
 int envelope_open(const struct envelope *, const Rk__WrapList *wraps, struct bytes body, const uint8_t *ek,
                   const uint8_t device_id[16], envelope_kx_lookup *, void *user, struct arena *, struct bytes *message,
-                  uint8_t *cek_out);
+                  uint8_t *salt_out);
 
 /** H("renkei/v1/plain", body_plain). */
 void envelope_pc(uint8_t pc[32], struct bytes body_plain);

@@ -15,16 +15,17 @@ struct kind_rule {
 	bool is_feed;            /* channel, epoch and post fields; no thread */
 	bool may_be_marked;
 	bool may_be_reply_only;
+	bool has_seen;           /* may carry the sender's newest checkpoint */
 };
 
 static const struct kind_rule rules[] = {
-	[RK__KIND__FEED] = {ENVELOPE_BODY_MAX_BYTES, 0, 0, 0, 0, FEED_LIFE_MS, true, false, false},
+	[RK__KIND__FEED] = {ENVELOPE_BODY_MAX_BYTES, 0, 0, 0, 0, FEED_LIFE_MS, true, false, false, false},
 	[RK__KIND__OPEN] = {ENVELOPE_SMALL_BODY_MAX_BYTES, 1, ENVELOPE_OPEN_RECIPIENTS_MAX, 0, 0, LIFE_MS, false, false,
-	                    false},
+	                    false, false},
 	/* The 16 KiB of a PROPOSAL that carries a later ACCEPT is for whoever sees the act beside it. */
-	[RK__KIND__PROPOSAL] = {ENVELOPE_BODY_MAX_BYTES, 1, 64, 32, 0, LIFE_MS, false, true, false},
-	[RK__KIND__NDA] = {ENVELOPE_BODY_MAX_BYTES, 1, 64, 32, 32, LIFE_MS, false, true, true},
-	[RK__KIND__NDA_NOTICE] = {ENVELOPE_SMALL_BODY_MAX_BYTES, 1, 64, 32, 32, LIFE_MS, false, true, false},
+	[RK__KIND__PROPOSAL] = {ENVELOPE_BODY_MAX_BYTES, 1, 64, 32, 0, LIFE_MS, false, true, false, false},
+	[RK__KIND__NDA] = {ENVELOPE_BODY_MAX_BYTES, 1, 64, 32, 32, LIFE_MS, false, true, true, true},
+	[RK__KIND__NDA_NOTICE] = {ENVELOPE_SMALL_BODY_MAX_BYTES, 1, 64, 32, 32, LIFE_MS, false, true, false, true},
 };
 
 static int check_recipients(const Rk__EnvelopeHeader *h, const struct kind_rule *rule)
@@ -101,7 +102,7 @@ int envelope_check_rules(const Rk__EnvelopeHeader *h, const uint8_t exchange_id[
 	if (h->kind < RK__KIND__FEED || h->kind > RK__KIND__NDA_NOTICE)
 		return RK_MALFORMED;
 	rule = &rules[h->kind];
-	if (h->feed_id != 0 || h->release_at != 0 || h->n_blobs != 0 || h->seen_checkpoint.len != 0)
+	if (h->feed_id != 0 || h->release_at != 0 || h->n_blobs != 0 || (h->seen_checkpoint.len != 0 && !rule->has_seen))
 		return RK_UNSUPPORTED;
 	if (h->created_at < 1 || h->expires_at <= h->created_at || h->expires_at - h->created_at > rule->life_ms)
 		return RK_MALFORMED;

@@ -95,6 +95,11 @@ static const struct row table[] = {
 	{RK_MOVING, EXIT_RETRY, "moving",
 	 {"The exchange is restarting.", "取引所が再起動中です。"},
 	 {"Run `renkei sync` in a minute.", "1 分後に `renkei sync` を実行してください。"}},
+	{RK_READ_ONLY, EXIT_RETRY, "read-only",
+	 {"The exchange runs from an older copy of its records and takes nothing until its operator has put that right.",
+	  "取引所が古い記録の写しで動いているため、運用者が対処するまで何も受け付けません。"},
+	 {"Tell the secretariat by telephone; nothing of yours is lost, it waits here.",
+	  "事務局に電話で知らせてください。こちらの内容は失われず、送信待ちのまま残ります。"}},
 
 	{RK_NUMBER_CONFLICT, EXIT_STATE, "number-conflict",
 	 {"This request number was already used for something else.", "この要求番号は別の要求で使われています。"},
@@ -282,6 +287,11 @@ static const struct row table[] = {
 	  "このホームの写しが他で使われているため、こちらの送信を止めました。"},
 	 {"Go on with one copy only; `renkei doctor` says more.",
 	  "写しは一つだけお使いください。詳しくは `renkei doctor` をご覧ください。"}},
+	{RK_EFORKED, EXIT_INTEGRITY, "log-forked",
+	 {"The exchange has shown two records of the past that cannot both be true; nothing confidential is sent.",
+	  "取引所が両立しない二つの記録を示したため、秘密情報の送信を止めています。"},
+	 {"Telephone the secretariat and compare what `renkei log view` shows; the proof is kept in this home.",
+	  "事務局に電話し、`renkei log view` の表示を照合してください。証拠はこのホームに保存されています。"}},
 };
 
 #define TABLE_ROWS (sizeof(table) / sizeof(table[0]))

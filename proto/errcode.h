@@ -31,6 +31,7 @@ enum errcode {
 	RK_BUSY = 303,
 	RK_STORE_FULL = 304,
 	RK_MOVING = 305,            /* the broker is draining: reconnect later */
+	RK_READ_ONLY = 306,         /* the broker's store is older than its own log: it takes and releases nothing */
 	/* 4xx state */
 	RK_NUMBER_CONFLICT = 401,
 	RK_OUT_OF_ORDER = 402,
@@ -86,6 +87,7 @@ enum errcode {
 	RK_ENEWER = -17,            /* needs a newer Renkei */
 	RK_EINTEGRITY = -18,        /* stored or received data does not prove itself */
 	RK_EOTHERHOME = -19,        /* a copy of this home is in use */
+	RK_EFORKED = -20,           /* the broker has shown two histories of its log */
 };
 
 /* Languages of user-facing sentences. */

@@ -42,13 +42,4 @@ void invite_tag(uint8_t tag[32], const uint8_t mac_key[32], const uint8_t exchan
 int invite_check_tag(const uint8_t tag[32], const uint8_t mac_key[32], const uint8_t exchange_id[32], struct bytes payload,
                      struct bytes sig) __attribute__((warn_unused_result));
 
-/** "renkei/" + first 16 hex of exchange_id + "/log1" (or /witness); and the vkey text name+keyid+base64 of C2SP signed-note. */
-#define NOTE_NAME_CHARS 64
-void note_origin(char out[NOTE_NAME_CHARS], const uint8_t exchange_id[32]);
-void note_witness_name(char out[NOTE_NAME_CHARS], const uint8_t exchange_id[32]);
-#define NOTE_VKEY_CHARS 200
-int note_vkey(char out[NOTE_VKEY_CHARS], const char *name, uint8_t type, const uint8_t pk[32]);
-/** Splits a vkey; RK_MALFORMED unless name, key id and key agree. */
-int note_vkey_parse(const char *vkey, char name[NOTE_NAME_CHARS], uint8_t *type, uint8_t pk[32]);
-
 #endif

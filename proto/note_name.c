@@ -1,17 +1,18 @@
 /*
  * Names and keys of C2SP signed notes, as the Charter carries them: "name+xxxxxxxx+base64(type || key)".  The key id
- * binds name, type and key, so a vkey that was put together wrongly does not parse.  Declared in invite.h.
+ * binds name, type and key, so a vkey that was put together wrongly does not parse.  Declared in note.h.
  */
 #include <sodium.h>
 #include <stdio.h>
 
 #include "proto/errcode.h"
 #include "proto/ids.h"
-#include "proto/invite.h"
+#include "proto/note.h"
 
 #define KEY_ID_BYTES 4
 #define TYPED_KEY_BYTES 33
 #define TYPED_KEY_CHARS 44 /* base64 of 33 bytes: no padding */
+#define ORIGIN_NUMBER_MAX 9999u
 
 static void exchange_name(char out[NOTE_NAME_CHARS], const uint8_t exchange_id[32], const char *last)
 {
@@ -21,9 +22,28 @@ static void exchange_name(char out[NOTE_NAME_CHARS], const uint8_t exchange_id[3
 	snprintf(out, NOTE_NAME_CHARS, "renkei/%s/%s", hex, last);
 }
 
-void note_origin(char out[NOTE_NAME_CHARS], const uint8_t exchange_id[32])
+void note_origin(char out[NOTE_NAME_CHARS], const uint8_t exchange_id[32], unsigned n)
 {
-	exchange_name(out, exchange_id, "log1");
+	char last[16];
+
+	snprintf(last, sizeof(last), "log%u", n);
+	exchange_name(out, exchange_id, last);
+}
+
+unsigned note_origin_number(const char *origin, const uint8_t exchange_id[32])
+{
+	char rebuilt[NOTE_NAME_CHARS];
+	const char *digits = strrchr(origin, '/');
+	unsigned n = 0;
+
+	if (!digits || strncmp(digits, "/log", 4) != 0)
+		return 0;
+	for (digits += 4; *digits >= '0' && *digits <= '9' && n < ORIGIN_NUMBER_MAX; digits++)
+		n = n * 10 + (unsigned)(*digits - '0');
+	if (n == 0 || n > ORIGIN_NUMBER_MAX)
+		return 0;
+	note_origin(rebuilt, exchange_id, n);
+	return strcmp(rebuilt, origin) == 0 ? n : 0;
 }
 
 void note_witness_name(char out[NOTE_NAME_CHARS], const uint8_t exchange_id[32])
@@ -97,4 +117,14 @@ int note_vkey_parse(const char *vkey, char name[NOTE_NAME_CHARS], uint8_t *type,
 	*type = typed[0];
 	memcpy(pk, typed + 1, 32);
 	return RK_OK;
+}
+
+int note_key_parse(struct note_key *key, const char *vkey)
+{
+	return note_vkey_parse(vkey, key->name, &key->type, key->pk);
+}
+
+void note_key_id(uint8_t out[4], const struct note_key *key)
+{
+	key_id(out, key->name, key->type, key->pk);
 }

@@ -42,6 +42,10 @@ static const struct object_info infos[OBJECT_KIND_COUNT] = {
 	                         RK__OBJECT_TYPE__OBJECT_NONE, RK__LOG_TYPE__LOG_NDA_ACT, false},
 	[OBJECT_KIND_NDA_HOLD] = {"nda-hold", "renkei/v1/nda-hold", &rk__nda_act__descriptor, 2 * KiB, SIGNER_DEVICE,
 	                          RK__OBJECT_TYPE__OBJECT_NONE, RK__LOG_TYPE__LOG_NDA_ACT, false},
+	[OBJECT_KIND_NACK] = {"nack", "renkei/v1/nack", &rk__nack__descriptor, 1 * KiB, SIGNER_DEVICE,
+	                      RK__OBJECT_TYPE__OBJECT_NONE, RK__LOG_TYPE__LOG_NACK, false},
+	[OBJECT_KIND_DEPOSIT] = {"deposit", "renkei/v1/deposit", &rk__deposit__descriptor, 1 * KiB, SIGNER_DEVICE,
+	                         RK__OBJECT_TYPE__OBJECT_NONE, RK__LOG_TYPE__LOG_DEPOSIT, false},
 };
 
 const struct object_info *object_info(enum object_kind kind)

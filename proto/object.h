@@ -22,6 +22,8 @@ enum object_kind {
 	OBJECT_KIND_PICKUP,
 	OBJECT_KIND_NDA_ACT,   /* signed by the organisation key */
 	OBJECT_KIND_NDA_HOLD,  /* payload NdaAct, kind HOLD, signed by a device */
+	OBJECT_KIND_NACK,
+	OBJECT_KIND_DEPOSIT,
 	OBJECT_KIND_COUNT
 };
 

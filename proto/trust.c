@@ -7,12 +7,11 @@
 #include "proto/errcode.h"
 #include "proto/ids.h"
 #include "proto/invite.h"
+#include "proto/note.h"
 #include "proto/object.h"
 #include "proto/strict.h"
 #include "proto/trust_internal.h"
 
-#define NOTE_TYPE_LOG 0x01
-#define NOTE_TYPE_WITNESS 0x04
 
 /* A window [from, to) that exists and is no longer than max_ms. */
 static bool is_window(int64_t from, int64_t to, int64_t max_ms)
@@ -111,7 +110,7 @@ static int check_note_keys(const Rk__Charter *c, uint8_t log_pk[32], uint8_t wit
 {
 	char origin[NOTE_NAME_CHARS], witness[NOTE_NAME_CHARS];
 
-	note_origin(origin, c->exchange_id.data);
+	note_origin(origin, c->exchange_id.data, 1);
 	note_witness_name(witness, c->exchange_id.data);
 	if (!take_vkey(c->log_vkey, NOTE_TYPE_LOG, origin, log_pk))
 		return RK_MALFORMED;

@@ -79,7 +79,7 @@ only_in '#include "store/env_internal\.h"' store/env.c store/env_open.c
 only_in '#include <zmq\.h>' broker/message.h broker/socket.c client/link_wire.c
 only_in '#include <ini\.h>' broker/config.c
 only_in '#include <libsmartcols' client/cli/out.c
-only_in 'crypto_sign_(detached|verify_detached)|crypto_sign_open' proto/object.c
+only_in 'crypto_sign_(detached|verify_detached)|crypto_sign_open' proto/object.c proto/note.c
 only_in 'crypto_box_seal(_open)? *\(' proto/envelope.c proto/trust_feed.c
 
 never_in '#include <(time|sys/[a-z]*|unistd|fcntl|pthread|poll|errno|zmq|lmdb)\.h>' proto/*.[ch]

@@ -7,6 +7,7 @@
 #include "proto/errcode.h"
 #include "proto/ids.h"
 #include "proto/invite.h"
+#include "proto/note.h"
 #include "tests/fuzz/fuzz_kit.h"
 
 static void take_text(const char *text)

@@ -11,6 +11,7 @@
 #include "proto/errcode.h"
 #include "proto/ids.h"
 #include "proto/invite.h"
+#include "proto/note.h"
 #include "proto/keyfile.h"
 #include "proto/strict.h"
 #include "tests/fuzz/fuzz_kit.h"
@@ -225,7 +226,7 @@ static void make_text(struct seed *s)
 	seed_add_u8(s, 0);
 	seed_add(s, bytes_str(text));
 	seed_write("text", "invite", s);
-	note_origin(name, f->exchange_id);
+	note_origin(name, f->exchange_id, 1);
 	MUST(note_vkey(text, name, 1, f->log.pk) == RK_OK);
 	seed_add_u8(s, 0);
 	seed_add(s, bytes_str(text));

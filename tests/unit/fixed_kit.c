@@ -7,6 +7,7 @@
 #include "proto/errcode.h"
 #include "proto/ids.h"
 #include "proto/invite.h"
+#include "proto/note.h"
 #include "proto/object.h"
 #include "proto/strict.h"
 #include "proto/trust.h"
@@ -122,7 +123,7 @@ static char *vkey(const struct fixed *f, uint8_t type, const uint8_t pk[32], str
 	char name[NOTE_NAME_CHARS], key[NOTE_VKEY_CHARS];
 
 	if (type == 1)
-		note_origin(name, f->exchange_id);
+		note_origin(name, f->exchange_id, 1);
 	else
 		note_witness_name(name, f->exchange_id);
 	need(note_vkey(key, name, type, pk) == RK_OK, "note_vkey");
@@ -347,6 +348,31 @@ Rk__Pickup *fixed_pickup(const struct fixed *f, int org, struct arena *a)
 	p->device_id = copy(a, f->orgs[org].device_id, 16);
 	p->time = FIXED_TIME_MS;
 	return p;
+}
+
+Rk__Nack *fixed_nack(const struct fixed *f, int org, Rk__NackReason reason, struct arena *a)
+{
+	NEW_MESSAGE(n, nack, Nack, a);
+
+	n->version = 1;
+	n->env_id = fixed_data(a, 32, "env");
+	n->nda_id = fixed_data(a, 32, "nda");
+	n->device_id = copy(a, f->orgs[org].device_id, 16);
+	n->reason = reason;
+	n->time = FIXED_TIME_MS;
+	return n;
+}
+
+Rk__Deposit *fixed_deposit(const struct fixed *f, int org, struct arena *a)
+{
+	NEW_MESSAGE(d, deposit, Deposit, a);
+
+	d->version = 1;
+	d->org_id = copy(a, f->orgs[org].org_id, 16);
+	d->device_id = copy(a, f->orgs[org].device_id, 16);
+	d->commit = fixed_data(a, 32, "deposit");
+	d->time = FIXED_TIME_MS;
+	return d;
 }
 
 /* ---- agreements */

@@ -55,6 +55,8 @@ Rk__Enrol *fixed_enrol(const struct fixed *, int org, struct arena *);
 struct bytes fixed_enrol_request(const struct fixed *, const Rk__Enrol *, const uint8_t mac_key[32],
                                  const struct fixed_sign *signer, struct arena *);
 Rk__Pickup *fixed_pickup(const struct fixed *, int org, struct arena *);
+Rk__Nack *fixed_nack(const struct fixed *, int org, Rk__NackReason, struct arena *);
+Rk__Deposit *fixed_deposit(const struct fixed *, int org, struct arena *);
 /** Between orgs 1 and 2, mutual. */
 Rk__NdaTerms *fixed_terms(const struct fixed *, struct arena *);
 Rk__NdaAct *fixed_act(const struct fixed *, int org, Rk__ActKind, struct arena *);

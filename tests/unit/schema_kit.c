@@ -16,7 +16,7 @@ static const ProtobufCMessageDescriptor *const roots[] = {
 	&rk__charter__descriptor, &rk__directory__descriptor, &rk__org_devices__descriptor, &rk__device_kx__descriptor,
 	&rk__feed_epoch__descriptor, &rk__feed_key__descriptor, &rk__invite_reg__descriptor, &rk__enrol__descriptor,
 	&rk__enrol_request__descriptor, &rk__charter_file__descriptor, &rk__envelope_header__descriptor,
-	&rk__envelope_head__descriptor, &rk__wrap_list__descriptor, &rk__pickup__descriptor, &rk__nda_terms__descriptor,
+	&rk__envelope_head__descriptor, &rk__wrap_list__descriptor, &rk__pickup__descriptor, &rk__nack__descriptor, &rk__deposit__descriptor, &rk__proof_set__descriptor, &rk__nda_terms__descriptor,
 	&rk__nda_act__descriptor, &rk__nda_proposal__descriptor, &rk__log_entry__descriptor, &rk__request__descriptor,
 	&rk__down__descriptor, &rk__returned__descriptor, &rk__nda_cover__descriptor, &rk__signature_page__descriptor,
 	&rk__message__descriptor,

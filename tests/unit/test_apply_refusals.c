@@ -714,6 +714,7 @@ static const struct {
 	{RK_SUPERSEDED, "admit: the session table"},
 	{RK_RATE_LIMITED, "front: token buckets"},
 	{RK_MOVING, "admit: draining"},
+	{RK_READ_ONLY, "a store older than its own log: test_apply_log"},
 	{RK_NDA_SUPERSEDED, "reserved: terms of version 1 cannot supersede (nda_check_terms)"},
 };
 

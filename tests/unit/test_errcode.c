@@ -22,7 +22,7 @@ static const struct {
 	{RK_MALFORMED, "malformed", 1}, {RK_BAD_SIGNATURE, "bad-signature", 9}, {RK_TOO_LARGE, "too-large", 1},
 	{RK_VERSION, "version", 1}, {RK_UNSUPPORTED, "unsupported", 1}, {RK_UNMARKED, "unmarked", 8},
 	{RK_RATE_LIMITED, "rate-limited", 6}, {RK_QUOTA, "quota", 6}, {RK_BUSY, "busy", 6},
-	{RK_STORE_FULL, "store-full", 6}, {RK_MOVING, "moving", 6},
+	{RK_STORE_FULL, "store-full", 6}, {RK_MOVING, "moving", 6}, {RK_READ_ONLY, "read-only", 6},
 	{RK_NUMBER_CONFLICT, "number-conflict", 7}, {RK_OUT_OF_ORDER, "out-of-order", 7}, {RK_DUPLICATE, "duplicate", 7},
 	{RK_CONFLICT, "conflict", 7}, {RK_GENERATION, "generation", 7}, {RK_STALE_EPOCH, "stale-epoch", 7},
 	{RK_EPOCH_UNKNOWN, "epoch-unknown", 7}, {RK_STALE_DIRECTORY, "stale-directory", 7}, {RK_STALE_NDA, "stale-nda", 7},
@@ -40,7 +40,7 @@ static const struct {
 	{RK_EEXISTS, "exists", 7}, {RK_ELOCKED, "locked", 7}, {RK_EPASSPHRASE, "passphrase", 4}, {RK_EKEYFILE, "key-file", 1},
 	{RK_EUNREACHABLE, "unreachable", 6}, {RK_ETIMEOUT, "timeout", 6}, {RK_EINTERRUPTED, "interrupted", 130},
 	{RK_EUSAGE, "usage", 2}, {RK_ENOTJOINED, "not-joined", 4}, {RK_ENEWER, "needs-newer", 1},
-	{RK_EINTEGRITY, "integrity", 9}, {RK_EOTHERHOME, "other-home", 7},
+	{RK_EINTEGRITY, "integrity", 9}, {RK_EOTHERHOME, "other-home", 7}, {RK_EFORKED, "log-forked", 9},
 };
 
 #define EXPECTED_COUNT (sizeof(expected) / sizeof(expected[0]))

@@ -174,6 +174,8 @@ static void agreement_objects_have_not_changed(void **state)
 	compare_object(OBJECT_KIND_NDA_ACT, &f.orgs[1].org, &fixed_act(&f, 1, RK__ACT_KIND__ACCEPT, arena)->base);
 	compare_object(OBJECT_KIND_NDA_HOLD, &f.orgs[1].device, &fixed_act(&f, 1, RK__ACT_KIND__HOLD, arena)->base);
 	compare_object(OBJECT_KIND_PICKUP, &f.orgs[2].device, &fixed_pickup(&f, 2, arena)->base);
+	compare_object(OBJECT_KIND_NACK, &f.orgs[2].device, &fixed_nack(&f, 2, RK__NACK_REASON__NACK_UNOPENED, arena)->base);
+	compare_object(OBJECT_KIND_DEPOSIT, &f.orgs[1].device, &fixed_deposit(&f, 1, arena)->base);
 }
 
 /* A FEED envelope holds no sealed box: it is made anew, whole. */

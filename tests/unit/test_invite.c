@@ -12,6 +12,7 @@
 #include "proto/errcode.h"
 #include "proto/ids.h"
 #include "proto/invite.h"
+#include "proto/note.h"
 #include "tests/unit/fixed_kit.h"
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof(*(a)))
@@ -242,7 +243,7 @@ static void vkeys_are_those_of_signed_note(void **state)
 	snprintf(bent, sizeof(bent), "n%s", out);
 	assert_int_equal(note_vkey_parse(bent, name, &type, pk), RK_MALFORMED);
 
-	note_origin(name, exchange);
+	note_origin(name, exchange, 1);
 	assert_string_equal(name, "renkei/5f0c9a3be1d24477/log1");
 	note_witness_name(name, exchange);
 	assert_string_equal(name, "renkei/5f0c9a3be1d24477/witness");

@@ -36,6 +36,8 @@ static const struct {
 	{"pickup", "renkei/v1/pickup", SIGNER_DEVICE, RK__LOG_TYPE__LOG_PICKUP, false, 4096},
 	{"nda-act", "renkei/v1/nda-act", SIGNER_ORG, RK__LOG_TYPE__LOG_NDA_ACT, false, 2048},
 	{"nda-hold", "renkei/v1/nda-hold", SIGNER_DEVICE, RK__LOG_TYPE__LOG_NDA_ACT, false, 2048},
+	{"nack", "renkei/v1/nack", SIGNER_DEVICE, RK__LOG_TYPE__LOG_NACK, false, 1024},
+	{"deposit", "renkei/v1/deposit", SIGNER_DEVICE, RK__LOG_TYPE__LOG_DEPOSIT, false, 1024},
 };
 
 static void the_table_is_the_documented_one(void **state)

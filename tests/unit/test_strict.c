@@ -92,7 +92,7 @@ static const struct wire_row wire_rows[] = {
 	{"version 2^32 - 1", &LOG, "08ffffffff0f 1001 1801" OH, RK_VERSION},
 	{"enum absent is its listed zero", &LOG, "0801 1801" OH, RK_OK},
 	{"enum, last value", &LOG, "0801 1009 1801" OH, RK_OK},
-	{"enum out of range", &LOG, "0801 100a 1801" OH, RK_MALFORMED},
+	{"enum out of range", &LOG, "0801 100b 1801" OH, RK_MALFORMED},
 	{"enum negative", &LOG, "0801 10 ff*9 01 1801" OH, RK_MALFORMED},
 	{"time absent", &LOG, "0801 1001" OH, RK_MALFORMED},
 	{"time largest", &LOG, "0801 1001 18 ff*8 7f" OH, RK_OK},

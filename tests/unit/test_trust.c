@@ -12,6 +12,7 @@
 #include "proto/errcode.h"
 #include "proto/ids.h"
 #include "proto/invite.h"
+#include "proto/note.h"
 #include "proto/object.h"
 #include "proto/strict.h"
 #include "proto/trust.h"

@@ -1,0 +1,94 @@
+/*
+ * log: what this home knows of the exchange's log, and never takes on trust.  It keeps the newest checkpoint that it has verified; every
+ * other one, from the broker or carried by a peer's envelope, must be proven consistent with it; every leaf that the broker says it
+ * wrote must be proven to be in the tree.  What does not prove itself stops confidential sending and is kept: two signed notes
+ * that contradict each other are a proof that anybody can check.  CRYPTO 2.10; promise P5.
+ */
+#ifndef RENKEI_CLIENT_LOG_H
+#define RENKEI_CLIENT_LOG_H
+
+#include "client/client.h"
+#include "proto/note.h"
+
+#define LOG_PROVE_WITHIN_MS ((int64_t)24 * 3600 * 1000) /* a checkpoint seen must be proven consistent (CRYPTO 2.10) */
+#define LOG_COSIGNED_WARN_MS ((int64_t)7 * 86400000)
+#define LOG_COSIGN_AFTER_MS ((int64_t)20 * 3600 * 1000)  /* the secretariat cosigns at least daily */
+
+/* ---- what is known.  All in the arena. */
+
+struct log_head {
+	struct checkpoint checkpoint;
+	struct bytes note;            /* as the broker signed it, with the witness's line where it has one */
+	int64_t verified_at;          /* by our clock */
+	bool is_cosigned;
+	int64_t witness_ms;
+};
+/** The newest verified checkpoint, and the newest one that the witness has cosigned too.  RK_ENOTFOUND. */
+int log_newest(struct client *, struct txn *, struct arena *, struct log_head *);
+int log_cosigned(struct client *, struct txn *, struct arena *, struct log_head *);
+
+/* A leaf that the broker told us of with something that it delivered. */
+struct log_leaf {
+	uint64_t index;
+	unsigned type;                /* Rk__LogType */
+	int64_t time_ms;
+	uint8_t oh[32];
+	bool is_proven, is_cosigned;  /* in a tree that we have verified; in one that the witness has cosigned */
+};
+/** By what it stands for: oh of an object, nda_id of terms.  RK_ENOTFOUND. */
+int log_leaf_of(struct txn *, const uint8_t oh[32], struct log_leaf *);
+/** The leaf's tlog-proof@v1 text, cosigned if there is such a one.  RK_ENOTFOUND while it is not proven. */
+int log_leaf_proof(struct client *, struct txn *, const struct log_leaf *, struct arena *, struct bytes *text, int64_t *witness_ms);
+/** How many leaves wait for their proof. */
+uint64_t log_unproven(struct txn *);
+
+/* ---- contradictions */
+
+enum log_fault { LOG_FAULT_NONE, LOG_FAULT_FORK, LOG_FAULT_ROLLBACK, LOG_FAULT_LEAF, LOG_FAULT_UNPROVEN };
+struct log_fork {
+	enum log_fault fault;
+	int64_t found_at;
+	struct bytes ours, theirs;    /* signed notes; theirs empty for LEAF */
+	uint64_t leaf;                /* index, for LEAF */
+	const uint8_t *from_org;      /* 16, whose envelope carried `theirs`; NULL: the broker */
+};
+/** The first contradiction that was found and stands: RK_OK and *out, or RK_ENOTFOUND. */
+int log_fork(struct client *, struct txn *, struct arena *, struct log_fork *out);
+/** RK_OK, or RK_EFORKED while a contradiction stands: then nothing confidential is sent. */
+int log_check_send(struct client *, struct txn *);
+
+/* ---- taking in; each in the caller's write transaction */
+
+/** Every logged entry as it is delivered: remembers its leaf, to be proven.  A second leaf at one index is a fault. */
+int log_on_entry(struct client *, struct txn *, const struct delivery *);
+/** An entry of the control stream with a checkpoint that the witness has cosigned. */
+int log_on_checkpoint(struct client *, struct txn *, const struct delivery *);
+/** The checkpoint that a peer's verified header or pickup carries; from_org 16. */
+int log_on_seen(struct client *, struct txn *, struct bytes note, const uint8_t from_org[16]);
+/** Our newest note, for HELLO, headers and pickups; empty if there is none.  In the arena. */
+int log_seen(struct client *, struct txn *, struct arena *, struct bytes *note);
+
+/* ---- asking the broker: one question at a time, made by the link */
+
+struct log_question {
+	uint64_t size, from_size;     /* of GetProof */
+	uint64_t indexes[64];
+	size_t index_count;
+	struct checkpoint from;       /* what from_size's root must be */
+	struct checkpoint to;         /* with size != 0: the checkpoint proven against */
+};
+/** The next thing to ask; false if nothing is.  `fresh`: also ask for the newest checkpoint when nothing else is to be asked. */
+bool log_next_question(struct client *, struct txn *, bool fresh, struct log_question *);
+/** The answer.  RK_OK also where it was a lie: then a contradiction stands from now on. */
+int log_on_answer(struct client *, struct txn *, const struct log_question *, const Rk__ProofReply *, struct bytes proof_set);
+/** The broker refused: code of errcode.h.  RK_UNKNOWN_OBJECT to a size that it once signed is a rollback. */
+int log_on_refusal(struct client *, struct txn *, const struct log_question *, int code);
+
+/* ---- the witness (a secretariat's home with witness.key) */
+
+/** Is the newest verified checkpoint to be cosigned?  Needs no key. */
+bool log_is_cosign_due(struct client *, struct txn *);
+/** Persists what will be signed (durable before the signature), then signs and queues it.  *queued: there was something to do. */
+int log_cosign(struct client *, bool *queued);
+
+#endif
