@@ -7,6 +7,7 @@
 #include "broker/deliver.h"
 #include "broker/log.h"
 #include "broker/metrics.h"
+#include "broker/signer.h"
 #include "proto/errcode.h"
 
 #define DUE_LIMIT 256         /* things that are due, done in one batch */
@@ -20,6 +21,7 @@ struct applier {
 	size_t count, bytes;
 	bool was_off;                /* the clock, at the last turn: to log changes only */
 	int64_t readers_checked_ms;
+	uint64_t told_size;          /* of the tree that the signer knows */
 	int64_t due_after_ms;        /* after a failed commit, what is due is not tried again before this */
 };
 
@@ -205,6 +207,24 @@ static int run_batch(struct applier *a, int64_t time_ms)
 	return r;
 }
 
+/* After the commit, before anything leaves: what may be signed from now on, or that nothing may. */
+static void tell_log(struct applier *a)
+{
+	struct checkpoint head;
+
+	apply_head(a->path->apply, &head);
+	if (head.size != a->told_size) {
+		signer_commit(a->path->signer, &head);
+		a->told_size = head.size;
+	}
+	if (apply_is_read_only(a->path->apply) && !atomic_exchange(&a->path->read_only, true)) {
+		signer_stop(a->path->signer);
+		log_error("apply", "read-only", "log_size=%llu hint=\"a member has shown a checkpoint under this broker's own signature "
+		          "that this store does not have: it is an older copy; see RESTORE in renkeid(8)\"",
+		          (unsigned long long)head.size);
+	}
+}
+
 /* False: the outcome is unknown, the process must end and read its store again (HAZARDS L8). */
 static bool process_batch(struct applier *a, int64_t time_ms)
 {
@@ -220,6 +240,7 @@ static bool process_batch(struct applier *a, int64_t time_ms)
 	}
 	if (r != RK_OK)
 		a->due_after_ms = path_monotonic_ms() + FULL_PAUSE_MS;
+	tell_log(a);
 	atomic_fetch_add(&a->path->batches, 1);
 	carry_out(a);
 	release(a);

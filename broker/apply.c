@@ -38,7 +38,7 @@ static int load_charter(struct apply *a, struct txn *t)
 	if ((rc = object_parse(OBJECT_KIND_CHARTER, wire, a->charter_arena, &o)) != RK_OK)
 		return rc < 0 ? rc : RK_ESTORE;
 	a->charter = (const Rk__Charter *)o.message;
-	return RK_OK;
+	return note_key_parse(&a->log_key, a->charter->log_vkey) == RK_OK ? RK_OK : RK_ESTORE;
 }
 
 static void fill_device(struct roster_device *out, const uint8_t device_id[16], const struct rows_device *d,
@@ -147,10 +147,14 @@ static int load_invite(struct apply *a, struct txn *t, struct bytes key, struct 
 
 static int load_roster(struct apply *a, struct txn *t)
 {
+	struct note_key witness;
 	uint8_t id[16];
 	int rc;
 
 	roster_set_exchange(a->roster, a->exchange_id);
+	if (note_key_parse(&witness, a->charter->witness_vkey) != RK_OK)
+		return RK_ESTORE;
+	roster_set_note_keys(a->roster, &a->log_key, &witness);
 	for (size_t i = 0; i < a->charter->n_secretariat_keys; i++) {
 		const uint8_t *pk = a->charter->secretariat_keys[i]->pk.data;
 
@@ -163,30 +167,12 @@ static int load_roster(struct apply *a, struct txn *t)
 	return each_row(t, T_INVITE, load_invite, a);
 }
 
-static int load_log_size(struct apply *a, struct txn *t)
-{
-	struct env_cursor *c = NULL;
-	struct bytes key, value;
-	int rc;
-
-	a->log_size = 0;
-	if ((rc = env_cursor_open(t, T_LOG, &c)) != RK_OK)
-		return rc;
-	rc = env_cursor_last(c, &key, &value);
-	if (rc == RK_OK && key.len != 8)
-		rc = RK_ESTORE;
-	if (rc == RK_OK)
-		a->log_size = get_u64be(key.data) + 1;
-	env_cursor_free(c);
-	return rc == RK_ENOTFOUND ? RK_OK : rc;
-}
-
 static int load_next_due(struct apply *a, struct txn *t)
 {
 	struct rows_due due;
 	int rc = rows_first_due(t, &due);
 
-	a->next_due_ms = rc == RK_OK ? due.time_ms : INT64_MAX;
+	a->next_due_ms = rc == RK_OK && a->fork.size == 0 ? due.time_ms : INT64_MAX;
 	return rc == RK_ENOTFOUND ? RK_OK : rc;
 }
 
@@ -203,7 +189,7 @@ static int load_facts(struct apply *a, struct txn *t)
 	    (rc = rows_get_epoch(t, &a->epoch)) != RK_OK ||
 	    (rc = load_charter(a, t)) != RK_OK)
 		return rc == RK_ENOTFOUND ? RK_ESTORE : rc;
-	if ((rc = load_log_size(a, t)) != RK_OK)
+	if ((rc = apply_log_load(a, t)) != RK_OK)
 		return rc;
 	a->secretariat_count = 0;
 	if ((rc = each_row(t, T_ORG, load_org, a)) != RK_OK)
@@ -240,7 +226,7 @@ int apply_open(struct env *env, const struct apply_limits *limits, struct roster
 	a->roster = roster;
 	a->next_due_ms = INT64_MAX;
 	a->trust_stamp = 1;
-	if ((rc = load(a, true)) != RK_OK) {
+	if ((rc = load(a, true)) != RK_OK || (rc = apply_log_catch_up(a)) != RK_OK) {
 		apply_close(a);
 		return rc;
 	}
@@ -326,16 +312,18 @@ static const struct op_rule {
 	int (*run)(struct apply *, struct command *, struct member *, struct result *); /* NULL: not apply's */
 	bool is_numbered;
 	bool works_in_expired_charter;  /* of what a member has under agreements, nothing is locked away */
+	bool works_read_only;           /* takes nothing and releases nothing: a lost termination may forbid it */
 } op_rules[] = {
-	[RK__OP__OP_HELLO] = {apply_writer_hello, false, true},
-	[RK__OP__OP_ACK] = {ack, false, true},
-	[RK__OP__OP_FETCH] = {apply_release_fetch, false, true},
-	[RK__OP__OP_INVITE_REG] = {apply_trust_invite, true, false},
-	[RK__OP__OP_PUT_OBJECT] = {apply_trust_put, true, false},
-	[RK__OP__OP_SUBMIT] = {apply_submit, true, false},
-	[RK__OP__OP_NDA_PROPOSE] = {apply_nda_propose, true, false},
-	[RK__OP__OP_NDA_ACT] = {apply_nda_act, true, true}, /* judges by the act */
-	[RK__OP__OP_PICKUP] = {apply_release_pickup, true, false},
+	[RK__OP__OP_HELLO] = {apply_writer_hello, false, true, true},
+	[RK__OP__OP_ACK] = {ack, false, true, true},
+	[RK__OP__OP_FETCH] = {apply_release_fetch, false, true, false},
+	[RK__OP__OP_INVITE_REG] = {apply_trust_invite, true, false, false},
+	[RK__OP__OP_PUT_OBJECT] = {apply_trust_put, true, false, false},
+	[RK__OP__OP_SUBMIT] = {apply_submit, true, false, false},
+	[RK__OP__OP_NDA_PROPOSE] = {apply_nda_propose, true, false, false},
+	[RK__OP__OP_NDA_ACT] = {apply_nda_act, true, true, false}, /* judges by the act */
+	[RK__OP__OP_PICKUP] = {apply_release_pickup, true, false, false},
+	[RK__OP__OP_PUT_CHECKPOINT] = {apply_log_put_checkpoint, true, false, false},
 };
 
 static int run_operation(struct apply *a, struct command *c, const struct op_rule *rule, struct member *m,
@@ -359,6 +347,8 @@ static int run_member(struct apply *a, struct command *c, struct result *r)
 
 	if ((rc = apply_writer_member(a, c->peer.id, &m)) != RK_OK)
 		return rc;
+	if (a->fork.size != 0 && !rule->works_read_only)
+		return RK_READ_ONLY; /* no number is used: everything waits until the operator has put it right */
 	if (!rule->is_numbered)
 		return run_operation(a, c, rule, m, r);
 	if ((rc = apply_writer_check(a, c, m, &repeated, &code, r)) != RK_OK || repeated)
@@ -385,6 +375,8 @@ static int run(struct apply *a, struct command *c, struct result *r)
 			return RK_NOT_PERMITTED;
 		if (c->refusal != RK_OK)
 			return c->refusal;
+		if (a->fork.size != 0)
+			return RK_READ_ONLY;
 		return (rc = apply_check_charter(a)) != RK_OK ? rc : apply_trust_enrol(a, c, r);
 	}
 	if (c->req->op == RK__OP__OP_ENROL)
@@ -414,6 +406,7 @@ int apply_begin(struct apply *a, int64_t time_ms)
 	apply_batch_reset(a);
 	a->now_ms = time_ms > a->last_time_ms ? time_ms : a->last_time_ms;
 	a->mark = mark_of(a);
+	a->next_head = a->head;
 	return env_begin(a->env, true, &a->txn);
 }
 
@@ -443,7 +436,7 @@ static int finish_writes(struct apply *a)
 
 	if (a->failed != RK_OK)
 		return a->failed;
-	if ((rc = apply_writer_flush(a)) != RK_OK)
+	if ((rc = apply_writer_flush(a)) != RK_OK || (rc = apply_log_flush(a)) != RK_OK)
 		return rc;
 	if (a->batch_wrote && a->now_ms != a->last_time_ms && (rc = rows_put_time(a->txn, a->now_ms)) != RK_OK)
 		return rc;
@@ -468,6 +461,7 @@ int apply_commit(struct apply *a)
 	a->txn = NULL;
 	if (rc == RK_OK) {
 		a->last_time_ms = a->now_ms;
+		a->head = a->next_head;
 		return apply_batch_finish(a);
 	}
 	a->change_count = a->touched_count = 0;
@@ -495,7 +489,29 @@ const struct effect *apply_effects(const struct apply *a, size_t *count)
 
 uint64_t apply_log_size(const struct apply *a)
 {
-	return a->log_size;
+	return a->edge.size;
+}
+
+void apply_head(const struct apply *a, struct checkpoint *head)
+{
+	memcpy(head->origin, a->log_key.name, sizeof(head->origin));
+	head->size = a->head.size;
+	memcpy(head->root, a->head.root, sizeof(head->root));
+}
+
+bool apply_is_read_only(const struct apply *a)
+{
+	return a->fork.size != 0;
+}
+
+int apply_show_signed(struct apply *a, const struct checkpoint *seen, int64_t time_ms)
+{
+	int rc = apply_begin(a, time_ms);
+
+	if (rc != RK_OK)
+		return rc;
+	a->failed = apply_log_seen(a, seen);
+	return apply_commit(a);
 }
 
 bool apply_generation(const struct apply *a, uint8_t generation[16])

@@ -8,6 +8,7 @@
 
 #include "broker/command.h"
 #include "broker/roster.h"
+#include "proto/note.h"
 #include "store/env.h"
 #include "store/stream.h"
 
@@ -73,6 +74,13 @@ int apply_object(struct txn *, Rk__ObjectType, struct bytes id, uint64_t serial,
 
 /** Facts for logs, HELLO and tests. */
 uint64_t apply_log_size(const struct apply *);
+/** The log's tree as of the last commit, and so durable: the only thing that may be signed (CRYPTO 2.10). */
+void apply_head(const struct apply *, struct checkpoint *);
+/** True from the moment when a tree under our own signature was seen that this store does not lead to. */
+bool apply_is_read_only(const struct apply *);
+/** A batch of its own in which we are shown a checkpoint that verified under our log key: at the start, what this broker itself
+ *  signed last.  As HELLO with seen_checkpoint.  What apply_commit says. */
+int apply_show_signed(struct apply *, const struct checkpoint *, int64_t time_ms);
 bool apply_generation(const struct apply *, uint8_t generation[16]);
 
 #endif

@@ -4,8 +4,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "proto/invite.h"
-#include "proto/note.h"
 
 #define BLOCK_BYTES ((size_t)256 << 10)
 #define PROTOCOL 1
@@ -74,20 +72,20 @@ static void *grown(void *items, size_t count, size_t *room, size_t size)
 }
 
 /* ---- replies */
-static void fill_hello(Rk__HelloReply *h, const struct apply *a, const struct result *r, char origin[NOTE_NAME_CHARS])
+static void fill_hello(Rk__HelloReply *h, const struct apply *a, const struct result *r)
 {
 	rk__hello_reply__init(h);
 	h->protocol_min = h->protocol_max = PROTOCOL;
 	h->exchange_id = pb_of(BYTES_OF(a->exchange_id));
 	h->generation = pb_of(BYTES_OF(a->generation));
-	note_origin(origin, a->exchange_id, 1);
-	h->log_origin = origin;
+	h->log_origin = (char *)(uintptr_t)a->log_key.name;
 	h->last_number = r->last_number;
 	h->max_unanswered = MAX_UNANSWERED;
 	h->max_body_bytes = ENVELOPE_BODY_MAX_BYTES;
 	h->rate_per_s = a->limits.rate_per_s;
 	h->burst = a->limits.burst;
-	h->log_size = a->log_size;
+	h->log_size = a->edge.size;
+	h->read_only = a->fork.size != 0;
 }
 
 size_t apply_batch_pack(const struct command *c, int code, int64_t time_ms, const struct result *r,
@@ -97,7 +95,6 @@ size_t apply_batch_pack(const struct command *c, int code, int64_t time_ms, cons
 	Rk__Reply reply = RK__REPLY__INIT;
 	Rk__HelloReply hello;
 	Rk__FetchReply fetch = RK__FETCH_REPLY__INIT;
-	char origin[NOTE_NAME_CHARS];
 
 	down.protocol = PROTOCOL;
 	down.reply = &reply;
@@ -116,7 +113,7 @@ size_t apply_batch_pack(const struct command *c, int code, int64_t time_ms, cons
 	if (r && code == RK_OK) {
 		reply.enrol = r->enrol;
 		if (r->is_hello) {
-			fill_hello(&hello, a, r, origin);
+			fill_hello(&hello, a, r);
 			reply.hello = &hello;
 		}
 		if (r->is_fetch) {
@@ -258,24 +255,15 @@ int apply_batch_finish(struct apply *a)
 /* ---- log and streams */
 int apply_batch_log(struct apply *a, Rk__LogType type, const uint8_t oh[32], uint64_t *index)
 {
-	Rk__LogEntry e = RK__LOG_ENTRY__INIT;
-	uint8_t key[8], packed[64], *room;
-	size_t len;
+	uint8_t key[8], packed[MERKLE_ENTRY_MAX_BYTES];
+	struct bytes entry = bytes_make(packed, merkle_entry(packed, type, a->now_ms, oh));
 	int rc;
 
-	e.version = 1;
-	e.type = type;
-	e.time_ms = a->now_ms;
-	e.oh = pb_of(bytes_make(oh, 32));
-	len = rk__log_entry__get_packed_size(&e);
-	assert(len <= sizeof(packed));
-	rk__log_entry__pack(&e, packed);
-	put_u64be(key, a->log_size);
-	if ((rc = env_reserve(apply_w(a), T_LOG, BYTES_OF(key), len, ENV_APPEND, &room)) != RK_OK)
+	*index = a->edge.size;
+	put_u64be(key, *index);
+	if ((rc = env_put(apply_w(a), T_LOG, BYTES_OF(key), entry, ENV_APPEND)) != RK_OK)
 		return rc;
-	memcpy(room, packed, len);
-	*index = a->log_size++;
-	return RK_OK;
+	return apply_log_grow(a, entry);
 }
 
 static int touch(struct apply *a, const struct stream_id *stream, uint64_t seq)

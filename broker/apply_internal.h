@@ -10,6 +10,7 @@
 
 #include "broker/apply.h"
 #include "broker/rows.h"
+#include "proto/note.h"
 #include "proto/errcode.h"
 #include "proto/strict.h"
 
@@ -88,15 +89,20 @@ struct apply {
 	const Rk__Charter *charter;
 	struct rows_directory directory;
 	struct rows_epoch epoch;
+	struct note_key log_key;        /* of the charter: its name is the log's origin */
+	struct merkle_edge edge;        /* of the log's tree; edge.size is the next leaf's index */
+	struct rows_tree fork;          /* size 0: none.  Else nothing is taken and nothing released: read-only */
+	struct rows_cosigned cosigned;
 	uint8_t secretariats[APPLY_SECRETARIATS_MAX][16];
 	unsigned secretariat_count;
-	uint64_t log_size;
+	struct rows_tree head;          /* the tree as of the last commit */
 	int64_t last_time_ms;
 	int64_t next_due_ms;
 
 	/* The batch. */
 	struct txn *txn;
 	int64_t now_ms;
+	struct rows_tree next_head;     /* what head becomes with the commit */
 	enum mark mark;
 	int failed;                     /* first failure; the batch is lost */
 	bool batch_wrote, command_wrote;
@@ -148,6 +154,19 @@ int apply_batch_drop_bulk(struct apply *, uint64_t position);
 /** Packs a reply (Down) with the allocation given. */
 size_t apply_batch_pack(const struct command *, int code, int64_t time_ms, const struct result *, const struct apply *,
 			uint8_t *out);
+
+/* ---- apply_log.c: the tree over the log's leaves */
+/** What is kept between batches.  RK_ESTORE: the tree does not lead to the root that was committed with it. */
+int apply_log_load(struct apply *, struct txn *);
+/** Leaves that an older program wrote without the tree; in transactions of its own, before the first batch. */
+int apply_log_catch_up(struct apply *);
+/** One leaf more; its entry stands in T_LOG already. */
+int apply_log_grow(struct apply *, struct bytes entry);
+/** Writes root and size of the batch, if it grew the log. */
+int apply_log_flush(struct apply *);
+/** A checkpoint under our own signature that somebody shows: one that our tree does not lead to makes us read-only. */
+int apply_log_seen(struct apply *, const struct checkpoint *);
+int apply_log_put_checkpoint(struct apply *, struct command *, struct member *, struct result *);
 
 /* ---- apply_writer.c */
 int apply_writer_member(struct apply *, const uint8_t device_id[16], struct member **);

@@ -116,7 +116,7 @@ static int check_party_envelope(const struct command *c, const struct member *m,
 static struct nda_act new_act(const struct apply *a, const struct command *c, const Rk__NdaAct *act, int party)
 {
 	struct nda_act out = {
-	    .time_ms = a->now_ms, .log_index = a->log_size, .party = (uint8_t)party, .kind = (uint8_t)act->kind};
+	    .time_ms = a->now_ms, .log_index = a->edge.size, .party = (uint8_t)party, .kind = (uint8_t)act->kind};
 
 	ids_sha256(out.payload_sha256, c->signed_object.payload);
 	memcpy(out.oh, c->object_oh, 32);

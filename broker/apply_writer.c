@@ -140,7 +140,7 @@ int apply_writer_hello(struct apply *a, struct command *c, struct member *m, str
 		return rc;
 	r->is_hello = true;
 	r->last_number = rows_writer_last(m->writer);
-	return RK_OK;
+	return apply_log_seen(a, &c->note.checkpoint);
 }
 
 int apply_writer_check(struct apply *a, struct command *c, struct member *m, bool *repeated, int *code,

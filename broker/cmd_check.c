@@ -1,6 +1,6 @@
 /*
- * renkeid check: reads the whole store in one snapshot, and checks what proves itself: the log is dense, every trust
- * object hashes to the name it lies under, every entry can be read.  It changes nothing and may run beside `renkeid
+ * renkeid check: reads the whole store, and checks what proves itself: the log is dense and its tree is what its leaves
+ * make, every trust object hashes to the name it lies under, every entry can be read.  It changes nothing and may run beside `renkeid
  * run`.
  */
 #include <inttypes.h>
@@ -97,6 +97,53 @@ static int check_entries(struct env *env, struct check *c)
 	return r == RK_ENOTFOUND ? RK_OK : r;
 }
 
+/* The tree anew from the leaves: each node must be the one that is stored, and lead to the root that was committed. */
+struct regrown {
+	struct check *check;
+	struct txn *txn;
+};
+
+static bool compare_node(void *user, unsigned level, uint64_t index, const merkle_hash h)
+{
+	struct regrown *r = user;
+	merkle_hash stored;
+	uint8_t key[8];
+
+	if (rows_get_node(r->txn, level, index, stored) && memcmp(stored, h, 32) == 0)
+		return true;
+	put_u64be(key, merkle_position(level, index));
+	complain(r->check, T_TREE, BYTES_OF(key), "a node that is not what its leaves make");
+	return true;
+}
+
+static int check_tree(struct env *env, struct check *c)
+{
+	struct regrown r = {.check = c};
+	struct merkle_edge edge = {0};
+	struct rows_tree tree = {0};
+	struct bytes entry;
+	merkle_hash h;
+	uint8_t key[8];
+	int code = env_begin(env, false, &r.txn);
+
+	if (code != RK_OK)
+		return code;
+	code = rows_get_tree(r.txn, "tree", &tree);
+	while (code == RK_OK && edge.size < tree.size) {
+		put_u64be(key, edge.size);
+		if ((code = env_get(r.txn, T_LOG, BYTES_OF(key), &entry)) != RK_OK)
+			break;
+		merkle_leaf(h, entry);
+		(void)merkle_append(&edge, h, compare_node, &r);
+	}
+	merkle_edge_root(&edge, h);
+	if (code == RK_OK && tree.size > 0 && memcmp(h, tree.root, 32) != 0)
+		complain(c, T_META, bytes_str("tree"), "the log does not lead to the root that was committed");
+	env_abort(r.txn);
+	/* No tree yet: an older program wrote this store, and the next start grows it. */
+	return code == RK_ENOTFOUND ? RK_OK : code;
+}
+
 static int read_exchange(struct env *env, struct check *c)
 {
 	struct txn *txn;
@@ -128,6 +175,8 @@ int cmd_check(const struct cmd_options *o)
 		r = env_walk(env, on_row, &c);
 	if (r == RK_OK)
 		r = check_entries(env, &c);
+	if (r == RK_OK)
+		r = check_tree(env, &c);
 	env_close(env);
 	arena_free(c.arena);
 	if (r != RK_OK)

@@ -20,6 +20,7 @@
 #include "broker/metrics.h"
 #include "broker/rows.h"
 #include "broker/server.h"
+#include "broker/signer.h"
 #include "broker/socket.h"
 #include "proto/errcode.h"
 #include "proto/ids.h"
@@ -28,6 +29,8 @@
 #define STOP_TICK_MS 5
 #define APPLY_ALIVE_MS 15000  /* an apply thread silent for so long feeds no watchdog */
 #define SPARE_DESCRIPTORS 256
+#define HEAD_FILE "log.head"  /* the last checkpoint that was signed, beside the store and not in it */
+#define HEAD_EVERY_MS 10000
 
 /* Everything that run opens, closed in reverse by close_all. */
 struct run {
@@ -37,6 +40,8 @@ struct run {
 	struct path path;
 	struct apply *apply;
 	struct server *server;
+	struct note head;           /* as it stands in HEAD_FILE */
+	int64_t head_ms;
 	int lock_fd, signal_fd;
 	char endpoint[SOCKET_ENDPOINT_CHARS];
 	int64_t started_ms, metrics_ms, watchdog_ms;
@@ -136,6 +141,70 @@ static int start_clock(struct run *r)
 	return code == RK_OK ? 0 : cmd_fail_code(code, "the time of the last batch cannot be read");
 }
 
+/*
+ * What was signed last lies beside the store, so that a store that is put back from a copy is noticed here, before a member does.  A
+ * folder that was put back whole is noticed by the first member who has seen more (HELLO).
+ */
+static int show_signed(struct run *r)
+{
+	struct note_key log, witness;
+	struct note_opened opened;
+	char path[CMD_TEXT_MAX_BYTES];
+	size_t len = 0;
+	FILE *f;
+	int code;
+
+	snprintf(path, sizeof(path), "%s/" HEAD_FILE, r->options->data);
+	if ((f = fopen(path, "re")) != NULL) {
+		len = fread(r->head.text, 1, sizeof(r->head.text), f);
+		fclose(f);
+	}
+	r->head.len = len;
+	roster_note_keys(r->path.roster, &log, &witness);
+	if (len == 0 || note_open(bytes_make(r->head.text, len), &log, NULL, &opened) != RK_OK)
+		return 0;
+	code = apply_show_signed(r->apply, &opened.checkpoint, sequence_time(r->path.sequence));
+	return code == RK_OK ? 0 : cmd_fail_code(code, "%s", path);
+}
+
+/* Whom the log belongs to from now on: this process, with this key. */
+static int start_signer(struct run *r)
+{
+	struct checkpoint head;
+	int code;
+
+	if ((r->path.signer = signer_new(r->keys.log_sk)) == NULL)
+		return cmd_fail_code(RK_ENOMEM, "run");
+	if ((code = show_signed(r)) != 0)
+		return code;
+	apply_head(r->apply, &head);
+	signer_commit(r->path.signer, &head);
+	if (!apply_is_read_only(r->apply))
+		return 0;
+	signer_stop(r->path.signer);
+	atomic_store(&r->path.read_only, true);
+	log_error("main", "read-only", "log_size=%llu hint=\"this store is older than what this broker has signed; see RESTORE in "
+	          "renkeid(8)\"", (unsigned long long)head.size);
+	return 0;
+}
+
+static void keep_head(struct run *r, int64_t now_ms)
+{
+	struct note last;
+	int code;
+
+	if (now_ms - r->head_ms < HEAD_EVERY_MS || !signer_last(r->path.signer, &last))
+		return;
+	r->head_ms = now_ms;
+	if (last.len == r->head.len && memcmp(last.text, r->head.text, last.len) == 0)
+		return;
+	code = secrets_write_file(r->options->data, HEAD_FILE, last.text, (uint32_t)last.len, 0600);
+	if (code == RK_OK)
+		r->head = last;
+	else
+		log_warning("main", "head-not-written", "code=%s", errcode_name(code));
+}
+
 /* Everything but the synchronous faults, so that no thread of ours or of libzmq is ever interrupted (Z18). */
 static int block_signals(struct run *r)
 {
@@ -194,7 +263,7 @@ static void say_ready(struct run *r)
 	ids_hex(exchange, BYTES_OF(r->path.exchange_id));
 	log_info("main", "ready", "endpoint=%s exchange=%s log_size=%llu version=%s", r->endpoint, exchange,
 	         (unsigned long long)apply_log_size(r->apply), CMD_VERSION);
-	sd_notifyf(0, "READY=1\nSTATUS=Serving at %s", r->endpoint);
+	sd_notifyf(0, "READY=1\nSTATUS=%s at %s", atomic_load(&r->path.read_only) ? "Read-only" : "Serving", r->endpoint);
 }
 
 /* The watchdog is fed by the apply thread's progress, not by this timer alone. */
@@ -203,6 +272,7 @@ static void tick(struct run *r)
 	int64_t now = path_monotonic_ms();
 	uint64_t watchdog_us = 0;
 
+	keep_head(r, now);
 	metrics_set(M_IN_FLIGHT, atomic_load(&r->path.load.count));
 	metrics_set(M_IN_FLIGHT_BYTES, atomic_load(&r->path.load.bytes));
 	if (now - atomic_load(&r->path.apply_alive_ms) < APPLY_ALIVE_MS) {
@@ -264,6 +334,8 @@ static void stop(struct run *r)
 			end_at_once(RK_ETIMEOUT);
 	}
 	server_stop(r->server);
+	r->head_ms = -HEAD_EVERY_MS;
+	keep_head(r, path_monotonic_ms());
 	metrics_log();
 	log_info("main", "stopped", "batches=%llu", (unsigned long long)metrics_get(M_BATCHES));
 }
@@ -273,6 +345,7 @@ static void close_all(struct run *r)
 	/* One context in the process, ended last of all that is libzmq's (Z18). */
 	if (r->path.zmq != NULL)
 		zmq_ctx_term(r->path.zmq);
+	signer_free(r->path.signer);
 	apply_close(r->apply);
 	env_close(r->path.env);
 	roster_free(r->path.roster);
@@ -301,7 +374,8 @@ static int prepare(struct run *r)
 	if (!cmd_open_store(r->options->data, &r->config, false, &env, &code))
 		return code;
 	r->path.env = env;
-	if ((code = open_apply(r)) != 0 || (code = start_clock(r)) != 0 || (code = block_signals(r)) != 0)
+	if ((code = open_apply(r)) != 0 || (code = start_clock(r)) != 0 || (code = start_signer(r)) != 0 ||
+	    (code = block_signals(r)) != 0)
 		return code;
 	return open_network(r);
 }

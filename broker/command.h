@@ -9,6 +9,7 @@
 #include "proto/arena.h"
 #include "proto/bytes.h"
 #include "proto/envelope.h"
+#include "proto/note.h"
 #include "proto/object.h"
 #include "proto/trust.h"
 
@@ -52,6 +53,7 @@ struct command {
 	const Rk__NdaTerms *terms;
 	uint8_t nda_id[32];
 	struct trust_enrol enrol;    /* ENROL */
+	struct note_opened note;     /* PUT_CHECKPOINT; HELLO: size 0 unless our log key has signed what it showed */
 };
 
 #endif

@@ -16,11 +16,14 @@
 #include "broker/log.h"
 #include "broker/metrics.h"
 #include "broker/pages.h"
+#include "broker/proofs.h"
 #include "broker/readers.h"
+#include "broker/signer.h"
 #include "proto/errcode.h"
 #include "proto/strict.h"
 
 #define TURN_REQUESTS 256
+#define PROOF_COST 4                /* of one GET_PROOF and of each of its leaves, in requests */
 #define TURN_ENTRIES 32             /* of one reader, before the next one's turn */
 #define PART_BYTES (256 * 1024)     /* of GET_OBJECT */
 #define PAUSE_MIN_MS 4
@@ -264,6 +267,50 @@ static void handle_get_object(struct deliver *d, struct command *c)
 	env_abort(txn);
 }
 
+/* Which tree is asked about, and its note where that is the newest one. */
+static int choose_tree(struct deliver *d, const Rk__GetProof *q, Rk__ProofReply *out, struct note *note)
+{
+	struct checkpoint newest;
+
+	if (q->size == 0) {
+		if (!signer_newest(d->path->signer, &newest, note))
+			return atomic_load(&d->path->read_only) ? RK_READ_ONLY : RK_UNKNOWN_OBJECT;
+		out->size = newest.size;
+		out->note = pb_of(bytes_make(note->text, note->len));
+	} else {
+		out->size = q->size;
+	}
+	/* More than there is: whoever has a checkpoint of that size has it from a broker that had more than we have. */
+	return out->size <= signer_size(d->path->signer) && q->from_size <= out->size ? RK_OK : RK_UNKNOWN_OBJECT;
+}
+
+static void handle_get_proof(struct deliver *d, struct command *c)
+{
+	Rk__Reply message = RK__REPLY__INIT;
+	Rk__ProofReply out = RK__PROOF_REPLY__INIT;
+	struct note note;
+	struct bytes set;
+	struct txn *txn;
+	int code = choose_tree(d, c->req->get_proof, &out, &note);
+
+	if (code == RK_OK && env_begin(d->path->env, false, &txn) != RK_OK)
+		code = RK_BUSY;
+	if (code != RK_OK) {
+		refuse(d, c, code);
+		return;
+	}
+	code = proofs_make(txn, c->req->get_proof, out.size, c->arena, &set);
+	env_abort(txn);
+	if (code == RK_EINTEGRITY)
+		log_error("deliver", "tree-damaged", "size=%llu hint=\"renkeid check says more\"", (unsigned long long)out.size);
+	message.proof = &out;
+	metrics_add(M_PROOFS, 1 + c->req->get_proof->n_indexes);
+	if (code == RK_OK)
+		reply(d, c, &message, set);
+	else
+		refuse(d, c, code < 0 ? RK_BUSY : code);
+}
+
 static void handle_request(struct deliver *d, struct command *c)
 {
 	struct reader *r;
@@ -278,6 +325,10 @@ static void handle_request(struct deliver *d, struct command *c)
 	}
 	if (c->req->op == RK__OP__OP_GET_OBJECT) {
 		handle_get_object(d, c);
+		return;
+	}
+	if (c->req->op == RK__OP__OP_GET_PROOF) {
+		handle_get_proof(d, c);
 		return;
 	}
 	r = reader_of(d, c);
@@ -452,7 +503,10 @@ static bool take_some(struct deliver *d)
 		free(e);
 		any = true;
 	}
-	for (unsigned i = 0; i < TURN_REQUESTS && (m = ring_pop(d->path->admit_deliver)) != NULL; i++) {
+	for (unsigned cost = 0; cost < TURN_REQUESTS && (m = ring_pop(d->path->admit_deliver)) != NULL; cost++) {
+		/* A proof costs more than other answers: a turn has fewer of them, so that deliveries do not wait for hashes. */
+		if (m->command.req != NULL && m->command.req->op == RK__OP__OP_GET_PROOF)
+			cost += PROOF_COST * (1 + (unsigned)m->command.req->get_proof->n_indexes);
 		handle_request(d, &m->command);
 		message_in_free(m);
 		any = true;

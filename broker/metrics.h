@@ -29,6 +29,9 @@
 	X(ADMIT_REFUSED, "admit_refused")            \
 	X(VERIFY_DONE, "verify_done")                \
 	X(VERIFY_REFUSED, "verify_refused")          \
+	X(SEEN_FOREIGN, "seen_foreign_checkpoints")  \
+	X(SIGNED, "checkpoints_signed")              \
+	X(PROOFS, "proofs")                          \
 	X(BATCHES, "batches")                        \
 	X(COMMANDS, "commands")                      \
 	X(REFUSED, "refused")                        \

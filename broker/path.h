@@ -18,6 +18,7 @@
 #define PATH_DELIVERIES_MAX 4096 /* that front has not given back */
 
 struct apply;
+struct signer;
 
 struct path {
 	const struct config *config;
@@ -25,6 +26,7 @@ struct path {
 	struct env *env;
 	struct apply *apply;         /* applier's alone while it runs */
 	struct sequence *sequence;
+	struct signer *signer;       /* of checkpoints */
 	void *zmq;                   /* the process's one context */
 	uint8_t exchange_id[32];
 	uint8_t generation[16];      /* of the store */
@@ -49,6 +51,7 @@ struct path {
 	atomic_bool stopping;        /* admit, verify, apply, deliver end when their rings are empty */
 	atomic_bool closing;         /* front sends what is left and closes; zap ends */
 
+	atomic_bool read_only;       /* the store is older than our own log; set once, by apply's thread or at the start */
 	atomic_bool clock_off;       /* sequence refuses: admit answers `busy` */
 	_Atomic uint64_t batches;    /* committed so far */
 	atomic_bool in_batch;        /* one is in flight */

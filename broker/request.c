@@ -12,7 +12,7 @@
 /* Which sub-messages of Request are there. */
 enum part {
 	PART_HEAD = 1, PART_HELLO = 2, PART_GET = 4, PART_PUT = 8, PART_SUBSCRIBE = 16, PART_CREDIT = 32,
-	PART_ACK = 64, PART_FETCH = 128, PART_UNSUBSCRIBE = 256,
+	PART_ACK = 64, PART_FETCH = 128, PART_UNSUBSCRIBE = 256, PART_PROOF = 512,
 };
 
 /* Frames after the header. */
@@ -48,6 +48,8 @@ static const struct operation {
 	[RK__OP__OP_ACK] = {DEVICE, false, PART_ACK, FRAMES_NONE, REQUEST_APPLY},
 	[RK__OP__OP_FETCH] = {DEVICE, false, PART_FETCH, FRAMES_NONE, REQUEST_APPLY},
 	[RK__OP__OP_UNSUBSCRIBE] = {DEVICE, false, PART_UNSUBSCRIBE, FRAMES_NONE, REQUEST_DELIVER},
+	[RK__OP__OP_GET_PROOF] = {DEVICE, false, PART_PROOF, FRAMES_NONE, REQUEST_DELIVER},
+	[RK__OP__OP_PUT_CHECKPOINT] = {DEVICE, true, 0, FRAMES_OBJECT, REQUEST_VERIFY},
 };
 #define OPERATION_COUNT (sizeof(operations) / sizeof(operations[0]))
 
@@ -63,7 +65,8 @@ static unsigned parts_of(const Rk__Request *q)
 {
 	return (q->head ? PART_HEAD : 0u) | (q->hello ? PART_HELLO : 0u) | (q->get_object ? PART_GET : 0u) |
 	       (q->put_object ? PART_PUT : 0u) | (q->subscribe ? PART_SUBSCRIBE : 0u) | (q->credit ? PART_CREDIT : 0u) |
-	       (q->ack ? PART_ACK : 0u) | (q->fetch ? PART_FETCH : 0u) | (q->unsubscribe ? PART_UNSUBSCRIBE : 0u);
+	       (q->ack ? PART_ACK : 0u) | (q->fetch ? PART_FETCH : 0u) | (q->unsubscribe ? PART_UNSUBSCRIBE : 0u) |
+	       (q->get_proof ? PART_PROOF : 0u);
 }
 
 static int check_fields(const struct operation *op, const Rk__Request *q)
@@ -160,6 +163,8 @@ enum request_route request_route(const struct command *c)
 
 	if (c->req->op == RK__OP__OP_SUBMIT && c->envelope.header->kind == RK__KIND__FEED)
 		return REQUEST_APPLY;
+	if (c->req->op == RK__OP__OP_HELLO && c->req->hello->seen_checkpoint.len > 0)
+		return REQUEST_VERIFY;
 	return op->route;
 }
 

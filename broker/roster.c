@@ -31,6 +31,7 @@ struct roster {
 	pthread_rwlock_t lock;
 	bool has_exchange;
 	uint8_t exchange_id[32];
+	struct note_key log, witness;
 	struct table devices, orgs, invites, secretariat, curves;
 };
 
@@ -138,6 +139,22 @@ void roster_set_exchange(struct roster *r, const uint8_t exchange_id[32])
 	pthread_rwlock_wrlock(&r->lock);
 	memcpy(r->exchange_id, exchange_id, 32);
 	r->has_exchange = true;
+	pthread_rwlock_unlock(&r->lock);
+}
+
+void roster_set_note_keys(struct roster *r, const struct note_key *log, const struct note_key *witness)
+{
+	pthread_rwlock_wrlock(&r->lock);
+	r->log = *log;
+	r->witness = *witness;
+	pthread_rwlock_unlock(&r->lock);
+}
+
+void roster_note_keys(struct roster *r, struct note_key *log, struct note_key *witness)
+{
+	pthread_rwlock_rdlock(&r->lock);
+	*log = r->log;
+	*witness = r->witness;
 	pthread_rwlock_unlock(&r->lock);
 }
 

@@ -8,6 +8,7 @@
 #define RENKEI_BROKER_ROSTER_H
 
 #include "proto/bytes.h"
+#include "proto/note.h"
 
 struct roster;
 
@@ -41,6 +42,9 @@ bool roster_put_org(struct roster *, const struct roster_org *);
 bool roster_put_invite(struct roster *, const struct roster_invite *);
 void roster_drop_invite(struct roster *, const uint8_t invite_id[16]);
 bool roster_put_secretariat_key(struct roster *, const uint8_t signer_id[16], const uint8_t pk[32]);
+/** The keys of the charter that sign notes: the log's and the witness's. */
+void roster_set_note_keys(struct roster *, const struct note_key *log, const struct note_key *witness);
+void roster_note_keys(struct roster *, struct note_key *log, struct note_key *witness);
 
 bool roster_device(struct roster *, const uint8_t device_id[16], struct roster_device *out);
 bool roster_org(struct roster *, const uint8_t org_id[16], struct roster_org *out);

@@ -9,6 +9,9 @@
  *               "time"      time of the last batch that wrote i64
  *               "directory" serial u64 | oh 32 | expires_at i64                                          (48)
  *               "epoch"     n u32 | oh 32 | logged_at i64                                                (44)
+ *               "tree"      leaves u64 | root 32: of the log as last committed                           (40)
+ *               "fork"      leaves u64 | root 32: a tree under our own signature that is not ours        (40)
+ *               "cosigned"  leaves u64 | the witness's time in seconds i64                               (16)
  *   T_OBJECT    type u8 || id 16 (zero where the type has none) || serial u64be -> oh 32 | Signed bytes
  *   T_ORG       org_id -> status u8 | roles u32 | org_pk 32 | SHA-256(org_pk) 32 | invite_id 16
  *               | devices_serial u64 | devices_oh 32 | min_devices_serial u64                            (133)
@@ -31,6 +34,7 @@
  *   T_NDA_ACT   nda_id || log index u64be -> time i64 | payload_sha256 32 | oh 32 | party u8 | kind u8   (74)
  *               then Signed bytes
  *   T_DUE       time u64be || type u8 || id (0..32 bytes) -> one zero byte
+ *   T_TREE      merkle_position u64be -> hash of a complete subtree 32
  *
  * rows_get_*: RK_OK, RK_ENOTFOUND, or a store failure.  rows_put_*: RK_OK or a store failure.  Thread: that of the
  * transaction.
@@ -39,6 +43,7 @@
 #define RENKEI_BROKER_ROWS_H
 
 #include "proto/bytes.h"
+#include "proto/merkle.h"
 #include "proto/nda.h"
 #include "store/env.h"
 #include "store/tables.h"
@@ -248,5 +253,26 @@ int rows_get_directory(struct txn *, struct rows_directory *);
 int rows_put_directory(struct txn *, const struct rows_directory *);
 int rows_get_epoch(struct txn *, struct rows_epoch *);
 int rows_put_epoch(struct txn *, const struct rows_epoch *);
+
+/* A tree of the log: how many leaves, and its root. */
+struct rows_tree {
+	uint64_t size;
+	uint8_t root[32];
+};
+struct rows_cosigned {
+	uint64_t size;
+	int64_t witness_s;
+};
+/** name: "tree" or "fork". */
+int rows_get_tree(struct txn *, const char *name, struct rows_tree *);
+int rows_put_tree(struct txn *, const char *name, const struct rows_tree *);
+int rows_get_cosigned(struct txn *, struct rows_cosigned *);
+int rows_put_cosigned(struct txn *, const struct rows_cosigned *);
+
+/** merkle_get and merkle_put of T_TREE; user is the struct txn.  A node is proved by the roots that it leads to. */
+bool rows_get_node(void *txn, unsigned level, uint64_t index, merkle_hash out);
+bool rows_put_node(void *txn, unsigned level, uint64_t index, const merkle_hash);
+/** Leaves of T_LOG: index of the last one + 1. */
+int rows_log_size(struct txn *, uint64_t *size);
 
 #endif

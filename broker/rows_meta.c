@@ -196,3 +196,101 @@ int rows_put_epoch(struct txn *t, const struct rows_epoch *e)
 	walk_epoch(&p, &copy);
 	return rows_put_meta(t, "epoch", b, sizeof(b));
 }
+
+/* ---- the log and its tree */
+#define TREE_BYTES 40
+#define COSIGNED_BYTES 16
+
+static void walk_tree(struct pack *p, struct rows_tree *t)
+{
+	field_u64(p, &t->size);
+	field(p, t->root, 32);
+	assert(p->at == TREE_BYTES);
+}
+
+static void walk_cosigned(struct pack *p, struct rows_cosigned *c)
+{
+	field_u64(p, &c->size);
+	field_i64(p, &c->witness_s);
+	assert(p->at == COSIGNED_BYTES);
+}
+
+int rows_get_tree(struct txn *t, const char *name, struct rows_tree *tree)
+{
+	uint8_t b[TREE_BYTES];
+	struct pack p = {.in = b};
+	int rc = rows_get_meta(t, name, b, sizeof(b));
+
+	if (rc == RK_OK)
+		walk_tree(&p, tree);
+	return rc;
+}
+
+int rows_put_tree(struct txn *t, const char *name, const struct rows_tree *tree)
+{
+	uint8_t b[TREE_BYTES];
+	struct rows_tree copy = *tree;
+	struct pack p = {.out = b};
+
+	walk_tree(&p, &copy);
+	return rows_put_meta(t, name, b, sizeof(b));
+}
+
+int rows_get_cosigned(struct txn *t, struct rows_cosigned *c)
+{
+	uint8_t b[COSIGNED_BYTES];
+	struct pack p = {.in = b};
+	int rc = rows_get_meta(t, "cosigned", b, sizeof(b));
+
+	if (rc == RK_OK)
+		walk_cosigned(&p, c);
+	return rc;
+}
+
+int rows_put_cosigned(struct txn *t, const struct rows_cosigned *c)
+{
+	uint8_t b[COSIGNED_BYTES];
+	struct rows_cosigned copy = *c;
+	struct pack p = {.out = b};
+
+	walk_cosigned(&p, &copy);
+	return rows_put_meta(t, "cosigned", b, sizeof(b));
+}
+
+bool rows_get_node(void *txn, unsigned level, uint64_t index, merkle_hash out)
+{
+	struct bytes value;
+	uint8_t key[8];
+
+	put_u64be(key, merkle_position(level, index));
+	if (env_get(txn, T_TREE, BYTES_OF(key), &value) != RK_OK || value.len != 32)
+		return false;
+	memcpy(out, value.data, 32);
+	return true;
+}
+
+bool rows_put_node(void *txn, unsigned level, uint64_t index, const merkle_hash h)
+{
+	uint8_t key[8];
+
+	put_u64be(key, merkle_position(level, index));
+	return env_put(txn, T_TREE, BYTES_OF(key), bytes_make(h, 32), ENV_APPEND) == RK_OK;
+}
+
+int rows_log_size(struct txn *t, uint64_t *size)
+{
+	struct env_cursor *c = NULL;
+	struct bytes key, value;
+	int rc;
+
+	*size = 0;
+	if ((rc = env_cursor_open(t, T_LOG, &c)) != RK_OK)
+		return rc;
+	rc = env_cursor_last(c, &key, &value);
+	if (rc == RK_OK && key.len != 8)
+		rc = RK_ESTORE;
+	if (rc == RK_OK)
+		*size = get_u64be(key.data) + 1;
+	env_cursor_free(c);
+	return rc == RK_ENOTFOUND ? RK_OK : rc;
+}

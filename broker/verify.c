@@ -320,6 +320,30 @@ static int verify_enrol(struct verify *v, struct command *c)
 	return bytes_equal(bytes_of(c->enrol.enrol->invite_id), BYTES_OF(c->peer.id)) ? RK_OK : RK_NOT_PERMITTED;
 }
 
+/* The checkpoint that a home has seen.  One that is not ours (of a log before this one, or made up) says nothing about us: it is
+ * no reason to turn a member away. */
+static int verify_hello(struct verify *v, struct command *c)
+{
+	struct note_key log, witness;
+
+	roster_note_keys(v->roster, &log, &witness);
+	if (note_open(bytes_of(c->req->hello->seen_checkpoint), &log, NULL, &c->note) != RK_OK) {
+		memset(&c->note, 0, sizeof(c->note));
+		metrics_add(M_SEEN_FOREIGN, 1);
+	}
+	return RK_OK;
+}
+
+static int verify_checkpoint(struct verify *v, struct command *c)
+{
+	struct note_key log, witness;
+
+	if (c->object.len > NOTE_MAX_BYTES)
+		return RK_TOO_LARGE;
+	roster_note_keys(v->roster, &log, &witness);
+	return note_open(c->object, &log, &witness, &c->note);
+}
+
 bool verify_command(struct verify *v, struct command *c)
 {
 	int r;
@@ -345,6 +369,12 @@ bool verify_command(struct verify *v, struct command *c)
 		break;
 	case RK__OP__OP_PICKUP:
 		r = open_object(v, c, OBJECT_KIND_PICKUP);
+		break;
+	case RK__OP__OP_HELLO:
+		r = verify_hello(v, c);
+		break;
+	case RK__OP__OP_PUT_CHECKPOINT:
+		r = verify_checkpoint(v, c);
 		break;
 	default:
 		r = RK_OK;

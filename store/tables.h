@@ -31,6 +31,7 @@ enum broker_table {
 	T_NDA_ACT,      /* nda_id || log index u64be -> nda_act and Signed bytes */
 	T_NDA_TERMS,    /* nda_id -> terms bytes */
 	T_DUE,          /* time u64be || type u8 || id -> empty: everything that happens at a time */
+	T_TREE,         /* merkle_position u64be -> hash of a complete subtree of the log (append only) */
 	BROKER_TABLE_COUNT
 };
 

@@ -22,6 +22,7 @@
 #include "broker/deliver.h"
 #include "broker/metrics.h"
 #include "broker/path.h"
+#include "broker/signer.h"
 #include "broker/verify.h"
 #include "proto/strict.h"
 #include "tests/unit/world.h"
@@ -85,6 +86,7 @@ static void rig_start(struct rig *r)
 {
 	const struct sequence_clock clock = {fixed_wall, fixed_boot, r};
 	struct path *p = &r->path;
+	struct checkpoint head;
 
 	atomic_store(&r->wall_ms, r->w.now_ms);
 	p->roster = r->w.roster;
@@ -93,6 +95,10 @@ static void rig_start(struct rig *r)
 	assert_int_equal(sequence_new(&clock, 0, false, &p->sequence), RK_OK);
 	assert_true(roster_exchange(p->roster, p->exchange_id));
 	assert_true(apply_generation(p->apply, p->generation));
+	p->signer = signer_new(r->w.f.log.sk);
+	assert_non_null(p->signer);
+	apply_head(p->apply, &head);
+	signer_commit(p->signer, &head);
 	r->admit = admit_new(p);
 	r->applier = applier_new(p);
 	r->deliver = deliver_new(p);
@@ -297,6 +303,7 @@ static void rig_close(struct rig *r)
 	applier_free(r->applier);
 	deliver_free(r->deliver);
 	verify_free(r->verify);
+	signer_free(p->signer);
 	sequence_free(p->sequence);
 	path_clear(p);
 	world_close(&r->w);

@@ -215,6 +215,7 @@ static bool is_numbered(Rk__Op op)
 	case RK__OP__OP_NDA_PROPOSE:
 	case RK__OP__OP_NDA_ACT:
 	case RK__OP__OP_PICKUP:
+	case RK__OP__OP_PUT_CHECKPOINT:
 		return true;
 	default:
 		return false;
