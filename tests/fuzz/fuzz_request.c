@@ -19,6 +19,7 @@ static struct roster *members(void)
 {
 	static struct roster *r;
 	const struct fixed *f = fuzz_exchange();
+	struct note_key log = {.type = NOTE_TYPE_LOG}, witness = {.type = NOTE_TYPE_WITNESS};
 	uint8_t id[16];
 
 	if (r != NULL)
@@ -40,6 +41,11 @@ static struct roster *members(void)
 	}
 	ids_signer(id, f->secretariat.pk);
 	MUST(roster_put_secretariat_key(r, id, f->secretariat.pk));
+	note_origin(log.name, f->exchange_id, 1);
+	note_witness_name(witness.name, f->exchange_id);
+	memcpy(log.pk, f->log.pk, 32);
+	memcpy(witness.pk, f->witness.pk, 32);
+	roster_set_note_keys(r, &log, &witness);
 	return r;
 }
 

@@ -249,6 +249,46 @@ static void make_text(struct seed *s)
 	seed_write("text", "invite-layout", s);
 }
 
+void seed_note(struct note *plain, struct note *cosigned)
+{
+	const struct fixed *f = fuzz_exchange();
+	struct note_key witness = {.type = NOTE_TYPE_WITNESS};
+	struct checkpoint c = {.size = 1237};
+
+	note_origin(c.origin, f->exchange_id, 1);
+	fixed_bytes(c.root, sizeof(c.root), "root");
+	note_witness_name(witness.name, f->exchange_id);
+	memcpy(witness.pk, f->witness.pk, 32);
+	note_sign(plain, &c, f->log.sk);
+	MUST(note_cosign(cosigned, bytes_make(plain->text, plain->len), &witness, f->witness.sk, FIXED_TIME_MS / 1000) == RK_OK);
+}
+
+static void make_note(struct seed *s)
+{
+	static uint8_t text[NOTE_PROOF_MAX_BYTES];
+	merkle_hash proof[11];
+	struct note plain, cosigned;
+
+	seed_note(&plain, &cosigned);
+	seed_add_u8(s, 0);
+	seed_add(s, bytes_make(plain.text, plain.len));
+	seed_write("note", "checkpoint", s);
+	seed_add_u8(s, 0);
+	seed_add(s, bytes_make(cosigned.text, cosigned.len));
+	seed_write("note", "cosigned", s);
+	seed_add_u8(s, 0);
+	seed_add(s, bytes_make(cosigned.text, cosigned.len));
+	seed_add(s, bytes_str("\xe2\x80\x94 unknown.example AAAAAAAAAA==\n"));
+	seed_write("note", "unknown-line", s);
+	fixed_bytes((uint8_t *)proof, sizeof(proof), "proof");
+	seed_add_u8(s, 1);
+	seed_add(s, bytes_make(text, note_proof_write(text, sizeof(text), 42, proof, 11, bytes_make(cosigned.text, cosigned.len))));
+	seed_write("note", "proof", s);
+	seed_add_u8(s, 1);
+	seed_add(s, bytes_make(text, note_proof_write(text, sizeof(text), 0, proof, 0, bytes_make(plain.text, plain.len))));
+	seed_write("note", "proof-of-one", s);
+}
+
 static void make_keyfile(struct seed *s)
 {
 	static const uint8_t zero_key[32];
@@ -308,6 +348,7 @@ int main(int argc, char **argv)
 	seed_requests(s, a);
 	make_text(s);
 	make_keyfile(s);
+	make_note(s);
 	make_strict(s, a);
 	make_message(s, a);
 	make_newer(s, a);

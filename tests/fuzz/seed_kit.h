@@ -2,6 +2,7 @@
 #ifndef RENKEI_TESTS_SEED_KIT_H
 #define RENKEI_TESTS_SEED_KIT_H
 
+#include "proto/note.h"
 #include "tests/fuzz/fuzz_kit.h"
 
 /* A seed that is being written. */
@@ -21,6 +22,8 @@ void seed_write(const char *target, const char *name, struct seed *);
 bool seed_envelope(Rk__Kind, const uint8_t *nda_id, struct arena *, struct envelope_wire *);
 /** A legal EnrolRequest of organisation 1. */
 struct bytes seed_enrol(struct arena *);
+/** A checkpoint by the fixed log key, and the same with the witness's line. */
+void seed_note(struct note *plain, struct note *cosigned);
 /** The seeds of fuzz_request. */
 void seed_requests(struct seed *, struct arena *);
 

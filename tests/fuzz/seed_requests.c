@@ -39,7 +39,7 @@ static void add(struct seed *s, unsigned who, Rk__Request *q, struct bytes objec
 	uint8_t hash[32], epoch[8] = {1};
 	struct bytes header;
 	bool is_bare = q->op == RK__OP__OP_PING || q->op == RK__OP__OP_ENROL || q->op == RK__OP__OP_GET_OBJECT ||
-	               (q->op >= RK__OP__OP_SUBSCRIBE && q->op <= RK__OP__OP_UNSUBSCRIBE);
+	               (q->op >= RK__OP__OP_SUBSCRIBE && q->op <= RK__OP__OP_GET_PROOF);
 
 	q->protocol = 1;
 	q->tag = 7;
@@ -104,6 +104,32 @@ static void reads(struct seed *s, struct arena *a)
 	q.get_object = NULL, q.op = RK__OP__OP_PING;
 	add(s, SENDER, &q, nothing, NULL, a);
 	seed_write("request", "reads", s);
+}
+
+/* What goes about the log: proofs asked, a checkpoint shown, a cosigned one put. */
+static void log_requests(struct seed *s, struct arena *a)
+{
+	uint64_t indexes[3] = {0, 7, 1236};
+	Rk__Request q = RK__REQUEST__INIT;
+	Rk__GetProof proof = RK__GET_PROOF__INIT;
+	Rk__Hello hello = RK__HELLO__INIT;
+	struct note plain, cosigned;
+
+	seed_note(&plain, &cosigned);
+	q.op = RK__OP__OP_HELLO, q.hello = &hello;
+	hello.protocol_min = hello.protocol_max = 1;
+	hello.seen_checkpoint = pb_of(bytes_make(cosigned.text, cosigned.len));
+	add(s, SENDER, &q, nothing, NULL, a);
+	q = (Rk__Request)RK__REQUEST__INIT;
+	q.op = RK__OP__OP_GET_PROOF, q.get_proof = &proof;
+	proof.from_size = 7;
+	proof.indexes = indexes;
+	proof.n_indexes = 3;
+	add(s, SENDER, &q, nothing, NULL, a);
+	q = (Rk__Request)RK__REQUEST__INIT;
+	q.op = RK__OP__OP_PUT_CHECKPOINT;
+	add(s, 0, &q, bytes_make(cosigned.text, cosigned.len), NULL, a);
+	seed_write("request", "log", s);
 }
 
 static void submits(struct seed *s, struct arena *a)
@@ -204,6 +230,7 @@ void seed_requests(struct seed *s, struct arena *a)
 {
 	reads(s, a);
 	submits(s, a);
+	log_requests(s, a);
 	objects(s, a);
 	agreements(s, a);
 }

@@ -33,7 +33,8 @@
 struct rig {
 	struct world w;
 	_Atomic int64_t wall_ms;  /* the broker's clock */
-	struct peer peer;         /* of the last reply */
+	struct peer peer;
+	struct bytes bulk;           /* its second frame */
 	struct config config;
 	struct path path;
 	struct admit *admit;
@@ -198,6 +199,9 @@ static const Rk__Reply *next_reply(struct rig *r, int wait_ms)
 				assert_int_equal(o->kind, MESSAGE_REPLY);
 				down = read_down(r, o);
 				r->peer = o->peer;
+				r->bulk = (struct bytes){0};
+				if (o->frame_count == 2)
+					r->bulk = bytes_of(world_copy(&r->w, zmq_msg_data(&o->frames[1]), zmq_msg_size(&o->frames[1])));
 				message_out_free(o);
 				return down->reply;
 			}
@@ -279,6 +283,20 @@ static struct command *letter(struct rig *r, int org, int to)
 
 	r->w.orgs[org].devices[0].number++;
 	return c;
+}
+
+static struct command *get_proof(struct rig *r, int org, uint64_t from, uint64_t index)
+{
+	Rk__Request *q = world_request(&r->w, org, 0, RK__OP__OP_GET_PROOF);
+	Rk__GetProof *p = fixed_alloc(r->w.arena, sizeof(*p));
+
+	rk__get_proof__init(p);
+	p->from_size = from;
+	p->indexes = fixed_alloc(r->w.arena, sizeof(*p->indexes));
+	p->indexes[0] = index;
+	p->n_indexes = 1;
+	q->get_proof = p;
+	return world_command(&r->w, org, 0, q, nothing, nothing, nothing);
 }
 
 static void rig_close(struct rig *r)
@@ -552,9 +570,62 @@ static void a_stepped_clock_answers_busy_and_consumes_nothing(void **state)
 	rig_close(r);
 }
 
+/* One member makes the log grow, another asks: each tree it is shown contains the one before, and is signed. */
+static void checkpoints_are_consistent_while_the_log_grows(void **state)
+{
+	struct rig *r = rig_open();
+	struct checkpoint last = {.size = 1};
+	struct note_key log, witness;
+	unsigned disclosed = 0, shown = 0;
+	uint8_t nda[32], env_id[32];
+
+	(void)state;
+	world_agree(&r->w, 1u << 1 | 1u << 2, nda);
+	rig_start(r);
+	roster_note_keys(r->path.roster, &log, &witness);
+	assert_int_equal(ask(r, hello(r, 1), 1), RK_OK);
+	assert_int_equal(ask(r, hello(r, 2), 2), RK_OK);
+	for (unsigned i = 0; i < 40; i++) {
+		struct command *c = world_disclose_command(&r->w, RK__KIND__NDA, 1, 1u << 2, nda, env_id);
+
+		r->w.orgs[1].devices[0].number++;
+		send_from(r, c, 1);
+		send_from(r, get_proof(r, 2, shown > 0 ? last.size : 1, 0), 2);
+		for (unsigned replies = 0; replies < 2; replies++) {
+			const Rk__Reply *reply = next_reply(r, WAIT_MS);
+			struct note_opened o;
+			Rk__ProofSet *set;
+
+			assert_non_null(reply);
+			assert_int_equal(reply->code, RK_OK);
+			if (reply->op != RK__OP__OP_GET_PROOF) {
+				assert_true(reply->logged);
+				disclosed++;
+				continue;
+			}
+			assert_int_equal(note_open(bytes_of(reply->proof->note), &log, &witness, &o), RK_OK);
+			assert_int_equal(reply->proof->size, o.checkpoint.size);
+			assert_int_equal(STRICT_PARSE(proof_set, r->bulk, r->w.arena, &set), RK_OK);
+			if (shown++ > 0)
+				assert_int_equal(merkle_check_consistency(last.size, last.root, o.checkpoint.size, o.checkpoint.root,
+				                                          (const merkle_hash *)set->consistency.data,
+				                                          set->consistency.len / 32), RK_OK);
+			last = o.checkpoint;
+		}
+	}
+	assert_int_equal(disclosed, 40);
+	assert_int_equal(shown, 40);
+	assert_true(last.size > 40);
+	/* More than there is, and an index that is not in it. */
+	assert_int_equal(ask(r, get_proof(r, 2, last.size + 2, 0), 2), RK_UNKNOWN_OBJECT);
+	assert_int_equal(ask(r, get_proof(r, 2, 1, last.size + 2), 2), RK_MALFORMED);
+	rig_close(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(checkpoints_are_consistent_while_the_log_grows),
 		cmocka_unit_test(a_devices_commands_keep_their_order_through_the_pool),
 		cmocka_unit_test(every_entry_comes_once_and_in_order_whatever_the_connection_does),
 		cmocka_unit_test(bytes_of_credit_bound_what_is_sent),
