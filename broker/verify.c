@@ -346,6 +346,12 @@ bool verify_command(struct verify *v, struct command *c)
 	case RK__OP__OP_PICKUP:
 		r = open_object(v, c, OBJECT_KIND_PICKUP);
 		break;
+	case RK__OP__OP_NACK:
+		r = open_object(v, c, OBJECT_KIND_NACK);
+		break;
+	case RK__OP__OP_DEPOSIT:
+		r = open_object(v, c, OBJECT_KIND_DEPOSIT);
+		break;
 	default:
 		r = RK_OK;
 		break;
