@@ -30,7 +30,7 @@ static int load_charter(struct apply *a, struct txn *t)
 	int rc;
 
 	if (a->charter)
-		return RK_OK; /* a Charter enters by the adoption alone */
+		return RK_OK; /* a Charter enters by an adoption alone, and none runs beside us */
 	if ((rc = rows_get_object(t, RK__OBJECT_TYPE__OBJECT_CHARTER, NULL, 0, NULL, NULL, &wire)) != RK_OK)
 		return rc;
 	if (!a->charter_arena && !(a->charter_arena = arena_new(arena_budget(wire.len))))

@@ -74,14 +74,15 @@ static void *grown(void *items, size_t count, size_t *room, size_t size)
 }
 
 /* ---- replies */
-static void fill_hello(Rk__HelloReply *h, const struct apply *a, const struct result *r, char origin[NOTE_NAME_CHARS])
+/* The log is the newest charter's. */
+static void fill_hello(Rk__HelloReply *h, const struct apply *a, const struct result *r, struct note_key *log)
 {
 	rk__hello_reply__init(h);
 	h->protocol_min = h->protocol_max = PROTOCOL;
 	h->exchange_id = pb_of(BYTES_OF(a->exchange_id));
 	h->generation = pb_of(BYTES_OF(a->generation));
-	note_origin(origin, a->exchange_id, 1);
-	h->log_origin = origin;
+	(void)note_key_parse(log, a->charter->log_vkey); /* its adoption has checked it */
+	h->log_origin = log->name;
 	h->last_number = r->last_number;
 	h->max_unanswered = MAX_UNANSWERED;
 	h->max_body_bytes = ENVELOPE_BODY_MAX_BYTES;
@@ -97,7 +98,7 @@ size_t apply_batch_pack(const struct command *c, int code, int64_t time_ms, cons
 	Rk__Reply reply = RK__REPLY__INIT;
 	Rk__HelloReply hello;
 	Rk__FetchReply fetch = RK__FETCH_REPLY__INIT;
-	char origin[NOTE_NAME_CHARS];
+	struct note_key log;
 
 	down.protocol = PROTOCOL;
 	down.reply = &reply;
@@ -116,7 +117,7 @@ size_t apply_batch_pack(const struct command *c, int code, int64_t time_ms, cons
 	if (r && code == RK_OK) {
 		reply.enrol = r->enrol;
 		if (r->is_hello) {
-			fill_hello(&hello, a, r, origin);
+			fill_hello(&hello, a, r, &log);
 			reply.hello = &hello;
 		}
 		if (r->is_fetch) {

@@ -86,7 +86,7 @@ struct apply {
 	bool has_exchange;
 	uint8_t exchange_id[32], generation[16];
 	struct arena *charter_arena;
-	const Rk__Charter *charter;
+	const Rk__Charter *charter;     /* the newest */
 	struct rows_directory directory;
 	struct rows_epoch epoch;
 	uint8_t secretariats[APPLY_SECRETARIATS_MAX][16];

@@ -86,6 +86,8 @@ enum rows_key_use {
 	KEY_NOTE
 };
 bool rows_has_key(struct txn *, const uint8_t pk[32]);
+/** What a key is used for; RK_ENOTFOUND. */
+int rows_get_key(struct txn *, const uint8_t pk[32], enum rows_key_use *);
 int rows_put_key(struct txn *, const uint8_t pk[32], enum rows_key_use, const uint8_t owner[16]);
 
 enum rows_invite_state {
