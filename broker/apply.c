@@ -30,7 +30,7 @@ static int load_charter(struct apply *a, struct txn *t)
 	int rc;
 
 	if (a->charter)
-		return RK_OK; /* a Charter enters by the adoption alone */
+		return RK_OK; /* a Charter enters by an adoption alone, and none runs beside us */
 	if ((rc = rows_get_object(t, RK__OBJECT_TYPE__OBJECT_CHARTER, NULL, 0, NULL, NULL, &wire)) != RK_OK)
 		return rc;
 	if (!a->charter_arena && !(a->charter_arena = arena_new(arena_budget(wire.len))))
@@ -261,6 +261,16 @@ int apply_check_room(const struct apply *a, enum mark refused_from)
 	return a->mark >= refused_from ? RK_STORE_FULL : RK_OK;
 }
 
+int apply_check_stored(struct apply *a, const uint8_t org_id[16], uint64_t more)
+{
+	uint64_t stored;
+	int rc = rows_get_quota(a->txn, QUOTA_STORED, org_id, NULL, &stored);
+
+	if (rc != RK_OK)
+		return rc;
+	return stored + more > a->limits.org_stored_bytes ? RK_QUOTA : RK_OK;
+}
+
 bool apply_is_secretariat(const struct member *m)
 {
 	return m->is_active && m->org.roles & TRUST_ROLE_SECRETARIAT;
@@ -324,6 +334,8 @@ static const struct op_rule {
 	[RK__OP__OP_NDA_ACT] = {apply_nda_act, true, true, false}, /* judges by the act */
 	[RK__OP__OP_PICKUP] = {apply_release_pickup, true, false, false},
 	[RK__OP__OP_PUT_CHECKPOINT] = {apply_log_put_checkpoint, true, false, false},
+	[RK__OP__OP_NACK] = {apply_nack, true, false, false},
+	[RK__OP__OP_DEPOSIT] = {apply_deposit, true, false, false},
 };
 
 static int run_operation(struct apply *a, struct command *c, const struct op_rule *rule, struct member *m,

@@ -34,6 +34,14 @@ void apply_close(struct apply *);
  *  All signatures are verified here (no peer is involved).  generation: 16 random bytes.  RK_CONFLICT if there is an exchange. */
 int apply_adopt(struct env *, const Rk__CharterFile *, const uint8_t generation[16], int64_t time_ms);
 
+/**
+ * The next Charter of the exchange that the store holds (renkeid adopt): a file with nothing but `charter`.  The signature is verified
+ * here.  A Charter of the same log goes into log and control stream, and that is all.  One that begins the next log is how a store that
+ * was put back goes on: `generation` becomes the store's, and what was noticed about the log before is forgotten.
+ * RK_ENOTFOUND if there is no exchange, RK_MALFORMED, RK_CONFLICT and what trust_check_charter_next says.
+ */
+int apply_adopt_next(struct env *, const Rk__CharterFile *, const uint8_t generation[16], int64_t time_ms);
+
 /** One batch: begin at time_ms (never less than the last), then commands in order, then commit. */
 int apply_begin(struct apply *, int64_t time_ms);
 /** Runs one command: exactly one reply effect, whatever comes.  The command must live until the effects are done. */

@@ -304,6 +304,13 @@ static int invite_expires(struct apply *a, const struct rows_due *due, unsigned 
 	return apply_batch_change(a, &change);
 }
 
+/* The row was all there was: from now on the clock refuses that deposit. */
+static int deposit_forget(struct apply *a, const struct rows_due *due, unsigned limit, unsigned *done, bool *left)
+{
+	(void)a, (void)due, (void)limit, (void)done, (void)left;
+	return RK_OK;
+}
+
 static int device_retires(struct apply *a, const struct rows_due *due, unsigned limit, unsigned *done, bool *left)
 {
 	struct rows_device d;
@@ -328,6 +335,7 @@ static const struct {
 	[DUE_ENVELOPE_FORGET] = {envelope_forget, 32},
 	[DUE_POST_EXPIRES] = {post_expires, 9},
 	[DUE_INVITE_EXPIRES] = {invite_expires, 16},
+	[DUE_DEPOSIT_FORGET] = {deposit_forget, 32},
 };
 
 /* The earliest row: *left when it is not finished within the limit. */

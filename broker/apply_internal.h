@@ -23,6 +23,7 @@
 /* What every member receives and the store keeps for good; people change it now and then. */
 #define APPLY_LISTS_PER_DAY 100         /* OrgDevices of an organisation; a removal passes always */
 #define APPLY_KX_PER_DAY 50             /* DeviceKx of a device */
+#define APPLY_DEPOSITS_PER_DAY 100      /* Deposits of an organisation */
 #define APPLY_FORGET_MS ((int64_t)30 * 86400000)
 
 /* What is known of a session's device, once a batch. */
@@ -86,7 +87,7 @@ struct apply {
 	bool has_exchange;
 	uint8_t exchange_id[32], generation[16];
 	struct arena *charter_arena;
-	const Rk__Charter *charter;
+	const Rk__Charter *charter;     /* the newest */
 	struct rows_directory directory;
 	struct rows_epoch epoch;
 	struct note_key log_key;        /* of the charter: its name is the log's origin */
@@ -188,12 +189,16 @@ int apply_nda_propose(struct apply *, struct command *, struct member *, struct 
 int apply_nda_act(struct apply *, struct command *, struct member *, struct result *);
 int apply_release_pickup(struct apply *, struct command *, struct member *, struct result *);
 int apply_release_fetch(struct apply *, struct command *, struct member *, struct result *);
+int apply_nack(struct apply *, struct command *, struct member *, struct result *);
+int apply_deposit(struct apply *, struct command *, struct member *, struct result *);
 
 /* ---- shared between operations */
 /** Refusals that many operations share. */
 int apply_check_charter(const struct apply *);
 int apply_check_directory(const struct apply *);
 int apply_check_room(const struct apply *, enum mark refused_from);
+/** May this organisation make the broker keep that many bytes more? RK_QUOTA. */
+int apply_check_stored(struct apply *, const uint8_t org_id[16], uint64_t more);
 bool apply_is_secretariat(const struct member *);
 /** Is the payload's claimed time within the window of the batch? RK_CLOCK. */
 int apply_check_clock(const struct apply *, int64_t t_ms);

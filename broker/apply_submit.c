@@ -48,16 +48,6 @@ static uint64_t kept_bytes(const struct command *c)
 	return rk__signed__get_packed_size(c->req->head) + c->terms_bytes.len + c->signed_object.wire.len;
 }
 
-static int check_stored(struct apply *a, const struct command *c, const struct member *m, uint64_t bulk)
-{
-	uint64_t stored;
-	int rc = rows_get_quota(a->txn, QUOTA_STORED, m->device.org_id, NULL, &stored);
-
-	if (rc != RK_OK)
-		return rc;
-	return stored + kept_bytes(c) + bulk > a->limits.org_stored_bytes ? RK_QUOTA : RK_OK;
-}
-
 /* ---- posts */
 static int check_epoch(const struct apply *a, uint32_t n)
 {
@@ -99,7 +89,7 @@ static int check_feed(struct apply *a, const struct command *c, const struct mem
 		return RK_NOT_PERMITTED;
 	if (h->post_op != RK__POST_OP__NEW && (rc = check_post(a, h, post)) != RK_OK)
 		return rc;
-	return frees ? RK_OK : check_stored(a, c, m, c->body.len);
+	return frees ? RK_OK : apply_check_stored(a, m->device.org_id, kept_bytes(c) + c->body.len);
 }
 
 /* The version before: its bulk goes, its head stays as a tombstone. */
@@ -234,7 +224,8 @@ int apply_submit_check_mail(struct apply *a, const struct command *c, const stru
 		return rc;
 	if (h->directory_serial != a->directory.serial)
 		return RK_STALE_DIRECTORY;
-	if ((rc = check_wraps(a, c, h)) != RK_OK || (rc = check_stored(a, c, m, bulk)) != RK_OK)
+	if ((rc = check_wraps(a, c, h)) != RK_OK ||
+	    (rc = apply_check_stored(a, m->device.org_id, kept_bytes(c) + bulk)) != RK_OK)
 		return rc;
 	return check_pending(a, h, bulk);
 }

@@ -385,7 +385,7 @@ int apply_trust_put(struct apply *a, struct command *c, struct member *m, struct
 	case RK__OBJECT_TYPE__OBJECT_DEVICE_KX:
 		break;
 	default:
-		return RK_NOT_PERMITTED; /* a Charter enters by the adoption alone */
+		return RK_NOT_PERMITTED; /* a Charter enters by an adoption alone */
 	}
 	/* A part that is not the last one: verify keeps its bytes, its number is used up, nothing else happens. */
 	is_part = put->type == RK__OBJECT_TYPE__OBJECT_DIRECTORY &&

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,17 +46,15 @@ static int read_file(const char *path, struct arena *arena, struct bytes *out)
 /* B and L of the Charter must be this broker's own: no other may speak for the exchange. */
 static int check_own(const Rk__Charter *charter, const struct secrets *keys, const char *path)
 {
-	char origin[NOTE_NAME_CHARS], name[NOTE_NAME_CHARS];
-	uint8_t pk[32], type;
+	struct note_key log;
 
 	if (charter->curve_pk.len != 32 || sodium_memcmp(charter->curve_pk.data, keys->curve_pk, 32) != 0)
 		return cmd_fail(RK_CONFLICT,
 				"%s was made for another broker: its connection key is not this broker's.  Was another "
 				"card used?",
 				path);
-	note_origin(origin, charter->exchange_id.data, 1);
-	if (note_vkey_parse(charter->log_vkey, name, &type, pk) != RK_OK || type != NOTE_TYPE_LOG ||
-	    strcmp(name, origin) != 0 || sodium_memcmp(pk, keys->log_pk, 32) != 0)
+	if (note_key_parse(&log, charter->log_vkey) != RK_OK || log.type != NOTE_TYPE_LOG ||
+	    note_origin_number(log.name, charter->exchange_id.data) == 0 || sodium_memcmp(log.pk, keys->log_pk, 32) != 0)
 		return cmd_fail(
 			RK_CONFLICT,
 			"%s was made for another broker: its log key is not this broker's.  Was another card used?",
@@ -82,29 +81,61 @@ static int parse(const char *path, struct arena *arena, Rk__CharterFile **file, 
 	return 0;
 }
 
-static int adopt(const struct cmd_options *o, const Rk__CharterFile *file, const Rk__Charter *charter)
+/* A file with the charter alone is a later one of an exchange that is here; a whole one founds it. */
+static bool is_next(const Rk__CharterFile *file)
 {
-	struct config config;
-	struct env *env = NULL;
-	uint8_t generation[16];
-	char fingerprint[IDS_ROOT_FINGERPRINT_CHARS];
-	int code, r;
+	return !file->directory && !file->org_devices && !file->device_kx && !file->feed_epoch && !file->feed_key;
+}
 
-	config_defaults(&config);
-	if (!cmd_open_store(o->data, &config, true, &env, &code))
-		return code;
-	randombytes_buf(generation, sizeof(generation));
-	r = apply_adopt(env, file, generation, sequence_system_clock.wall_ms(NULL));
-	env_close(env);
-	if (r == RK_CONFLICT)
+static int refuse(const struct cmd_options *o, bool next, int r)
+{
+	if (!next && r == RK_CONFLICT)
 		return cmd_fail(
 			r,
 			"%s holds an exchange already; a broker serves one.  Use another folder for another exchange",
 			o->data);
+	if (next && r == RK_ENOTFOUND)
+		return cmd_fail(RK_ENOTJOINED,
+				"%s is a later charter, and %s holds no exchange: restore its store first, or adopt the "
+				"first charter",
+				o->file, o->data);
+	if (next && r == RK_CONFLICT)
+		return cmd_fail(r,
+				"%s does not follow the charter in %s: the secretariat makes the next one with "
+				"`renkei exchange renew`",
+				o->file, o->data);
+	if (next && r == RK_READ_ONLY)
+		return cmd_fail(r,
+				"%s is older than its own log, which cannot go on: a charter made with `renkei exchange "
+				"renew --new-log` is needed",
+				o->data);
+	return cmd_fail_code(r, "%s is refused", o->file);
+}
+
+static int adopt(const struct cmd_options *o, const Rk__CharterFile *file, const Rk__Charter *charter)
+{
+	struct config config;
+	struct env *env = NULL;
+	struct note_key log;
+	uint8_t generation[16];
+	char fingerprint[IDS_ROOT_FINGERPRINT_CHARS];
+	int64_t now_ms = sequence_system_clock.wall_ms(NULL);
+	bool next = is_next(file);
+	int code, r;
+
+	config_defaults(&config);
+	if (!cmd_open_store(o->data, &config, !next, &env, &code))
+		return code;
+	randombytes_buf(generation, sizeof(generation));
+	r = next ? apply_adopt_next(env, file, generation, now_ms) : apply_adopt(env, file, generation, now_ms);
+	env_close(env);
+	if (r == RK_OK)
+		r = note_key_parse(&log, charter->log_vkey);
 	if (r != RK_OK)
-		return cmd_fail_code(r, "%s is refused", o->file);
+		return refuse(o, next, r);
 	ids_root_fingerprint(fingerprint, charter->exchange_id.data);
-	printf("exchange %s\nroot_fingerprint %s\n", charter->name, fingerprint);
+	printf("exchange %s\nroot_fingerprint %s\ncharter %" PRIu64 "\nlog %s\n", charter->name, fingerprint, charter->serial,
+	       log.name);
 	fprintf(stderr, "Compare the fingerprint with the secretariat's.  Next: `renkeid run --data %s`.\n", o->data);
 	return errcode_exit(fflush(stdout) == 0 ? RK_OK : RK_EIO);
 }

@@ -47,7 +47,7 @@ struct command {
 	struct envelope envelope;    /* SUBMIT, NDA_PROPOSE, NDA_ACT with an envelope */
 	uint8_t env_id[32], env_oh[32]; /* not for FEED */
 	const Rk__WrapList *wrap_list;
-	struct object signed_object; /* PUT_OBJECT, INVITE_REG, PICKUP, NDA_ACT; NDA_PROPOSE: the ACCEPT */
+	struct object signed_object; /* PUT_OBJECT, INVITE_REG, PICKUP, NACK, DEPOSIT, NDA_ACT; NDA_PROPOSE: the ACCEPT */
 	uint8_t object_oh[32];
 	struct bytes terms_bytes;    /* NDA_PROPOSE */
 	const Rk__NdaTerms *terms;

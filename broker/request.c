@@ -50,13 +50,15 @@ static const struct operation {
 	[RK__OP__OP_UNSUBSCRIBE] = {DEVICE, false, PART_UNSUBSCRIBE, FRAMES_NONE, REQUEST_DELIVER},
 	[RK__OP__OP_GET_PROOF] = {DEVICE, false, PART_PROOF, FRAMES_NONE, REQUEST_DELIVER},
 	[RK__OP__OP_PUT_CHECKPOINT] = {DEVICE, true, 0, FRAMES_OBJECT, REQUEST_VERIFY},
+	[RK__OP__OP_NACK] = {DEVICE, true, 0, FRAMES_OBJECT, REQUEST_VERIFY},
+	[RK__OP__OP_DEPOSIT] = {DEVICE, true, 0, FRAMES_OBJECT, REQUEST_VERIFY},
 };
 #define OPERATION_COUNT (sizeof(operations) / sizeof(operations[0]))
 
 /* NULL for OP_NONE and what this version does not know. */
 static const struct operation *operation_of(const Rk__Request *q)
 {
-	if (q->op <= RK__OP__OP_NONE || (size_t)q->op >= OPERATION_COUNT)
+	if (q->op <= RK__OP__OP_NONE || (size_t)q->op >= OPERATION_COUNT || operations[q->op].who == 0)
 		return NULL;
 	return &operations[q->op];
 }

@@ -104,6 +104,19 @@ bool rows_has_key(struct txn *t, const uint8_t pk[32])
 	return env_has(t, T_KEY, bytes_make(pk, 32));
 }
 
+int rows_get_key(struct txn *t, const uint8_t pk[32], enum rows_key_use *use)
+{
+	struct bytes value;
+	int rc = env_get(t, T_KEY, bytes_make(pk, 32), &value);
+
+	if (rc != RK_OK)
+		return rc;
+	if (value.len != 17)
+		return RK_ESTORE;
+	*use = (enum rows_key_use)value.data[0];
+	return RK_OK;
+}
+
 int rows_put_key(struct txn *t, const uint8_t pk[32], enum rows_key_use use, const uint8_t owner[16])
 {
 	uint8_t b[17];

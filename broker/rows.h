@@ -28,7 +28,7 @@
  *               | expires_at i64 (0: its bulk is gone) | bulk u32                                        (41)
  *   T_ENVELOPE  env_id -> kind u8 | reply_only u8 | sender_org 16 | nda_id 32 | position u64 | expires_at i64
  *               | bulk u32 | n u8 (71), then n recipients: org_id 16 | state u8
- *   T_WRAP      env_id || device_id -> kx_serial u32 | released u8 | log_index u64                       (13)
+ *   T_WRAP      env_id || device_id -> kx_serial u32 | marks u8 (1 released, 2 nacked) | log_index u64   (13)
  *   T_PENDING   nda_id or zero || env_id || org_id -> bytes u32 | kind u8                                (5)
  *   T_QUOTA     kind u8 || ids -> u64, never zero
  *   T_NDA_ACT   nda_id || log index u64be -> time i64 | payload_sha256 32 | oh 32 | party u8 | kind u8   (74)
@@ -91,6 +91,8 @@ enum rows_key_use {
 	KEY_NOTE
 };
 bool rows_has_key(struct txn *, const uint8_t pk[32]);
+/** What a key is used for; RK_ENOTFOUND. */
+int rows_get_key(struct txn *, const uint8_t pk[32], enum rows_key_use *);
 int rows_put_key(struct txn *, const uint8_t pk[32], enum rows_key_use, const uint8_t owner[16]);
 
 enum rows_invite_state {
@@ -170,7 +172,7 @@ int rows_recipient_index(const struct rows_envelope *, const uint8_t org_id[16])
 
 struct rows_wrap {
 	uint32_t kx_serial;
-	bool released;
+	bool released, nacked;          /* by a Pickup; by a NACK of this device */
 	uint64_t log_index;             /* of the Pickup */
 };
 int rows_get_wrap(struct txn *, const uint8_t env_id[32], const uint8_t device_id[16], struct rows_wrap *);
@@ -191,6 +193,7 @@ enum rows_quota_kind {
 	QUOTA_HAS_WRITTEN = 6,  /* from, to: 1 */
 	QUOTA_LISTS_DAY = 7,    /* org: day u32, count u32 of its OrgDevices */
 	QUOTA_KX_DAY = 8,       /* device: day u32, count u32 of its DeviceKx */
+	QUOTA_DEPOSIT_DAY = 9,  /* org: day u32, count u32 of its deposits */
 };
 /** b may be NULL.  A counter that is not there is 0; putting 0 deletes it. */
 int rows_get_quota(struct txn *, enum rows_quota_kind, const uint8_t a[16], const uint8_t *b, uint64_t *value);
@@ -212,6 +215,7 @@ enum rows_due_type {
 	DUE_ENVELOPE_FORGET = 7,
 	DUE_POST_EXPIRES = 8,   /* channel u8 || post_seq u64be */
 	DUE_INVITE_EXPIRES = 9,
+	DUE_DEPOSIT_FORGET = 10, /* SHA-256 of a Deposit's payload; there exactly while its time could pass again */
 };
 struct rows_due {
 	int64_t time_ms;
@@ -220,6 +224,7 @@ struct rows_due {
 	size_t id_len;
 };
 int rows_put_due(struct txn *, int64_t time_ms, enum rows_due_type, const void *id, size_t id_len);
+bool rows_has_due(struct txn *, int64_t time_ms, enum rows_due_type, const void *id, size_t id_len);
 /** Deleting what is not there is RK_OK. */
 int rows_del_due(struct txn *, int64_t time_ms, enum rows_due_type, const void *id, size_t id_len);
 /** The earliest; RK_ENOTFOUND. */

@@ -119,6 +119,8 @@ int rows_recipient_index(const struct rows_envelope *r, const uint8_t org_id[16]
 }
 
 #define WRAP_BYTES 13
+#define WRAP_RELEASED 1u
+#define WRAP_NACKED 2u
 
 static void wrap_key(uint8_t key[48], const uint8_t env_id[32], const uint8_t device_id[16])
 {
@@ -135,10 +137,11 @@ int rows_get_wrap(struct txn *t, const uint8_t env_id[32], const uint8_t device_
 	wrap_key(key, env_id, device_id);
 	if ((rc = env_get(t, T_WRAP, BYTES_OF(key), &value)) != RK_OK)
 		return rc;
-	if (value.len != WRAP_BYTES)
+	if (value.len != WRAP_BYTES || (value.data[4] & ~(WRAP_RELEASED | WRAP_NACKED)) != 0)
 		return RK_ESTORE;
 	r->kx_serial = get_u32be(value.data);
-	r->released = value.data[4] != 0;
+	r->released = (value.data[4] & WRAP_RELEASED) != 0;
+	r->nacked = (value.data[4] & WRAP_NACKED) != 0;
 	r->log_index = get_u64be(value.data + 5);
 	return RK_OK;
 }
@@ -149,7 +152,7 @@ int rows_put_wrap(struct txn *t, const uint8_t env_id[32], const uint8_t device_
 
 	wrap_key(key, env_id, device_id);
 	put_u32be(b, r->kx_serial);
-	b[4] = r->released;
+	b[4] = (uint8_t)((r->released ? WRAP_RELEASED : 0) | (r->nacked ? WRAP_NACKED : 0));
 	put_u64be(b + 5, r->log_index);
 	return env_put(t, T_WRAP, BYTES_OF(key), BYTES_OF(b), ENV_PUT);
 }

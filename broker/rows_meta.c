@@ -20,6 +20,13 @@ int rows_put_due(struct txn *t, int64_t time_ms, enum rows_due_type type, const 
 	return env_put(t, T_DUE, due_key(key, time_ms, type, id, id_len), BYTES_OF(nothing), ENV_PUT);
 }
 
+bool rows_has_due(struct txn *t, int64_t time_ms, enum rows_due_type type, const void *id, size_t id_len)
+{
+	uint8_t key[41];
+
+	return env_has(t, T_DUE, due_key(key, time_ms, type, id, id_len));
+}
+
 int rows_del_due(struct txn *t, int64_t time_ms, enum rows_due_type type, const void *id, size_t id_len)
 {
 	uint8_t key[41];

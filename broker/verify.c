@@ -376,6 +376,12 @@ bool verify_command(struct verify *v, struct command *c)
 	case RK__OP__OP_PUT_CHECKPOINT:
 		r = verify_checkpoint(v, c);
 		break;
+	case RK__OP__OP_NACK:
+		r = open_object(v, c, OBJECT_KIND_NACK);
+		break;
+	case RK__OP__OP_DEPOSIT:
+		r = open_object(v, c, OBJECT_KIND_DEPOSIT);
+		break;
 	default:
 		r = RK_OK;
 		break;

@@ -2,7 +2,8 @@
  * book_take: objects enter the book only with a proven signature, by their own rules, and never backwards.
  *
  *   serial above the newest    verified, then the newest.  A step of more than one is taken too: a home that joins late, or for
- *                              which older ones are gone, cannot have the chain between; the signature and the pins still hold
+ *                              which older ones are gone, cannot have the chain between; the signature and the pins still hold.
+ *                              Charters and epochs make no such step
  *   the same object again      nothing to do: streams are read again from the start after a restore
  *   same serial, other object  both stay: the second as evidence, and an alarm.  Somebody signed two truths
  *   serial below               refused as a rollback, unless it is one that we have, or older than all that we ever had: a home that
@@ -143,6 +144,19 @@ static void step_over(struct taking *t)
 		memcpy(t->prev.oh, prev_oh.data, prev_oh.len);
 }
 
+/* A home that joins takes whichever is the newest; from then on charters are chained without exception. */
+static int check_charter(struct taking *t, const Rk__Charter *next)
+{
+	Rk__Charter *held;
+	int r = trust_check_charter(next);
+
+	if (r != RK_OK || t->is_first)
+		return r;
+	if ((r = book_charter(t->c, t->txn, t->arena, &held)) != RK_OK)
+		return r;
+	return trust_check_charter_next(next, held);
+}
+
 static int check_rules(struct taking *t)
 {
 	const ProtobufCMessage *m = t->o.message;
@@ -158,7 +172,7 @@ static int check_rules(struct taking *t)
 	}
 	switch (t->o.kind) {
 	case OBJECT_KIND_CHARTER:
-		return trust_check_charter((const Rk__Charter *)m);
+		return check_charter(t, (const Rk__Charter *)m);
 	case OBJECT_KIND_DIRECTORY:
 		if ((r = book_charter(t->c, t->txn, t->arena, &charter)) != RK_OK)
 			return r;

@@ -95,32 +95,46 @@ int trust_check_org_form(Rk__OrgName *const *names, size_t n_names, Rk__OrgKind 
 
 #define CHARTER_KEYS_MAX 12 /* root, broker, log, witness, 8 of the secretariat */
 
-/* A vkey of the charter: of this type and under the name that follows from the exchange. */
-static bool take_vkey(const char *vkey, uint8_t type, const char *name, uint8_t pk[32])
+/* A vkey of the charter, of this type. */
+static bool take_vkey(const char *vkey, uint8_t type, struct note_key *key)
 {
-	char found_name[NOTE_NAME_CHARS];
-	uint8_t found_type;
-
-	if (note_vkey_parse(vkey, found_name, &found_type, pk) != RK_OK)
-		return false;
-	return found_type == type && strcmp(found_name, name) == 0 && ids_is_valid_sign_pk(pk);
+	return note_key_parse(key, vkey) == RK_OK && key->type == type && ids_is_valid_sign_pk(key->pk);
 }
 
-static int check_note_keys(const Rk__Charter *c, uint8_t log_pk[32], uint8_t witness_pk[32])
+/* Log and witness, under the names that follow from the exchange; the log's has a number too. */
+static int take_note_keys(const Rk__Charter *c, struct note_key *log, struct note_key *witness, unsigned *log_number)
 {
-	char origin[NOTE_NAME_CHARS], witness[NOTE_NAME_CHARS];
+	char name[NOTE_NAME_CHARS];
 
-	note_origin(origin, c->exchange_id.data, 1);
-	note_witness_name(witness, c->exchange_id.data);
-	if (!take_vkey(c->log_vkey, NOTE_TYPE_LOG, origin, log_pk))
+	if (!take_vkey(c->log_vkey, NOTE_TYPE_LOG, log) || !take_vkey(c->witness_vkey, NOTE_TYPE_WITNESS, witness))
 		return RK_MALFORMED;
-	return take_vkey(c->witness_vkey, NOTE_TYPE_WITNESS, witness, witness_pk) ? RK_OK : RK_MALFORMED;
+	note_witness_name(name, c->exchange_id.data);
+	*log_number = note_origin_number(log->name, c->exchange_id.data);
+	return *log_number != 0 && strcmp(witness->name, name) == 0 ? RK_OK : RK_MALFORMED;
+}
+
+/* A log that follows another one says where that one ended; the first one follows none. */
+static int check_prev_checkpoint(const Rk__Charter *c, unsigned log_number)
+{
+	char origin[NOTE_NAME_CHARS];
+	struct checkpoint last;
+
+	/* Each further log came with a charter of its own. */
+	if (log_number > c->serial)
+		return RK_MALFORMED;
+	if (log_number == 1)
+		return c->prev_checkpoint.len == 0 ? RK_OK : RK_MALFORMED;
+	if (c->prev_checkpoint.len > NOTE_MAX_BYTES || note_read(bytes_of(c->prev_checkpoint), &last) != RK_OK)
+		return RK_MALFORMED;
+	note_origin(origin, c->exchange_id.data, log_number - 1);
+	return strcmp(last.origin, origin) == 0 ? RK_OK : RK_MALFORMED;
 }
 
 static int check_charter_keys(const Rk__Charter *c)
 {
 	const uint8_t *keys[CHARTER_KEYS_MAX];
-	uint8_t log_pk[32], witness_pk[32];
+	struct note_key log, witness;
+	unsigned log_number;
 	size_t n = 0;
 	int r;
 
@@ -128,12 +142,13 @@ static int check_charter_keys(const Rk__Charter *c)
 		return RK_MALFORMED;
 	if (c->n_secretariat_keys == 0 || c->n_secretariat_keys > CHARTER_KEYS_MAX - 4)
 		return RK_MALFORMED;
-	if ((r = check_note_keys(c, log_pk, witness_pk)) != RK_OK)
+	if ((r = take_note_keys(c, &log, &witness, &log_number)) != RK_OK ||
+	    (r = check_prev_checkpoint(c, log_number)) != RK_OK)
 		return r;
 	keys[n++] = c->root_pk.data;
 	keys[n++] = c->curve_pk.data;
-	keys[n++] = log_pk;
-	keys[n++] = witness_pk;
+	keys[n++] = log.pk;
+	keys[n++] = witness.pk;
 	for (size_t i = 0; i < c->n_secretariat_keys; i++) {
 		const Rk__SecretariatKey *k = c->secretariat_keys[i];
 
@@ -148,9 +163,7 @@ int trust_check_charter(const Rk__Charter *c)
 {
 	uint8_t exchange_id[32];
 
-	if (c->serial != 1)
-		return RK_UNSUPPORTED;
-	if (c->root_pk.len != KEY_BYTES)
+	if (c->serial == 0 || c->root_pk.len != KEY_BYTES)
 		return RK_MALFORMED;
 	ids_exchange(exchange_id, c->root_pk.data);
 	if (!bytes_equal(bytes_of(c->exchange_id), BYTES_OF(exchange_id)))
@@ -162,6 +175,31 @@ int trust_check_charter(const Rk__Charter *c)
 	if (!is_window(c->issued_at, c->not_after, INT64_MAX))
 		return RK_MALFORMED;
 	return check_charter_keys(c);
+}
+
+int trust_check_charter_next(const Rk__Charter *next, const Rk__Charter *prev)
+{
+	struct note_key log, prev_log, witness;
+	unsigned number, prev_number;
+	struct note_opened last;
+	int r;
+
+	if (!bytes_equal(bytes_of(next->exchange_id), bytes_of(prev->exchange_id)))
+		return RK_WRONG_EXCHANGE;
+	if (next->serial != prev->serial + 1)
+		return RK_CONFLICT;
+	if ((r = take_note_keys(next, &log, &witness, &number)) != RK_OK ||
+	    (r = take_note_keys(prev, &prev_log, &witness, &prev_number)) != RK_OK)
+		return r;
+	/* Replacing one of these needs the old one's word; that is not in version 1. */
+	if (!bytes_equal(bytes_of(next->root_pk), bytes_of(prev->root_pk)) ||
+	    !bytes_equal(bytes_of(next->curve_pk), bytes_of(prev->curve_pk)) || memcmp(log.pk, prev_log.pk, KEY_BYTES) != 0)
+		return RK_UNSUPPORTED;
+	if (number == prev_number)
+		return bytes_equal(bytes_of(next->prev_checkpoint), bytes_of(prev->prev_checkpoint)) ? RK_OK : RK_CONFLICT;
+	if (number != prev_number + 1)
+		return RK_CONFLICT;
+	return note_open(bytes_of(next->prev_checkpoint), &prev_log, NULL, &last);
 }
 
 const uint8_t *trust_secretariat_pk(const Rk__Charter *c, const uint8_t *signer_id, int64_t t_ms)
@@ -207,17 +245,18 @@ static int check_org_keys(const Rk__Directory *d, const Rk__Charter *c)
 {
 	size_t n = 0, max = d->n_orgs + CHARTER_KEYS_MAX;
 	const uint8_t **keys = malloc(max * sizeof(*keys));
-	uint8_t log_pk[32], witness_pk[32];
+	struct note_key log, witness;
+	unsigned log_number;
 	int r;
 
 	if (!keys)
 		return RK_ENOMEM;
-	if ((r = check_note_keys(c, log_pk, witness_pk)) != RK_OK)
+	if ((r = take_note_keys(c, &log, &witness, &log_number)) != RK_OK)
 		goto out;
 	keys[n++] = c->root_pk.data;
 	keys[n++] = c->curve_pk.data;
-	keys[n++] = log_pk;
-	keys[n++] = witness_pk;
+	keys[n++] = log.pk;
+	keys[n++] = witness.pk;
 	for (size_t i = 0; i < c->n_secretariat_keys && n < CHARTER_KEYS_MAX; i++)
 		keys[n++] = c->secretariat_keys[i]->pk.data;
 	for (size_t i = 0; i < d->n_orgs; i++)

@@ -30,8 +30,18 @@ struct trust_prev {
 	uint8_t oh[32];
 };
 
-/** Serial 1 of an exchange: exchange_id = H(root), valid and distinct keys, windows.  RK_MALFORMED, RK_WRONG_EXCHANGE. */
+/**
+ * A charter by itself: exchange_id = H(root), valid and distinct keys, windows, the log's origin renkei/<hex>/log<n> with n <= serial, and
+ * prev_checkpoint: empty for log1, else a checkpoint of log<n-1>.  RK_MALFORMED, RK_WRONG_EXCHANGE, RK_UNSUPPORTED (suite).
+ */
 int trust_check_charter(const Rk__Charter *);
+
+/**
+ * The charter after `prev`; both have passed trust_check_charter.  serial + 1 (RK_CONFLICT), the same exchange; root, broker and log
+ * keys unchanged (RK_UNSUPPORTED: version 1 replaces none).  The log goes on (same origin, same prev_checkpoint), or the next one begins
+ * (number + 1) and prev_checkpoint is a checkpoint that the one before signed: RK_CONFLICT, RK_BAD_SIGNATURE.
+ */
+int trust_check_charter_next(const Rk__Charter *next, const Rk__Charter *prev);
 
 /** The secretariat key of the charter that `signer_id` names and that is valid at t_ms; NULL if none. */
 const uint8_t *trust_secretariat_pk(const Rk__Charter *, const uint8_t *signer_id, int64_t t_ms);

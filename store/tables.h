@@ -24,7 +24,7 @@ enum broker_table {
 	T_WRITER,       /* device_id || writer_epoch -> last and the ring of outcomes */
 	T_POST,         /* channel u8 || post_seq u64be -> row of the newest version */
 	T_ENVELOPE,     /* env_id -> row */
-	T_WRAP,         /* env_id || device_id -> kx_serial; released flag and log index */
+	T_WRAP,         /* env_id || device_id -> kx_serial; released and nacked flags, log index */
 	T_PENDING,      /* nda_id or zero || env_id || org_id -> bytes: not yet released to that organisation */
 	T_QUOTA,        /* kind u8 || id(s) -> counter u64 */
 	T_NDA,          /* nda_id -> nda_row */

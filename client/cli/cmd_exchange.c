@@ -1,4 +1,4 @@
-/* exchange create: founds an exchange in a new home and writes charter.rk for its operator. */
+/* exchange: founding one in a new home, and its later charters; each writes the file that the operator adopts. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,6 +8,7 @@
 #include "client/cli/out.h"
 #include "client/days.h"
 #include "client/exchange.h"
+#include "client/renew.h"
 #include "proto/ids.h"
 #include "proto/strict.h"
 
@@ -129,4 +130,104 @@ int cmd_exchange_create(struct cli *c, int argc, char **argv)
 		rc = check(c, &o, &form);
 	}
 	return rc == RK_OK ? create(c, &o, &form) : rc;
+}
+
+/* ---- renew */
+struct renew {
+	const char *out, *last_checkpoint;
+	bool new_log;
+};
+
+/* One byte more than a note may have is read, so that too long is not taken for whole. */
+static int read_checkpoint(struct cli *c, const char *path, uint8_t data[NOTE_READ_MAX_BYTES + 1], struct bytes *out)
+{
+	FILE *f = fopen(path, "re");
+	if (!f && errno == ENOENT)
+		return cli_refuse(c, RK_ENOTFOUND, TEXT_HINT_FILE, TEXT_FILE_MISSING, path);
+	if (!f)
+		return cli_refuse(c, RK_EIO, TEXT_HINT_FILE, TEXT_CANNOT_OPEN_FILE, path, strerror(errno));
+	*out = bytes_make(data, fread(data, 1, NOTE_READ_MAX_BYTES + 1, f));
+	bool bad = ferror(f) || out->len == 0;
+	fclose(f);
+	return bad ? cli_refuse(c, RK_MALFORMED, TEXT_HINT_NEW_LOG, TEXT_BAD_CHECKPOINT, path) : RK_OK;
+}
+
+static int print_renewal(struct cli *c, const struct renew *o, const struct renewal *r)
+{
+	char fingerprint[IDS_ROOT_FINGERPRINT_CHARS], until[OUT_TIME_CHARS], serial[24];
+	ids_root_fingerprint(fingerprint, r->charter->exchange_id.data);
+	if (c->json) {
+		json_t *j = json_object();
+		out_set_text(j, "name", r->charter->name);
+		out_set_id(j, "exchange_id", bytes_of(r->charter->exchange_id));
+		out_set_text(j, "root_fingerprint", fingerprint);
+		out_set_number(j, "serial", (int64_t)r->charter->serial);
+		out_set_text(j, "log", r->log_origin);
+		out_set_time(j, "until", r->charter->not_after);
+		out_set_text(j, "charter", o->out);
+		return out_json(j);
+	}
+	snprintf(serial, sizeof(serial), "%llu", (unsigned long long)r->charter->serial);
+	out_field(c, TEXT_F_EXCHANGE, r->charter->name);
+	out_field(c, TEXT_F_ROOT_FINGERPRINT, fingerprint);
+	out_field(c, TEXT_F_CHARTER_SERIAL, serial);
+	out_field(c, TEXT_F_LOG, r->log_origin);
+	out_field(c, TEXT_F_CHARTER_UNTIL, out_day(until, r->charter->not_after));
+	out_field(c, TEXT_F_CHARTER, o->out);
+	out_say(c, TEXT_RENEW_NEXT, o->out);
+	return RK_OK;
+}
+
+static int renew_fails(struct cli *c, const struct renew *o, int rc)
+{
+	if (o->new_log && (rc == RK_MALFORMED || rc == RK_BAD_SIGNATURE || rc == RK_TOO_LARGE))
+		return cli_refuse(c, rc, TEXT_HINT_NEW_LOG, TEXT_BAD_CHECKPOINT, o->last_checkpoint);
+	return cli_fail(c, rc, TEXT_CANNOT_RENEW_CHARTER);
+}
+
+static int renew(struct cli *c, const struct renew *o)
+{
+	uint8_t note[NOTE_READ_MAX_BYTES + 1];
+	struct bytes last = {NULL, 0};
+	struct renewal renewal;
+	int fd;
+	int rc = cli_open_joined(c);
+	if (rc == RK_OK && !keys_exists(c->client, KEY_ROOT))
+		rc = cli_refuse(c, RK_NOT_PERMITTED, TEXT_HINT_ROOT_KEY, TEXT_NO_ROOT_KEY);
+	if (rc == RK_OK && o->new_log)
+		rc = read_checkpoint(c, o->last_checkpoint, note, &last);
+	if (rc == RK_OK)
+		rc = open_out(c, o->out, &fd);
+	if (rc != RK_OK)
+		return rc;
+	struct arena *a = arena_new(1024 * 1024);
+	rc = a ? renew_charter(c->client, last, a, &renewal) : RK_ENOMEM;
+	if (rc == RK_OK)
+		rc = write_file(fd, renewal.file);
+	close(fd);
+	if (rc == RK_OK) {
+		rc = print_renewal(c, o, &renewal);
+	} else {
+		(void)unlink(o->out);
+		rc = renew_fails(c, o, rc);
+	}
+	arena_free(a);
+	return rc;
+}
+
+int cmd_exchange_renew(struct cli *c, int argc, char **argv)
+{
+	struct renew o = {0};
+	const struct cli_option options[] = {
+		{"out", CLI_TEXT, &o.out, "FILE", TEXT_OPT_OUT, true},
+		{"new-log", CLI_FLAG, &o.new_log, NULL, TEXT_OPT_NEW_LOG, false},
+		{"last-checkpoint", CLI_TEXT, &o.last_checkpoint, "FILE", TEXT_OPT_LAST_CHECKPOINT, false},
+		{0},
+	};
+	const struct cli_usage usage = {options, "", 0, 0, TEXT_HELP_EXCHANGE_RENEW};
+	struct cli_args args;
+	int rc = cli_parse(c, &usage, argc, argv, &args);
+	if (rc == RK_OK && o.new_log != (o.last_checkpoint != NULL))
+		rc = cli_refuse(c, RK_EUSAGE, TEXT_HINT_NEW_LOG, TEXT_NEW_LOG_PAIR);
+	return rc == RK_OK ? renew(c, &o) : rc;
 }

@@ -194,6 +194,14 @@ static void objects(struct seed *s, struct arena *a)
 	q.op = RK__OP__OP_PICKUP;
 	add(s, SENDER, &q, fuzz_golden(OBJECT_KIND_PICKUP, a), NULL, a);
 	seed_write("request", "pickup", s);
+	q = (Rk__Request)RK__REQUEST__INIT;
+	q.op = RK__OP__OP_NACK;
+	add(s, SENDER, &q, fuzz_golden(OBJECT_KIND_NACK, a), NULL, a);
+	seed_write("request", "nack", s);
+	q = (Rk__Request)RK__REQUEST__INIT;
+	q.op = RK__OP__OP_DEPOSIT;
+	add(s, SENDER, &q, fuzz_golden(OBJECT_KIND_DEPOSIT, a), NULL, a);
+	seed_write("request", "deposit", s);
 }
 
 static void agreements(struct seed *s, struct arena *a)

@@ -106,7 +106,7 @@ static void draft(struct draft *d, Rk__Op op)
 	}
 	switch (op) {
 	case RK__OP__OP_INVITE_REG: case RK__OP__OP_PUT_OBJECT: case RK__OP__OP_SUBMIT: case RK__OP__OP_NDA_PROPOSE:
-	case RK__OP__OP_NDA_ACT: case RK__OP__OP_PICKUP:
+	case RK__OP__OP_NDA_ACT: case RK__OP__OP_PICKUP: case RK__OP__OP_NACK: case RK__OP__OP_DEPOSIT:
 		d->q.number = 1;
 		/* fall through */
 	case RK__OP__OP_HELLO:
@@ -116,7 +116,7 @@ static void draft(struct draft *d, Rk__Op op)
 	}
 	switch (op) {
 	case RK__OP__OP_ENROL: case RK__OP__OP_INVITE_REG: case RK__OP__OP_PUT_OBJECT: case RK__OP__OP_NDA_PROPOSE:
-	case RK__OP__OP_NDA_ACT: case RK__OP__OP_PICKUP:
+	case RK__OP__OP_NDA_ACT: case RK__OP__OP_PICKUP: case RK__OP__OP_NACK: case RK__OP__OP_DEPOSIT:
 		add_object(d, bytes_make(object, sizeof(object)));
 		break;
 	default: break;
@@ -208,6 +208,8 @@ static void every_operation_is_taken_and_goes_its_way(void **state)
 		{RK__OP__OP_ACK, REQUEST_APPLY, true, false},
 		{RK__OP__OP_FETCH, REQUEST_APPLY, true, false},
 		{RK__OP__OP_UNSUBSCRIBE, REQUEST_DELIVER, true, false},
+		{RK__OP__OP_NACK, REQUEST_VERIFY, true, false},
+		{RK__OP__OP_DEPOSIT, REQUEST_VERIFY, true, false},
 	};
 	struct command c;
 	struct draft d;

@@ -132,6 +132,52 @@ static int not_permitted_fetch_before_pickup(void)
 	return world_fetch(&w, B, 0, env);
 }
 
+static int not_permitted_deposit_for_another(void)
+{
+	Rk__Deposit *d = world_deposit_of(&w, A, 0);
+
+	d->org_id = world_copy(&w, w.orgs[B].id, 16);
+	return world_run(&w, world_deposit_command(&w, A, 0, d));
+}
+
+static int quota_deposits(void)
+{
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(world_deposit(&w, A, 0), RK_OK);
+	return world_deposit(&w, A, 0);
+}
+
+static int duplicate_deposit(void)
+{
+	Rk__Deposit *d = world_deposit_of(&w, A, 0);
+
+	assert_int_equal(world_run(&w, world_deposit_command(&w, A, 0, d)), RK_OK);
+	return world_run(&w, world_deposit_command(&w, A, 0, d));
+}
+
+static int duplicate_nack(void)
+{
+	world_agree(&w, TO_A | TO_B, nda);
+	assert_int_equal(world_disclose(&w, RK__KIND__NDA, A, TO_B, nda, env), RK_OK);
+	assert_int_equal(world_nack(&w, B, 0, nda, env, RK__NACK_REASON__NACK_DECLINED), RK_OK);
+	return world_nack(&w, B, 0, nda, env, RK__NACK_REASON__NACK_DECLINED);
+}
+
+static int conflict_declined_after_pickup(void)
+{
+	world_agree(&w, TO_A | TO_B, nda);
+	assert_int_equal(world_disclose(&w, RK__KIND__NDA, A, TO_B, nda, env), RK_OK);
+	assert_int_equal(world_pickup(&w, B, 0, nda, env), RK_OK);
+	return world_nack(&w, B, 0, nda, env, RK__NACK_REASON__NACK_DECLINED);
+}
+
+static int unknown_object_nack_of_a_third(void)
+{
+	world_agree(&w, TO_A | TO_B | TO_C, nda);
+	assert_int_equal(world_disclose(&w, RK__KIND__NDA, A, TO_B, nda, env), RK_OK);
+	return world_nack(&w, C, 0, nda, env, RK__NACK_REASON__NACK_DECLINED);
+}
+
 static int wrong_exchange(void)
 {
 	struct command *c = world_submit_command(
@@ -646,6 +692,7 @@ static const struct row {
 	ROW(RK_NOT_PERMITTED, not_permitted_charter),
 	ROW(RK_NOT_PERMITTED, not_permitted_exit_none),
 	ROW(RK_NOT_PERMITTED, not_permitted_fetch_before_pickup),
+	ROW(RK_NOT_PERMITTED, not_permitted_deposit_for_another),
 	ROW(RK_WRONG_EXCHANGE, wrong_exchange),
 	ROW(RK_MALFORMED, malformed_pickup_unsorted),
 	ROW(RK_MALFORMED, malformed_act_with_envelope_of_other),
@@ -661,6 +708,7 @@ static const struct row {
 	ROW(RK_QUOTA, quota_unsigned),
 	ROW(RK_QUOTA, quota_notices),
 	ROW(RK_QUOTA, quota_writers),
+	ROW(RK_QUOTA, quota_deposits),
 	ROW(RK_STORE_FULL, store_full_soft),
 	ROW(RK_STORE_FULL, store_full_hard),
 	ROW(RK_BUSY, busy_fetches),
@@ -669,8 +717,11 @@ static const struct row {
 	ROW(RK_OUT_OF_ORDER, out_of_order),
 	ROW(RK_DUPLICATE, duplicate_envelope),
 	ROW(RK_DUPLICATE, duplicate_accept),
+	ROW(RK_DUPLICATE, duplicate_nack),
+	ROW(RK_DUPLICATE, duplicate_deposit),
 	ROW(RK_CONFLICT, conflict_directory_serial),
 	ROW(RK_CONFLICT, conflict_post_version),
+	ROW(RK_CONFLICT, conflict_declined_after_pickup),
 	ROW(RK_GENERATION, generation_unknown_writer),
 	ROW(RK_GENERATION, generation_ack_beyond_head),
 	ROW(RK_STALE_EPOCH, stale_epoch),
@@ -702,6 +753,7 @@ static const struct row {
 	ROW(RK_DIRECTION, direction),
 	ROW(RK_UNKNOWN_OBJECT, unknown_object_fetch),
 	ROW(RK_UNKNOWN_OBJECT, unknown_object_post),
+	ROW(RK_UNKNOWN_OBJECT, unknown_object_nack_of_a_third),
 	ROW(RK_UNKNOWN_RECIPIENT, unknown_recipient),
 };
 #define ROW_COUNT (sizeof(rows) / sizeof(rows[0]))

@@ -48,6 +48,9 @@ static void live(void)
 	w.now_ms += 5000;
 	world_pickup(&w, B, 0, nda, env[0]);
 	world_fetch(&w, B, 0, env[0]);
+	assert_int_equal(world_nack(&w, B, 0, nda, env[0], RK__NACK_REASON__NACK_UNOPENED), RK_OK);
+	assert_int_equal(world_nack(&w, B, 0, nda, env[2], RK__NACK_REASON__NACK_DECLINED), RK_OK);
+	assert_int_equal(world_deposit(&w, C, 0), RK_OK);
 	world_disclose(&w, RK__KIND__NDA_NOTICE, C, TO_B, nda, NULL);
 	world_do_act(&w, C, nda, RK__ACT_KIND__HOLD);
 	world_disclose(&w, RK__KIND__NDA, A, TO_B, nda, NULL);

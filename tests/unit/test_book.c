@@ -9,6 +9,7 @@
 #include <sodium.h>
 
 #include "proto/ids.h"
+#include "proto/note.h"
 #include "proto/strict.h"
 #include "proto/trust.h"
 #include "tests/unit/bare_home.h"
@@ -83,6 +84,92 @@ static void another_exchange(void **state)
 	charter = fixed_charter(&other, h->a);
 	assert_int_equal(bare_take(h, OBJECT_KIND_CHARTER, bare_sign(h, OBJECT_KIND_CHARTER, other.root.sk, &charter->base)),
 			 RK_WRONG_EXCHANGE);
+}
+
+/* ---- charters */
+
+static int take_charter(struct bare *h, const Rk__Charter *c)
+{
+	return bare_take(h, OBJECT_KIND_CHARTER, bare_sign(h, OBJECT_KIND_CHARTER, h->f.root.sk, &c->base));
+}
+
+static Rk__Charter *next_charter(struct bare *h, uint64_t serial, const char *name)
+{
+	Rk__Charter *c = fixed_charter(&h->f, h->a);
+
+	c->serial = serial;
+	c->name = (char *)(uintptr_t)name;
+	c->issued_at += (int64_t)serial * DAY_MS;
+	return c;
+}
+
+/* The charter of log 2, after a checkpoint of log 1 that `signer` made. */
+static Rk__Charter *another_log(struct bare *h, const struct fixed_sign *signer)
+{
+	Rk__Charter *c = next_charter(h, 2, "Another log");
+	struct checkpoint last = {.size = 9, .root = {7}};
+	char name[NOTE_NAME_CHARS];
+	struct note note;
+
+	note_origin(last.origin, h->f.exchange_id, 1);
+	note_sign(&note, &last, signer->sk);
+	c->prev_checkpoint = pb_of(bytes_make(arena_copy(h->a, note.text, note.len), note.len));
+	note_origin(name, h->f.exchange_id, 2);
+	c->log_vkey = fixed_alloc(h->a, NOTE_VKEY_CHARS);
+	assert_int_equal(note_vkey(c->log_vkey, name, NOTE_TYPE_LOG, h->f.log.pk), RK_OK);
+	return c;
+}
+
+static void assert_charter(struct bare *h, uint64_t serial, const char *name)
+{
+	Rk__Charter *c;
+
+	assert_int_equal(book_charter(h->c, h->t, h->a, &c), RK_OK);
+	assert_int_equal(c->serial, serial);
+	assert_string_equal(c->name, name);
+}
+
+static void a_charter_follows_the_one_held(void **state)
+{
+	struct bare *h = *state;
+	Rk__Charter *c;
+
+	bare_write(h);
+	c = next_charter(h, 3, "Skips one");
+	assert_int_equal(take_charter(h, c), RK_CONFLICT);
+	c = next_charter(h, 2, "Another broker");
+	c->curve_pk = pb_of(BYTES_OF(h->f.orgs[1].curve.pk));
+	assert_int_equal(take_charter(h, c), RK_UNSUPPORTED);
+	c = next_charter(h, 2, "Another root's");
+	assert_int_equal(bare_take(h, OBJECT_KIND_CHARTER, bare_sign(h, OBJECT_KIND_CHARTER, h->f.secretariat.sk, &c->base)),
+			 RK_BAD_SIGNATURE);
+	assert_int_equal(take_charter(h, another_log(h, &h->f.witness)), RK_BAD_SIGNATURE);
+	assert_charter(h, 1, "Test exchange");
+
+	assert_int_equal(take_charter(h, another_log(h, &h->f.log)), RK_OK);
+	assert_charter(h, 2, "Another log");
+	/* Read once more from the start: what is known changes nothing. */
+	assert_int_equal(take_charter(h, fixed_charter(&h->f, h->a)), RK_OK);
+	assert_int_equal(take_charter(h, another_log(h, &h->f.log)), RK_OK);
+	/* Back to the log that was left: never. */
+	assert_int_equal(take_charter(h, next_charter(h, 3, "Back")), RK_CONFLICT);
+	/* Two charters of one serial: evidence, and the first one stays. */
+	assert_int_equal(take_charter(h, next_charter(h, 2, "Second truth")), RK_CONFLICT);
+	assert_int_equal(bare_counter(h, "two-objects"), 1);
+	assert_charter(h, 2, "Another log");
+}
+
+static void a_late_home_begins_with_the_newest_charter(void **state)
+{
+	struct bare h;
+
+	(void)state;
+	bare_begin(&h, 1);
+	bare_write(&h);
+	assert_int_equal(take_charter(&h, another_log(&h, &h.f.log)), RK_OK);
+	assert_int_equal(take_charter(&h, fixed_charter(&h.f, h.a)), RK_OK);
+	assert_charter(&h, 2, "Another log");
+	bare_end(&h);
 }
 
 static void only_its_signer(void **state)
@@ -320,7 +407,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(the_whole_chain), cmocka_unit_test(nothing_without_a_charter), TEST(another_exchange), TEST(only_its_signer),
+		TEST(the_whole_chain), TEST(a_charter_follows_the_one_held),
+		cmocka_unit_test(a_late_home_begins_with_the_newest_charter), cmocka_unit_test(nothing_without_a_charter), TEST(another_exchange), TEST(only_its_signer),
 		TEST(never_backwards), TEST(late_comers), TEST(pinned_lists), TEST(stolen_devices), TEST(who_gets_a_wrap),
 		TEST(names), TEST(aborted), TEST(control_entries), TEST(epoch_keys),
 	};

@@ -75,7 +75,8 @@ static ProtobufCBinaryData zeros(size_t len)
 /* ---- charter */
 
 static void c_nothing(Rk__Charter *c) { (void)c; }
-static void c_serial(Rk__Charter *c) { c->serial = 2; }
+static void c_serial(Rk__Charter *c) { c->serial = 0; }
+static void c_later(Rk__Charter *c) { c->serial = 7; }
 static void c_exchange(Rk__Charter *c) { c->exchange_id.data[0] ^= 1; }
 static void c_root(Rk__Charter *c) { c->root_pk = key("another root"); }
 static void c_suite(Rk__Charter *c) { c->min_suite = 2; }
@@ -107,17 +108,125 @@ static void c_log_is_witness(Rk__Charter *c)
 	c->witness_vkey = vkey_of(name, 4, f.log.pk);
 }
 
+/* ---- another log */
+
+/* A checkpoint of log `number`, as the log's key signs it. */
+static ProtobufCBinaryData checkpoint_of(const uint8_t exchange_id[32], unsigned number, const struct fixed_sign *signer)
+{
+	struct checkpoint last = {.size = 1237, .root = {5}};
+	struct note note;
+
+	note_origin(last.origin, exchange_id, number);
+	note_sign(&note, &last, signer->sk);
+	return pb_of(bytes_make(arena_copy(arena, note.text, note.len), note.len));
+}
+
+/* Charter 2 of an exchange whose log has this number and follows that checkpoint. */
+static void follow(Rk__Charter *c, unsigned number, ProtobufCBinaryData prev_checkpoint)
+{
+	char name[NOTE_NAME_CHARS];
+
+	note_origin(name, f.exchange_id, number);
+	c->serial = 2;
+	c->log_vkey = vkey_of(name, NOTE_TYPE_LOG, f.log.pk);
+	c->prev_checkpoint = prev_checkpoint;
+}
+
+static void c_log1_after_another(Rk__Charter *c) { c->prev_checkpoint = checkpoint_of(f.exchange_id, 1, &f.log); }
+static void c_log2(Rk__Charter *c) { follow(c, 2, checkpoint_of(f.exchange_id, 1, &f.log)); }
+static void c_log2_at_serial_1(Rk__Charter *c) { c_log2(c); c->serial = 1; }
+static void c_log2_after_nothing(Rk__Charter *c) { follow(c, 2, (ProtobufCBinaryData){0}); }
+static void c_log2_after_no_note(Rk__Charter *c) { c_log2(c); c->prev_checkpoint.data[0] = '\n'; }
+static void c_log2_after_itself(Rk__Charter *c) { follow(c, 2, checkpoint_of(f.exchange_id, 2, &f.log)); }
+static void c_log3_after_log1(Rk__Charter *c) { follow(c, 3, checkpoint_of(f.exchange_id, 1, &f.log)); c->serial = 3; }
+static void c_log_zero(Rk__Charter *c) { follow(c, 0, (ProtobufCBinaryData){0}); }
+static void c_log2_after_another_exchange(Rk__Charter *c) { follow(c, 2, checkpoint_of((const uint8_t[32]){9}, 1, &f.log)); }
+
+/* Legal lines of unknown signers, but more than a charter may carry. */
+static void c_log2_after_too_much(Rk__Charter *c)
+{
+	ProtobufCBinaryData note = checkpoint_of(f.exchange_id, 1, &f.log);
+	const char line[] = "\xe2\x80\x94 other AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n";
+	size_t n = 6, len = sizeof(line) - 1;
+	uint8_t *p = fixed_alloc(arena, note.len + n * len);
+	struct checkpoint read;
+
+	memcpy(p, note.data, note.len);
+	for (size_t i = 0; i < n; i++)
+		memcpy(p + note.len + i * len, line, len);
+	assert_int_equal(note_read(bytes_make(p, note.len + n * len), &read), RK_OK);
+	follow(c, 2, pb_of(bytes_make(p, note.len + n * len)));
+}
+
+static void n_same_log(Rk__Charter *c) { c->serial = 2; }
+static void n_same_serial(Rk__Charter *c) { (void)c; }
+static void n_skips(Rk__Charter *c) { c->serial = 3; }
+static void n_broker(Rk__Charter *c) { n_same_log(c); c->curve_pk = pb_of(BYTES_OF(f.orgs[1].curve.pk)); }
+static void n_exchange(Rk__Charter *c) { n_same_log(c); c->exchange_id.data[0] ^= 1; }
+static void n_root(Rk__Charter *c) { n_same_log(c); c->root_pk = key("another root"); }
+static void n_skips_a_log(Rk__Charter *c) { follow(c, 3, checkpoint_of(f.exchange_id, 2, &f.log)); }
+static void n_log_signed_by_another(Rk__Charter *c) { follow(c, 2, checkpoint_of(f.exchange_id, 1, &f.witness)); }
+
+static void n_log_key(Rk__Charter *c)
+{
+	struct fixed_sign other;
+	char name[NOTE_NAME_CHARS];
+
+	c_log2(c);
+	fixed_sign_key(&other, "another log");
+	note_origin(name, f.exchange_id, 2);
+	c->log_vkey = vkey_of(name, NOTE_TYPE_LOG, other.pk);
+}
+
+static void a_charter_follows_another(void **state)
+{
+	static const struct {
+		void (*bend)(Rk__Charter *);
+		int expected;
+	} rows[] = {
+		{n_same_log, RK_OK}, {c_log2, RK_OK}, {n_same_serial, RK_CONFLICT}, {n_skips, RK_CONFLICT},
+		{n_broker, RK_UNSUPPORTED}, {n_log_key, RK_UNSUPPORTED}, {n_root, RK_UNSUPPORTED}, {n_exchange, RK_WRONG_EXCHANGE},
+		{n_skips_a_log, RK_CONFLICT}, {n_log_signed_by_another, RK_BAD_SIGNATURE},
+	};
+	Rk__Charter *second, *third;
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		Rk__Charter *c = fixed_charter(&f, arena);
+
+		rows[i].bend(c);
+		CHECK_ROW(i, trust_check_charter_next(c, fixed_charter(&f, arena)), rows[i].expected);
+	}
+	/* While a log goes on, so does what it says of the one before it; and no log is taken up again. */
+	second = fixed_charter(&f, arena);
+	c_log2(second);
+	third = fixed_charter(&f, arena);
+	follow(third, 2, second->prev_checkpoint);
+	third->serial = 3;
+	assert_int_equal(trust_check_charter(third), RK_OK);
+	assert_int_equal(trust_check_charter_next(third, second), RK_OK);
+	third->prev_checkpoint = checkpoint_of(f.exchange_id, 1, &f.witness);
+	assert_int_equal(trust_check_charter_next(third, second), RK_CONFLICT);
+	follow(third, 1, (ProtobufCBinaryData){0});
+	third->serial = 3;
+	assert_int_equal(trust_check_charter_next(third, second), RK_CONFLICT);
+}
+
 static void charter_rules(void **state)
 {
 	static const struct {
 		void (*bend)(Rk__Charter *);
 		int expected;
 	} rows[] = {
-		{c_nothing, RK_OK}, {c_serial, RK_UNSUPPORTED}, {c_exchange, RK_WRONG_EXCHANGE}, {c_root, RK_WRONG_EXCHANGE},
+		{c_nothing, RK_OK}, {c_serial, RK_MALFORMED}, {c_later, RK_OK}, {c_exchange, RK_WRONG_EXCHANGE}, {c_root, RK_WRONG_EXCHANGE},
 		{c_suite, RK_UNSUPPORTED}, {c_curve_zero, RK_MALFORMED}, {c_curve_is_root, RK_MALFORMED},
 		{c_secretariat_is_root, RK_MALFORMED}, {c_secretariat_zero, RK_MALFORMED}, {c_secretariat_window, RK_MALFORMED},
 		{c_window, RK_MALFORMED}, {c_vkeys_swapped, RK_MALFORMED}, {c_vkey_id, RK_MALFORMED}, {c_vkey_empty, RK_MALFORMED},
 		{c_origin, RK_MALFORMED}, {c_log_is_witness, RK_MALFORMED},
+		{c_log1_after_another, RK_MALFORMED}, {c_log2, RK_OK}, {c_log2_at_serial_1, RK_MALFORMED},
+		{c_log2_after_nothing, RK_MALFORMED}, {c_log2_after_no_note, RK_MALFORMED}, {c_log2_after_itself, RK_MALFORMED},
+		{c_log2_after_another_exchange, RK_MALFORMED}, {c_log2_after_too_much, RK_MALFORMED},
+		{c_log3_after_log1, RK_MALFORMED}, {c_log_zero, RK_MALFORMED},
 	};
 	(void)state;
 
@@ -545,7 +654,7 @@ static void feed_key_opens_for_its_epoch_and_device_only(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(charter_rules, clear),
+		cmocka_unit_test_setup(charter_rules, clear), cmocka_unit_test_setup(a_charter_follows_another, clear),
 		cmocka_unit_test_setup(secretariat_key_counts_within_its_window, clear),
 		cmocka_unit_test_setup(directory_rules, clear),
 		cmocka_unit_test_setup(directory_follows_the_one_before, clear),

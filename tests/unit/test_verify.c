@@ -393,6 +393,32 @@ static void a_pickup_is_the_devices(void **state)
 	assert_int_equal(verified(&c), RK_BAD_SIGNATURE);
 }
 
+static void a_nack_and_a_deposit_are_the_devices(void **state)
+{
+	const struct {
+		Rk__Op op;
+		enum object_kind kind;
+		const ProtobufCMessage *message;
+	} rows[] = {
+		{RK__OP__OP_NACK, OBJECT_KIND_NACK, &fixed_nack(&fixed, 2, RK__NACK_REASON__NACK_UNOPENED, arena)->base},
+		{RK__OP__OP_DEPOSIT, OBJECT_KIND_DEPOSIT, &fixed_deposit(&fixed, 2, arena)->base},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct command c = command(2, request(rows[i].op),
+					   made(rows[i].kind, fixed.orgs[2].device.sk, rows[i].message));
+
+		assert_int_equal(verified(&c), RK_OK);
+		assert_memory_equal(c.object_pk, fixed.orgs[2].device.pk, 32);
+		c = command(2, request(rows[i].op), made(rows[i].kind, fixed.orgs[2].org.sk, rows[i].message));
+		assert_int_equal(verified(&c), RK_BAD_SIGNATURE);
+		/* A device of another member's, over this session. */
+		c = command(1, request(rows[i].op), made(rows[i].kind, fixed.orgs[2].device.sk, rows[i].message));
+		assert_int_equal(verified(&c), RK_BAD_SIGNATURE);
+	}
+}
+
 /* ---- a Directory in parts */
 
 static struct command part(int org, struct bytes wire, uint32_t offset, size_t len)
@@ -457,6 +483,7 @@ int main(void)
 		cmocka_unit_test_setup(hold_is_a_devices_and_every_other_act_the_organisations, renew),
 		cmocka_unit_test_setup(accept_brings_its_envelope_and_nothing_else_does, renew),
 		cmocka_unit_test_setup(a_pickup_is_the_devices, renew),
+		cmocka_unit_test_setup(a_nack_and_a_deposit_are_the_devices, renew),
 		cmocka_unit_test_setup(a_directory_comes_in_parts, renew),
 	};
 

@@ -216,6 +216,8 @@ static bool is_numbered(Rk__Op op)
 	case RK__OP__OP_NDA_ACT:
 	case RK__OP__OP_PICKUP:
 	case RK__OP__OP_PUT_CHECKPOINT:
+	case RK__OP__OP_NACK:
+	case RK__OP__OP_DEPOSIT:
 		return true;
 	default:
 		return false;

@@ -166,6 +166,14 @@ struct command *world_pickup_command(struct world *, int org, int device, const 
 int world_pickup(struct world *, int org, int device, const uint8_t nda_id[32], const uint8_t env_id[32]);
 struct command *world_fetch_command(struct world *, int org, int device, const uint8_t env_id[32]);
 int world_fetch(struct world *, int org, int device, const uint8_t env_id[32]);
+Rk__Nack *world_nack_of(struct world *, int org, int device, const uint8_t nda_id[32], const uint8_t env_id[32],
+			Rk__NackReason);
+struct command *world_nack_command(struct world *, int org, int device, const Rk__Nack *);
+int world_nack(struct world *, int org, int device, const uint8_t nda_id[32], const uint8_t env_id[32], Rk__NackReason);
+/** Of a commitment that nobody had before. */
+Rk__Deposit *world_deposit_of(struct world *, int org, int device);
+struct command *world_deposit_command(struct world *, int org, int device, const Rk__Deposit *);
+int world_deposit(struct world *, int org, int device);
 
 /* ---- looking at the store */
 /** Head of a stream. */

@@ -327,6 +327,57 @@ int world_fetch(struct world *w, int org, int device, const uint8_t env_id[32])
 	return world_run(w, world_fetch_command(w, org, device, env_id));
 }
 
+Rk__Nack *world_nack_of(struct world *w, int org, int device, const uint8_t nda_id[32], const uint8_t env_id[32],
+			Rk__NackReason reason)
+{
+	NEW_MESSAGE(n, nack, Nack, w->arena);
+
+	n->version = 1;
+	n->env_id = world_copy(w, env_id, 32);
+	n->nda_id = world_copy(w, nda_id, 32);
+	n->device_id = world_copy(w, w->orgs[org].devices[device].id, 16);
+	n->reason = reason;
+	n->time = w->now_ms;
+	return n;
+}
+
+struct command *world_nack_command(struct world *w, int org, int device, const Rk__Nack *n)
+{
+	struct bytes wire = world_sign(w, OBJECT_KIND_NACK, &w->orgs[org].devices[device].sign, &n->base);
+
+	return world_command(w, org, device, world_request(w, org, device, RK__OP__OP_NACK), wire, nothing, nothing);
+}
+
+int world_nack(struct world *w, int org, int device, const uint8_t nda_id[32], const uint8_t env_id[32],
+	       Rk__NackReason reason)
+{
+	return world_run(w, world_nack_command(w, org, device, world_nack_of(w, org, device, nda_id, env_id, reason)));
+}
+
+Rk__Deposit *world_deposit_of(struct world *w, int org, int device)
+{
+	NEW_MESSAGE(d, deposit, Deposit, w->arena);
+
+	d->version = 1;
+	d->org_id = world_copy(w, w->orgs[org].id, 16);
+	d->device_id = world_copy(w, w->orgs[org].devices[device].id, 16);
+	d->commit = world_fresh(w, 32);
+	d->time = w->now_ms;
+	return d;
+}
+
+struct command *world_deposit_command(struct world *w, int org, int device, const Rk__Deposit *d)
+{
+	struct bytes wire = world_sign(w, OBJECT_KIND_DEPOSIT, &w->orgs[org].devices[device].sign, &d->base);
+
+	return world_command(w, org, device, world_request(w, org, device, RK__OP__OP_DEPOSIT), wire, nothing, nothing);
+}
+
+int world_deposit(struct world *w, int org, int device)
+{
+	return world_run(w, world_deposit_command(w, org, device, world_deposit_of(w, org, device)));
+}
+
 /* ---- looking at the store */
 static struct txn *look(struct world *w)
 {

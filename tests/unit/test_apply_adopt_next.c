@@ -1,0 +1,250 @@
+/* A later charter: the log goes on, or after a restore the next one begins; and every charter that does neither is refused whole. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "proto/note.h"
+#include "proto/strict.h"
+#include "tests/unit/store_kit.h"
+#include "tests/unit/world.h"
+
+#define A 1
+
+static struct world w;
+static const uint8_t generation[16] = {9, 9, 9};
+
+static int set_up(void **state)
+{
+	(void)state;
+	world_open(&w);
+	world_admit(&w, A);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	world_close(&w);
+	return 0;
+}
+
+static Rk__Charter *next_charter(uint64_t serial)
+{
+	Rk__Charter *c = fixed_charter(&w.f, w.arena);
+
+	c->serial = serial;
+	c->issued_at = w.now_ms;
+	c->not_after = c->secretariat_keys[0]->not_after = w.now_ms + 5 * 365 * WORLD_DAY_MS;
+	return c;
+}
+
+static Rk__Charter *another_log(uint64_t serial, unsigned number)
+{
+	Rk__Charter *c = next_charter(serial);
+	struct checkpoint last = {.size = 5, .root = {1}};
+	char name[NOTE_NAME_CHARS];
+	struct note note;
+
+	note_origin(last.origin, w.f.exchange_id, number - 1);
+	note_sign(&note, &last, w.f.log.sk);
+	c->prev_checkpoint = world_copy(&w, note.text, note.len);
+	note_origin(name, w.f.exchange_id, number);
+	c->log_vkey = fixed_alloc(w.arena, NOTE_VKEY_CHARS);
+	assert_int_equal(note_vkey(c->log_vkey, name, NOTE_TYPE_LOG, w.f.log.pk), RK_OK);
+	return c;
+}
+
+static Rk__CharterFile file_of(const Rk__Charter *c, const struct fixed_sign *signer)
+{
+	Rk__CharterFile file = RK__CHARTER_FILE__INIT;
+
+	assert_int_equal(STRICT_PARSE(signed, world_sign(&w, OBJECT_KIND_CHARTER, signer, &c->base), w.arena, &file.charter),
+			 RK_OK);
+	return file;
+}
+
+static int adopt(const Rk__Charter *c)
+{
+	Rk__CharterFile file = file_of(c, &w.f.root);
+
+	return apply_adopt_next(w.env, &file, generation, w.now_ms);
+}
+
+static bool has_new_generation(void)
+{
+	uint8_t now[16];
+
+	assert_true(apply_generation(w.apply, now));
+	return memcmp(now, generation, 16) == 0;
+}
+
+static bool is_marked(void)
+{
+	struct txn *t;
+	bool is;
+
+	assert_int_equal(env_begin(w.env, false, &t), RK_OK);
+	is = env_has(t, T_META, bytes_str("fork"));
+	env_abort(t);
+	return is;
+}
+
+static void mark_fork(void)
+{
+	struct txn *t;
+
+	assert_int_equal(env_begin(w.env, true, &t), RK_OK);
+	assert_int_equal(rows_put_tree(t, "fork", &(struct rows_tree){.size = 1000}), RK_OK);
+	assert_int_equal(env_commit(t), RK_OK);
+}
+
+/* The newest charter of the store, its entry and its leaf. */
+static void assert_charter(const Rk__Charter *c, uint64_t log_index)
+{
+	struct stream_entry e;
+	struct bytes packed;
+	struct object o;
+
+	world_entry(&w, stream_control(), world_head(&w, stream_control()), &e);
+	assert_int_equal(e.kind, RK__ENTRY_KIND__ENTRY_CHARTER);
+	assert_int_equal(e.flags, STREAM_LOGGED);
+	assert_true(e.log_index == log_index && apply_log_size(w.apply) == log_index + 1);
+	assert_int_equal(object_parse(OBJECT_KIND_CHARTER, e.object, w.arena, &o), RK_OK);
+	assert_int_equal(STRICT_PACK(c, w.arena, &packed) == RK_OK && bytes_equal(packed, o.payload), true);
+}
+
+static void assert_origin(unsigned number)
+{
+	char origin[NOTE_NAME_CHARS];
+
+	note_origin(origin, w.f.exchange_id, number);
+	assert_int_equal(world_hello(&w, A, 0), RK_OK);
+	assert_string_equal(w.reply->hello->log_origin, origin);
+}
+
+static void a_renewal_goes_on_with_the_log(void **state)
+{
+	uint64_t log = apply_log_size(w.apply);
+	Rk__Charter *c = next_charter(2);
+	(void)state;
+
+	assert_int_equal(adopt(c), RK_OK);
+	world_restart(&w);
+	assert_charter(c, log);
+	assert_origin(1);
+	assert_false(has_new_generation());
+	assert_int_equal(world_post(&w, A, RK__CHANNEL__OFFER, RK__POST_OP__NEW, 0, 1), RK_OK);
+	/* What it prolongs: the first charter would have ended by now. */
+	w.now_ms = c->not_after - 1;
+	assert_int_equal(world_put_directory(&w, world_directory(&w)), RK_OK);
+	w.now_ms += 1;
+	assert_int_equal(world_put_directory(&w, world_directory(&w)), RK_CHARTER_EXPIRED);
+}
+
+static void another_log_begins_over_what_is_there(void **state)
+{
+	uint64_t log;
+	Rk__Charter *c;
+	(void)state;
+
+	assert_int_equal(world_post(&w, A, RK__CHANNEL__OFFER, RK__POST_OP__NEW, 0, 1), RK_OK);
+	log = apply_log_size(w.apply);
+	mark_fork();
+	/* A leaf more under the old origin would be the fork itself. */
+	assert_int_equal(adopt(next_charter(2)), RK_READ_ONLY);
+	assert_true(is_marked());
+	c = another_log(2, 2);
+	assert_int_equal(adopt(c), RK_OK);
+	world_restart(&w);
+	assert_false(is_marked());
+	assert_true(has_new_generation());
+	assert_charter(c, log);
+	assert_origin(2);
+	assert_true(world_head(&w, stream_channel(RK__CHANNEL__OFFER)) == 1);
+	/* And once more, as often as need be. */
+	c = another_log(3, 3);
+	assert_int_equal(adopt(c), RK_OK);
+	world_restart(&w);
+	assert_charter(c, log + 1);
+	assert_origin(3);
+}
+
+static void another_officers_key_counts_from_then_on(void **state)
+{
+	Rk__Charter *c = next_charter(2);
+	struct fixed_sign other;
+	Rk__Directory *d;
+	(void)state;
+
+	fixed_sign_key(&other, "another officer");
+	c->secretariat_keys[0]->pk = world_copy(&w, other.pk, 32);
+	assert_int_equal(adopt(c), RK_OK);
+	world_restart(&w);
+	d = world_directory(&w);
+	assert_int_equal(world_put_directory(&w, d), RK_BAD_SIGNATURE);
+	w.f.secretariat = other;
+	assert_int_equal(world_put_directory(&w, world_directory(&w)), RK_OK);
+}
+
+static void what_does_not_follow_is_refused(void **state)
+{
+	Rk__CharterFile file = file_of(next_charter(2), &w.f.secretariat);
+	uint64_t log = apply_log_size(w.apply), head = world_head(&w, stream_control());
+	struct env *empty;
+	char folder[256];
+	Rk__Charter *c;
+	(void)state;
+
+	assert_int_equal(apply_adopt_next(w.env, &file, generation, w.now_ms), RK_BAD_SIGNATURE);
+	file = file_of(next_charter(2), &w.f.root);
+	file.directory = file.charter;
+	assert_int_equal(apply_adopt_next(w.env, &file, generation, w.now_ms), RK_MALFORMED);
+	file = (Rk__CharterFile)RK__CHARTER_FILE__INIT;
+	assert_int_equal(apply_adopt_next(w.env, &file, generation, w.now_ms), RK_MALFORMED);
+	assert_int_equal(adopt(fixed_charter(&w.f, w.arena)), RK_CONFLICT);
+	assert_int_equal(adopt(next_charter(3)), RK_CONFLICT);
+	c = next_charter(2);
+	c->curve_pk = world_copy(&w, w.f.orgs[1].curve.pk, 32);
+	assert_int_equal(adopt(c), RK_UNSUPPORTED);
+	c = another_log(2, 2);
+	c->prev_checkpoint.len = 0;
+	assert_int_equal(adopt(c), RK_MALFORMED);
+	c = next_charter(2);
+	c->issued_at -= 1;
+	c->not_after = w.now_ms;
+	assert_int_equal(adopt(c), RK_CHARTER_EXPIRED);
+	/* A key that is a member's is not the exchange's, nor the other way round. */
+	c = next_charter(2);
+	c->secretariat_keys[0]->pk = world_copy(&w, w.orgs[A].key.pk, 32);
+	assert_int_equal(adopt(c), RK_CONFLICT);
+	c = next_charter(2);
+	c->exchange_id.data[0] ^= 1;
+	assert_int_equal(adopt(c), RK_WRONG_EXCHANGE);
+	world_restart(&w);
+	assert_true(apply_log_size(w.apply) == log && world_head(&w, stream_control()) == head);
+	assert_false(has_new_generation());
+	/* Where nothing was founded, nothing can follow. */
+	store_kit_folder(folder);
+	empty = store_kit_open(folder, 0);
+	file = file_of(next_charter(2), &w.f.root);
+	assert_int_equal(apply_adopt_next(empty, &file, generation, w.now_ms), RK_ENOTFOUND);
+	env_close(empty);
+	store_kit_remove(folder);
+}
+
+int main(void)
+{
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(a_renewal_goes_on_with_the_log),
+		TEST(another_log_begins_over_what_is_there),
+		TEST(another_officers_key_counts_from_then_on),
+		TEST(what_does_not_follow_is_refused),
+	};
+	return cmocka_run_group_tests_name("apply a later charter", tests, NULL, NULL);
+}
