@@ -125,7 +125,7 @@ $(HELPERS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_LIBS)
 	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS) -lcmocka
 
 # A broker that lies (tests/e2e/liar.c): these functions are its own.
-LIES := stream_append merkle_leaf apply_batch_log apply_release_pickup note_sign signer_newest apply_log_seen
+LIES := stream_append merkle_leaf apply_batch_log apply_release_pickup note_sign signer_newest signer_commit apply_log_seen
 $(BUILD)/tests/e2e/liar: LDFLAGS += $(LIES:%=-Wl,--wrap=%)
 
 $(FUZZ): $(BUILD)/%: $(BUILD)/obj/%.o $(FUZZ_KIT) $(FUZZ_LIBS)

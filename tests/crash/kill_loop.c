@@ -16,11 +16,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "proto/ids.h"
 #include "tests/unit/member.h"
+#include "tests/unit/process_kit.h"
 
 #define WRITERS_MAX 16
 #define POSTS_MAX 200000
@@ -32,19 +32,6 @@ static void on_term(int sig)
 {
 	(void)sig;
 	stopping = 1;
-}
-
-static int64_t wall_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-static void pause_ms(long ms)
-{
-	struct timespec t = {ms / 1000, ms % 1000 * 1000000};
-	nanosleep(&t, NULL);
 }
 
 static void history(int fd, char what, uint64_t number, const uint8_t nonce[16], uint64_t seq)
@@ -76,7 +63,7 @@ static void flight_make(struct member *m, struct flight *f, uint64_t number, con
 	struct member_post post;
 	Rk__Request r = RK__REQUEST__INIT;
 
-	member_seal(m, wall_ms(), 1024, arena, &post);
+	member_seal(m, process_wall_ms(), 1024, arena, &post);
 	r.protocol = 1;
 	r.op = RK__OP__OP_SUBMIT;
 	r.writer_epoch = (ProtobufCBinaryData){8, (uint8_t *)(uintptr_t)epoch};
@@ -142,7 +129,7 @@ static int writer(const char *home, const char *path)
 			continue;
 		}
 		if (code == RK_BUSY || code == RK_MOVING || code == RK_GENERATION || code == RK_RATE_LIMITED) {
-			pause_ms(10);
+			process_pause_ms(10);
 			rawpeer_free(p);
 			p = NULL;
 			continue;
@@ -156,7 +143,7 @@ static int writer(const char *home, const char *path)
 		free(f.header);
 		free(f.body);
 		memset(&f, 0, sizeof(f));
-		pause_ms(11); /* below the rate limit of 100 a second */
+		process_pause_ms(11); /* below the rate limit of 100 a second */
 	}
 	printf("writer: %llu acknowledged, %llu sent again after a cut\n", (unsigned long long)acknowledged,
 	       (unsigned long long)repeats);
@@ -167,18 +154,6 @@ static int writer(const char *home, const char *path)
 }
 
 /* ---- the parent: broker and checker */
-
-static pid_t broker_start(const char *renkeid, const char *data, const char *log)
-{
-	pid_t pid = fork();
-	if (pid == 0) {
-		int fd = open(log, O_CREAT | O_WRONLY | O_APPEND, 0600);
-		dup2(fd, 2);
-		execl(renkeid, "renkeid", "run", "--data", data, (char *)NULL);
-		_exit(127);
-	}
-	return pid;
-}
 
 struct seen {
 	uint8_t nonce16[16];
@@ -314,17 +289,17 @@ int main(int argc, char **argv)
 	snprintf(log, sizeof(log), "%s.log", argv[2]);
 	printf("kill_loop: seed %s, %d rounds, %d writers\n", argv[4], rounds, count);
 	fflush(stdout);
-	pid_t broker = broker_start(argv[1], argv[2], log);
-	pause_ms(500);
+	pid_t broker = process_broker(argv[1], argv[2], log);
+	process_pause_ms(500);
 	for (int i = 0; i < count; i++) {
 		snprintf(paths[i], sizeof(paths[i]), "%s.history%d", argv[2], i);
 		if ((writers[i] = fork()) == 0)
 			_exit(writer(argv[6 + i], paths[i]));
 	}
-	pause_ms(2500); /* the writers unlock their keys */
+	process_pause_ms(2500); /* the writers unlock their keys */
 	for (int r = 0; r < rounds; r++) {
 		/* from the moment the broker answers again: 5 to 65 ms; the start itself takes a while, so add it to some */
-		pause_ms(60 + 5 + rand() % 60 + (rand() % 4 == 0 ? 150 : 0));
+		process_pause_ms(60 + 5 + rand() % 60 + (rand() % 4 == 0 ? 150 : 0));
 		kill(broker, SIGKILL);
 		waitpid(broker, &status, 0);
 		if (!WIFSIGNALED(status)) {
@@ -333,9 +308,9 @@ int main(int argc, char **argv)
 		} else {
 			mid_batch++;
 		}
-		broker = broker_start(argv[1], argv[2], log);
+		broker = process_broker(argv[1], argv[2], log);
 	}
-	pause_ms(1500);
+	process_pause_ms(1500);
 	for (int i = 0; i < count; i++)
 		kill(writers[i], SIGTERM);
 	for (int i = 0; i < count; i++) {

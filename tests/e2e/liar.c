@@ -8,9 +8,11 @@
  *   bulk-with-head   the content of a dossier is delivered with its head, before anybody signed for it
  *   other-root       checkpoints are signed over a root that is not the tree's
  *   blind            checkpoints that members show are not looked at: an older store goes on as if nothing were
+ *   slow             no lie: it waits a little after a commit before the signer is told, and after a signature before it leaves
  */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <sodium.h>
@@ -123,10 +125,28 @@ static const uint8_t *log_sk;
 void __real_note_sign(struct note *, const struct checkpoint *, const uint8_t sk[64]);
 void __wrap_note_sign(struct note *, const struct checkpoint *, const uint8_t sk[64]);
 
+static void wait_a_little(void)
+{
+	struct timespec t = {.tv_nsec = (long)randombytes_uniform(20000000)};
+
+	if (tells("slow"))
+		nanosleep(&t, NULL);
+}
+
 void __wrap_note_sign(struct note *n, const struct checkpoint *c, const uint8_t sk[64])
 {
 	log_sk = sk;
 	__real_note_sign(n, c, sk);
+	wait_a_little();
+}
+
+void __real_signer_commit(struct signer *, const struct checkpoint *);
+void __wrap_signer_commit(struct signer *, const struct checkpoint *);
+
+void __wrap_signer_commit(struct signer *s, const struct checkpoint *c)
+{
+	wait_a_little();
+	__real_signer_commit(s, c);
 }
 
 bool __real_signer_newest(struct signer *, struct checkpoint *, struct note *);
