@@ -182,26 +182,44 @@ static int find_waiting_other(struct txn *t, unsigned number, const struct check
 	return r;
 }
 
+/* Somebody was shown another tree of this size.  Where the broker itself shows the second one, that is ours; the row has done its duty. */
+static int clash_with_waiting(struct txn *t, const struct log_keys *k, const struct log_signed *s, struct arena *a, struct log_fork *fork)
+{
+	uint8_t key[LOG_SEEN_KEY_BYTES];
+	struct checkpoint other;
+	Rkl__LogSeen *waiting;
+	int r = find_waiting_other(t, k->number, &s->o.checkpoint, a, &waiting);
+
+	if (r != RK_OK)
+		return r;
+	fork->ours = bytes_of(waiting->note);
+	if (s->from_org == NULL) {
+		fork->ours = s->note;
+		fork->theirs = bytes_of(waiting->note);
+		fork->from_org = waiting->from_org.len == ID16_BYTES ? waiting->from_org.data : NULL;
+	}
+	if (note_read(bytes_of(waiting->note), &other) != RK_OK)
+		return RK_ESTORE;
+	log_seen_key(key, k->number, other.size, other.root);
+	return env_del(t, C_LOG_SEEN, BYTES_OF(key));
+}
+
 int log_compare(struct client *c, struct txn *t, const struct log_keys *k, const struct log_signed *s, bool *known)
 {
 	struct log_fork fork = {.fault = LOG_FAULT_FORK, .theirs = s->note, .from_org = s->from_org};
-	const struct checkpoint *cp = &s->o.checkpoint;
 	struct arena *a = arena_new(LOG_ARENA);
 	Rkl__LogNote *note;
-	Rkl__LogSeen *waiting;
 	int r;
 
 	*known = false;
 	if (a == NULL)
 		return RK_ENOMEM;
-	r = log_note_get(t, k->number, cp->size, a, &note);
+	r = log_note_get(t, k->number, s->o.checkpoint.size, a, &note);
 	if (r == RK_OK) {
-		*known = memcmp(note->root.data, cp->root, sizeof(merkle_hash)) == 0;
+		*known = memcmp(note->root.data, s->o.checkpoint.root, sizeof(merkle_hash)) == 0;
 		fork.ours = bytes_of(note->note);
 	} else if (r == RK_ENOTFOUND) {
-		r = find_waiting_other(t, k->number, cp, a, &waiting);
-		if (r == RK_OK)
-			fork.ours = bytes_of(waiting->note);
+		r = clash_with_waiting(t, k, s, a, &fork);
 	}
 	/* Two signatures of the broker under trees of one size: no proof is needed, and none can help. */
 	if (r == RK_OK && !*known)
