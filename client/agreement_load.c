@@ -4,6 +4,7 @@
  */
 #include "client/agreement_internal.h"
 
+#include "client/log.h"
 #include "proto/ids.h"
 #include "proto/strict.h"
 
@@ -294,6 +295,9 @@ int agreement_check_send(struct client *c, struct txn *t, Rk__EnvelopeHeader *h,
 		return RK_OK;
 	if (h->nda_id.len != 32)
 		return RK_NO_NDA;
+	/* Notices too: in a log that shows two pasts, whose keys they are sealed to is not known either. */
+	if ((r = log_check_send(c, t)) != RK_OK)
+		return r;
 	r = agreement_load(c, t, h->nda_id.data, false, a, &ag);
 	if (r != RK_OK)
 		return r == RK_ENOTFOUND ? RK_NO_NDA : r;

@@ -10,6 +10,7 @@
 
 #include "client/days.h"
 #include "client/forms.h"
+#include "client/log.h"
 #include "proto/ids.h"
 #include "proto/strict.h"
 
@@ -374,7 +375,9 @@ int agreement_propose(struct client *c, struct txn *t, const struct agreement_ne
 	if (m.a == NULL)
 		return RK_ENOMEM;
 	m.survival_months = n->survival_months >= 0 ? n->survival_months : AGREEMENT_SURVIVAL_MONTHS;
-	r = n->purpose == NULL || n->purpose[0] == '\0' ? at_fault(&m, AGREEMENT_FAULT_PURPOSE) : make_terms(&m);
+	r = n->purpose == NULL || n->purpose[0] == '\0' ? at_fault(&m, AGREEMENT_FAULT_PURPOSE) : log_check_send(c, t);
+	if (r == RK_OK)
+		r = make_terms(&m);
 	if (r == RK_OK)
 		r = make_document(&m);
 	if (r == RK_OK)
@@ -441,7 +444,7 @@ int agreement_sign(struct client *c, struct txn *t, const struct agreement *ag, 
 
 	if (a == NULL)
 		return RK_ENOMEM;
-	if ((r = agreement_check_sign(c, t, ag, a)) != RK_OK ||
+	if ((r = log_check_send(c, t)) != RK_OK || (r = agreement_check_sign(c, t, ag, a)) != RK_OK ||
 	    (r = agreement_check_act(ag, RK__ACT_KIND__ACCEPT, client_now(c))) != RK_OK)
 		goto out;
 	if ((r = make_page(c, t, s, ag->cover->language, bytes_of(ag->proposal->cover), a, &reveal, commit)) != RK_OK)

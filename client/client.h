@@ -38,6 +38,13 @@ enum client_table {
 	C_ENROLMENT, /* org_id -> EnrolmentRecord (secretariat) */
 	C_INVITE,    /* invite_id -> InviteRecord (secretariat) */
 	C_WAITING,   /* channel u8 || seq u64be -> Signed head || body of a post that waits for its epoch key */
+	C_LEAF,      /* origin number u32be || index u64be -> LogLeaf */
+	C_LEAF_OH,   /* oh -> key of C_LEAF */
+	C_UNPROVEN,  /* key of C_LEAF -> 1 byte: its proof is still to be asked for */
+	C_UNCOSIGNED, /* key of C_LEAF -> 1 byte: proven, but in no tree yet that the witness has cosigned */
+	C_LOG_NOTE,  /* origin number u32be || size u64be -> LogNote: verified checkpoints that something stands on */
+	C_LOG_SEEN,  /* origin number u32be || size u64be || root (32) -> LogSeen: signed, and not yet proven consistent */
+	C_LOG_FORK,  /* id u64be -> LogFork: contradictions; never deleted */
 	CLIENT_TABLE_COUNT
 };
 
@@ -88,6 +95,7 @@ void client_log(const struct client *, const char *format, ...) __attribute__((f
 #define META_NUMBER "last_number"      /* u64be: last number given out */
 #define META_GENERATION "generation"   /* 16 */
 #define META_STALE "stale_writer"      /* 1 byte: a copy of this home is in use */
+#define META_READ_ONLY "read_only"     /* u64be: 1 while the broker says that it takes nothing */
 #define META_INVITE_SEED "invite_seed" /* vault(seed), while pending */
 #define META_ENROL "enrol_request"     /* EnrolRequest bytes, while pending */
 #define META_ENROL_STATE "enrol_state" /* 1 byte: rk.EnrolState as last told; absent before the first answer */

@@ -34,6 +34,13 @@ const char *const client_tables[CLIENT_TABLE_COUNT] = {
 	[C_ENROLMENT] = "enrolment",
 	[C_INVITE] = "invite",
 	[C_WAITING] = "waiting",
+	[C_LEAF] = "leaf",
+	[C_LEAF_OH] = "leaf_oh",
+	[C_UNPROVEN] = "unproven",
+	[C_UNCOSIGNED] = "uncosigned",
+	[C_LOG_NOTE] = "log_note",
+	[C_LOG_SEEN] = "log_seen",
+	[C_LOG_FORK] = "log_fork",
 };
 
 static int64_t real_now_ms(void)

@@ -46,6 +46,9 @@ static int on_reply(struct link *l, const Rk__Reply *reply)
 	r = streams_on_reply(l, reply, &l->in, &is_taken);
 	if (r != RK_OK || is_taken)
 		return r;
+	r = link_log_on_reply(l, reply, &l->in, &is_taken);
+	if (r != RK_OK || is_taken)
+		return r;
 	/* To ACK, PING, UNSUBSCRIBE, or to what was asked in a session before: only an unknown session matters. */
 	if (reply->code == RK_GENERATION && reply->tag & LINK_TAG_OWN)
 		link_again(l, 50);
@@ -124,7 +127,7 @@ static int look_at_store(struct link *l, bool *changed)
 	return r;
 }
 
-/* Nothing waits to be sent, and all that was there when we last asked has been taken in. */
+/* Nothing waits to be sent (or nothing is taken), all that was there when we last asked has been taken in, and the log is asked about. */
 static int is_synced(struct link *l, bool *yes)
 {
 	unsigned queued, sent;
@@ -134,11 +137,13 @@ static int is_synced(struct link *l, bool *yes)
 	*yes = false;
 	if (l->state != LINK_UP || !streams_synced(l) || l->answer_count > 0)
 		return RK_OK;
+	if ((r = link_log_settled(l, yes)) != RK_OK || !*yes)
+		return r;
 	if ((r = env_begin(l->c->env, false, &txn)) != RK_OK)
 		return r;
 	r = outbox_count(txn, &queued, &sent);
 	env_abort(txn);
-	*yes = r == RK_OK && queued == 0 && sent == 0;
+	*yes = r == RK_OK && ((queued == 0 && sent == 0) || l->read_only);
 	if (*yes && l->heads_old) {
 		streams_ask_heads(l);
 		*yes = false;
@@ -191,6 +196,9 @@ static int check_limits(struct link *l)
 		return RK_ETIMEOUT;
 	if (l->refused != RK_OK)
 		return l->refused;
+	/* The item stays queued; its verb need not wait for an operator. */
+	if (l->read_only && l->o->until_item != 0 && !l->item_done)
+		return RK_READ_ONLY;
 	if (l->state == LINK_UP || !finite)
 		return RK_OK;
 	if (l->state == LINK_DOWN && l->attempts >= REFUSED_TRIES && down > REFUSED_MS && !l->was_up)
@@ -217,7 +225,9 @@ static int round_of(struct link *l, bool *done)
 	*done = false;
 	if ((r = check_limits(l)) != RK_OK || (r = session_tick(l)) != RK_OK)
 		return r;
-	if (l->state == LINK_UP && ((r = streams_tick(l)) != RK_OK || (r = send_tick(l)) != RK_OK))
+	if (l->state == LINK_UP && (r = streams_tick(l)) != RK_OK)
+		return r;
+	if (l->state == LINK_UP && ((r = link_log_tick(l)) != RK_OK || (r = send_tick(l)) != RK_OK))
 		return r;
 	if ((r = receive_all(l)) != RK_OK)
 		return r;
@@ -279,6 +289,7 @@ static int hold(struct client *c, const struct link_options *o, int64_t began_at
 	l->c = c;
 	l->o = o;
 	l->last = &l->first;
+	l->log.fresh = true;
 	l->began_at = began_at;
 	l->down_since = l->heard_at = l->tokens_at = monotonic_ms();
 	l->rate = 100;

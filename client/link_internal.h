@@ -8,6 +8,7 @@
  *   link_number.c    after HELLO: whose numbers stand
  *   link_stream.c    subscriptions and credit, entries as they come
  *   link_receive.c   entries into the store: one transaction for all that is there
+ *   link_log.c       questions about the exchange's log
  *   link_enrol.c     the invite connection
  *
  * All of it belongs to the thread that runs link_run.
@@ -16,6 +17,7 @@
 #define RENKEI_CLIENT_LINK_INTERNAL_H
 
 #include "client/client_internal.h"
+#include "client/log.h"
 #include "proto/invite.h"
 
 /* ---- link_wire.c */
@@ -111,6 +113,19 @@ struct answer {
 	uint8_t *memory;
 };
 
+/* Questions about the log: one at a time. */
+struct link_log {
+	struct log_question q;       /* the last one asked */
+	uint64_t tag;                /* of the GET_PROOF that is not answered */
+	int64_t sent_at, next_at;
+	int64_t rest_until;          /* the broker has no answers: not asked before */
+	unsigned tries;              /* of q in vain, or without anything new */
+	bool answered;               /* q was */
+	bool fresh;                  /* the newest checkpoint is to be asked for: after each connecting */
+	bool idle;                   /* nothing was to be asked when the store was at looked_txn */
+	uint64_t looked_txn;
+};
+
 struct link {
 	struct client *c;
 	const struct link_options *o;
@@ -123,6 +138,7 @@ struct link {
 	int64_t began_at, down_since, retry_at, hello_at, heard_at, pinged_at, stepped_at;
 	uint64_t hello_tag, next_tag;
 	bool hello_answered;
+	bool read_only;              /* the broker takes nothing: items wait */
 	uint64_t broker_last;
 	uint8_t broker_generation[16];
 	uint8_t writer[8], generation[16];
@@ -152,6 +168,9 @@ struct link {
 	int64_t object_at;
 	uint8_t *object;             /* what has come of it */
 	uint32_t object_len;
+
+	/* link_log.c */
+	struct link_log log;
 
 	/* done? */
 	bool heads_old;              /* something was done since the heads were told: ask again before saying "synced" */
@@ -213,6 +232,19 @@ bool streams_may_seal(const struct link *);
 /** Asks for all heads anew. */
 void streams_ask_heads(struct link *);
 void entry_free(struct entry *);
+
+/* ---- link_log.c */
+/** The connection is gone: its question is forgotten, and the newest checkpoint is asked for on the next one. */
+void link_log_forget(struct link *);
+/** The broker told the size of its log: smaller than what it has signed is not believed, but asked about at once. */
+int link_log_told(struct link *, const Rk__HelloReply *);
+int link_log_tick(struct link *);
+/** Returns what ends the link, or RK_OK; *taken if the reply was to GET_PROOF. */
+int link_log_on_reply(struct link *, const Rk__Reply *, struct incoming *, bool *taken);
+/** Has the newest checkpoint been compared with ours on this connection, or has the broker no answer?  Before that nothing is sealed. */
+bool link_log_may_seal(const struct link *);
+/** Nothing is left to be asked, or the broker has no answers now. */
+int link_log_settled(struct link *, bool *yes);
 
 /* ---- link_receive.c */
 /** Takes in what is there and writes answers down: at most one transaction.  *moved: the store has changed. */

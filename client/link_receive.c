@@ -25,6 +25,7 @@ static handler_fn *handler_of(const struct delivery *d)
 		{RK__ENTRY_KIND__ENTRY_ORG_DEVICES, RK__STREAM_TYPE__STREAM_CONTROL, book_on_control},
 		{RK__ENTRY_KIND__ENTRY_DEVICE_KX, RK__STREAM_TYPE__STREAM_CONTROL, book_on_control},
 		{RK__ENTRY_KIND__ENTRY_FEED_EPOCH, RK__STREAM_TYPE__STREAM_CONTROL, book_on_control},
+		{RK__ENTRY_KIND__ENTRY_CHECKPOINT, RK__STREAM_TYPE__STREAM_CONTROL, log_on_checkpoint},
 		{RK__ENTRY_KIND__ENTRY_POST, RK__STREAM_TYPE__STREAM_CHANNEL, feed_on_post},
 		{RK__ENTRY_KIND__ENTRY_NDA_TERMS, RK__STREAM_TYPE__STREAM_MAILBOX, agreement_on_terms},
 		{RK__ENTRY_KIND__ENTRY_NDA_ACT, RK__STREAM_TYPE__STREAM_MAILBOX, agreement_on_act},
@@ -62,17 +63,24 @@ static bool is_announced(struct link *l, const struct entry *e)
 	return same;
 }
 
+/* What the broker says it has logged, whether we believe the entry or not.  After the entry: a Charter may begin another log. */
+static int take_leaf(struct link *l, struct txn *txn, const struct entry *e)
+{
+	if (e->total != 0)
+		return log_on_announced(l->c, txn, &e->d, e->type, e->oh);
+	return log_on_entry(l->c, txn, &e->d);
+}
+
 static int take_entry(struct link *l, struct txn *txn, const struct entry *e)
 {
 	handler_fn *fn = handler_of(&e->d);
+	int r = RK_OK;
 
-	if (e->passed_over)
-		return RK_OK;
-	if (fn == NULL || e->d.object.len == 0 || !is_announced(l, e)) {
+	if (!e->passed_over && (fn == NULL || e->d.object.len == 0 || !is_announced(l, e)))
 		client_count(txn, "bad-entry");
-		return RK_OK;
-	}
-	return fn(l->c, txn, &e->d);
+	else if (!e->passed_over)
+		r = fn(l->c, txn, &e->d);
+	return r == RK_OK ? take_leaf(l, txn, e) : r;
 }
 
 static int put_cursor(struct txn *txn, const struct link_stream *s)

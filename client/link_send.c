@@ -297,11 +297,14 @@ int send_tick(struct link *l)
 	size_t room = LINK_FLIGHT_MAX - l->flight_count, count = 0;
 	bool is_fetch = false;
 	struct txn *txn;
-	int r = send_flight(l);
+	int r;
 
+	if (l->read_only)
+		return RK_OK;
+	r = send_flight(l);
 	if (r != RK_OK || l->state != LINK_UP || room == 0 || l->answer_count > 0)
 		return r;
-	if (l->must_again || !streams_may_seal(l) || monotonic_ms() < l->reseal_at)
+	if (l->must_again || !streams_may_seal(l) || !link_log_may_seal(l) || monotonic_ms() < l->reseal_at)
 		return RK_OK;
 	if ((r = env_begin(l->c->env, false, &txn)) != RK_OK)
 		return r;
@@ -321,7 +324,8 @@ int send_tick(struct link *l)
 
 static bool is_retried(int code)
 {
-	return code == RK_RATE_LIMITED || code == RK_BUSY || code == RK_MOVING || code == RK_OUT_OF_ORDER || code == RK_GENERATION;
+	return code == RK_RATE_LIMITED || code == RK_BUSY || code == RK_MOVING || code == RK_READ_ONLY || code == RK_OUT_OF_ORDER ||
+	       code == RK_GENERATION;
 }
 
 static bool is_resealed(int code)

@@ -33,6 +33,7 @@ void link_drop(struct link *l)
 	l->retry_at = monotonic_ms() + 20 + randombytes_uniform((uint32_t)window);
 	streams_forget(l);
 	send_forget(l);
+	link_log_forget(l);
 }
 
 void link_again(struct link *l, int64_t delay_ms)
@@ -46,6 +47,7 @@ void link_again(struct link *l, int64_t delay_ms)
 	l->down_since = monotonic_ms();
 	streams_forget(l);
 	send_forget(l);
+	link_log_forget(l);
 }
 
 static int mark_stale(struct link *l)
@@ -119,12 +121,33 @@ static int connect_now(struct link *l)
 	return RK_OK;
 }
 
-static void say_hello(struct link *l)
+/* A broker that sees its own signature on more than it has knows that it was restored from an older copy. */
+static int seen_checkpoint(struct link *l, struct arena *a, struct bytes *note)
+{
+	struct txn *txn;
+	int r = env_begin(l->c->env, false, &txn);
+
+	if (r != RK_OK)
+		return r;
+	r = log_seen(l->c, txn, a, note);
+	env_abort(txn);
+	return r;
+}
+
+static int say_hello(struct link *l)
 {
 	static char software[] = "renkei 1.0";
 	Rk__Request q = RK__REQUEST__INIT;
 	Rk__Hello hello = RK__HELLO__INIT;
+	struct arena *a = arena_new(0);
+	struct bytes note;
+	int r;
 
+	if (a == NULL)
+		return RK_ENOMEM;
+	if ((r = seen_checkpoint(l, a, &note)) != RK_OK)
+		goto out;
+	hello.seen_checkpoint = pb_of(note);
 	hello.protocol_min = hello.protocol_max = 1;
 	hello.software = software;
 	q.op = RK__OP__OP_HELLO;
@@ -135,22 +158,48 @@ static void say_hello(struct link *l)
 		l->hello_tag = q.tag;
 		l->hello_at = monotonic_ms();
 	}
+out:
+	arena_free(a);
+	return r;
+}
+
+/* The broker takes and releases nothing: said to people once, until it is over. */
+static int note_read_only(struct link *l, bool read_only)
+{
+	struct txn *txn;
+	int r;
+
+	l->read_only = read_only;
+	if ((r = env_begin(l->c->env, true, &txn)) != RK_OK)
+		return r;
+	if (read_only == (meta_u64(txn, META_READ_ONLY) != 0)) {
+		env_abort(txn);
+		return RK_OK;
+	}
+	r = meta_put_u64(txn, META_READ_ONLY, read_only);
+	if (r == RK_OK && read_only) {
+		client_count(txn, "read-only");
+		r = inbox_add(txn, RKL__INBOX_KIND__INBOX_ALERT, (struct bytes){0}, NULL, client_now(l->c), "read-only");
+	}
+	if (r != RK_OK) {
+		env_abort(txn);
+		return r;
+	}
+	return env_commit(txn);
 }
 
 int session_on_hello(struct link *l, const Rk__Reply *reply)
 {
 	const Rk__HelloReply *h = reply->hello;
+	int r;
 
 	l->hello_tag = 0;
 	if (reply->code >= 300 && reply->code < 400) {
 		l->hello_at = monotonic_ms() + 500 + randombytes_uniform(1000);
 		return RK_OK;
 	}
-	if (reply->code != RK_OK) {
-		int r = link_session_refusal(l, (int)reply->code);
-
-		return r != RK_OK ? r : (int)reply->code;
-	}
+	if (reply->code != RK_OK)
+		return (r = link_session_refusal(l, (int)reply->code)) != RK_OK ? r : (int)reply->code;
 	if (h == NULL || h->protocol_min > 1 || h->protocol_max < 1)
 		return RK_VERSION;
 	if (!bytes_equal(bytes_of(h->exchange_id), bytes_make(l->c->exchange_id, ID32_BYTES)))
@@ -160,7 +209,9 @@ int session_on_hello(struct link *l, const Rk__Reply *reply)
 	memcpy(l->broker_generation, h->generation.data, sizeof(l->broker_generation));
 	l->rate = h->rate_per_s > 0 ? h->rate_per_s : 100;
 	l->burst = h->burst > 1 ? h->burst : 2;
-	return RK_OK;
+	if ((r = note_read_only(l, h->read_only)) != RK_OK)
+		return r;
+	return link_log_told(l, h);
 }
 
 /* Another generation: the broker's store was restored from a copy, and what came after that copy is not there any more. */
@@ -214,8 +265,8 @@ int session_tick(struct link *l)
 		return now >= l->retry_at ? connect_now(l) : RK_OK;
 	case LINK_HELLO:
 		if (l->hello_tag == 0 && !l->hello_answered && now >= l->hello_at)
-			say_hello(l);
-		else if (l->hello_tag != 0 && now - l->hello_at > HELLO_WAIT_MS)
+			return say_hello(l);
+		if (l->hello_tag != 0 && now - l->hello_at > HELLO_WAIT_MS)
 			link_drop(l);
 		return RK_OK;
 	default:

@@ -29,6 +29,7 @@ int log_cosigned(struct client *, struct txn *, struct arena *, struct log_head 
 
 /* A leaf that the broker told us of with something that it delivered. */
 struct log_leaf {
+	unsigned origin;              /* number of the log that it is a leaf of */
 	uint64_t index;
 	unsigned type;                /* Rk__LogType */
 	int64_t time_ms;
@@ -41,6 +42,10 @@ int log_leaf_of(struct txn *, const uint8_t oh[32], struct log_leaf *);
 int log_leaf_proof(struct client *, struct txn *, const struct log_leaf *, struct arena *, struct bytes *text, int64_t *witness_ms);
 /** How many leaves wait for their proof. */
 uint64_t log_unproven(struct txn *);
+/** Is the newest cosigned checkpoint older than LOG_COSIGNED_WARN_MS, or is there none although the exchange is that old? */
+bool log_is_unwitnessed(struct client *, struct txn *);
+/** Counts it (as "log-unwitnessed", for those who tell people) the first time for each checkpoint that has grown so old. */
+int log_tell_unwitnessed(struct client *, struct txn *);
 
 /* ---- contradictions */
 
@@ -48,12 +53,18 @@ enum log_fault { LOG_FAULT_NONE, LOG_FAULT_FORK, LOG_FAULT_ROLLBACK, LOG_FAULT_L
 struct log_fork {
 	enum log_fault fault;
 	int64_t found_at;
-	struct bytes ours, theirs;    /* signed notes; theirs empty for LEAF */
-	uint64_t leaf;                /* index, for LEAF */
+	struct bytes ours, theirs;    /* signed notes; theirs empty for LEAF, and where the broker denies `ours` itself */
+	uint64_t leaf;                /* index, for LEAF, and for UNPROVEN without `theirs` */
 	const uint8_t *from_org;      /* 16, whose envelope carried `theirs`; NULL: the broker */
+	uint64_t id;                  /* 1, 2, 3 … */
+	bool stands;                  /* of the log that is followed now, and not an UNPROVEN whose proof came after all */
 };
 /** The first contradiction that was found and stands: RK_OK and *out, or RK_ENOTFOUND. */
 int log_fork(struct client *, struct txn *, struct arena *, struct log_fork *out);
+/** The contradiction `id`, whether it stands or not.  RK_ENOTFOUND: there are no more. */
+int log_fork_at(struct client *, struct txn *, uint64_t id, struct arena *, struct log_fork *out);
+/** "none", "fork", "rollback", "leaf", "unproven". */
+const char *log_fault_name(enum log_fault);
 /** RK_OK, or RK_EFORKED while a contradiction stands: then nothing confidential is sent. */
 int log_check_send(struct client *, struct txn *);
 
@@ -61,9 +72,12 @@ int log_check_send(struct client *, struct txn *);
 
 /** Every logged entry as it is delivered: remembers its leaf, to be proven.  A second leaf at one index is a fault. */
 int log_on_entry(struct client *, struct txn *, const struct delivery *);
+/** The same for an entry whose object was announced, fetched or not: its oh is told. */
+int log_on_announced(struct client *, struct txn *, const struct delivery *, Rk__ObjectType, const uint8_t oh[32]);
 /** An entry of the control stream with a checkpoint that the witness has cosigned. */
 int log_on_checkpoint(struct client *, struct txn *, const struct delivery *);
-/** The checkpoint that a peer's verified header or pickup carries; from_org 16. */
+/** The checkpoint that a peer's verified header or pickup carries; from_org 16.  A note that does not verify is counted and told in the
+ *  inbox; what carried it stands on its own signature. */
 int log_on_seen(struct client *, struct txn *, struct bytes note, const uint8_t from_org[16]);
 /** Our newest note, for HELLO, headers and pickups; empty if there is none.  In the arena. */
 int log_seen(struct client *, struct txn *, struct arena *, struct bytes *note);
@@ -77,18 +91,21 @@ struct log_question {
 	struct checkpoint from;       /* what from_size's root must be */
 	struct checkpoint to;         /* with size != 0: the checkpoint proven against */
 };
-/** The next thing to ask; false if nothing is.  `fresh`: also ask for the newest checkpoint when nothing else is to be asked. */
+/** The next thing to ask; false if nothing is.  `fresh`: the newest checkpoint, before anything else. */
 bool log_next_question(struct client *, struct txn *, bool fresh, struct log_question *);
-/** The answer.  RK_OK also where it was a lie: then a contradiction stands from now on. */
+/** The answer.  RK_OK also where it was a lie: then a contradiction stands from now on.  RK_MALFORMED: it says nothing; ask again,
+ *  and after some tries call log_on_refusal with that code. */
 int log_on_answer(struct client *, struct txn *, const struct log_question *, const Rk__ProofReply *, struct bytes proof_set);
-/** The broker refused: code of errcode.h.  RK_UNKNOWN_OBJECT to a size that it once signed is a rollback. */
+/** The broker refused, or did not answer: code of errcode.h.  RK_UNKNOWN_OBJECT to a size that it once signed is a rollback; any other code
+ *  is none by itself, but what has waited for its proof for more than LOG_PROVE_WITHIN_MS is UNPROVEN from now on. */
 int log_on_refusal(struct client *, struct txn *, const struct log_question *, int code);
 
 /* ---- the witness (a secretariat's home with witness.key) */
 
 /** Is the newest verified checkpoint to be cosigned?  Needs no key. */
 bool log_is_cosign_due(struct client *, struct txn *);
-/** Persists what will be signed (durable before the signature), then signs and queues it.  *queued: there was something to do. */
+/** Persists what will be signed (durable before the signature), then signs and queues it.  *queued: there was something to do.
+ *  RK_NOT_PERMITTED: the witness key here is not the Charter's; RK_EFORKED: the tree contradicts what was cosigned before. */
 int log_cosign(struct client *, bool *queued);
 
 #endif

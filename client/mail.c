@@ -1,6 +1,7 @@
 #include "client/mail_internal.h"
 
 #include "client/agreement.h"
+#include "client/log.h"
 #include "proto/ids.h"
 #include "proto/strict.h"
 
@@ -316,6 +317,9 @@ int mail_on_envelope(struct client *c, struct txn *t, const struct delivery *d)
 	}
 	/* Seen before: a replay, or our own cursor that was set back. */
 	if (env_has(t, C_ENVELOPE, BYTES_OF(l.env_id)))
+		goto out;
+	/* Whatever becomes of the letter, its sender has signed what it saw of the log. */
+	if (!l.outgoing && (r = log_on_seen(c, t, bytes_of(l.h->seen_checkpoint), l.h->sender_org.data)) != RK_OK)
 		goto out;
 	if ((r = make_record(&l)) == RK_OK && (r = take_in(&l)) == RK_OK)
 		r = mail_store(t, &l.record);

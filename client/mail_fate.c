@@ -1,5 +1,6 @@
 /* What became of it: pickups, which are signed, and returns, which are the broker's word. */
 #include "client/agreement.h"
+#include "client/log.h"
 #include "client/mail_internal.h"
 #include "proto/strict.h"
 #include "proto/trust.h"
@@ -85,9 +86,9 @@ static int mark_picked_up(struct txn *t, Rkl__EnvelopeRecord *record, const Rk__
 	return inbox_add(t, RKL__INBOX_KIND__INBOX_PICKED_UP, bytes_of(record->env_id), org, d->time_ms, "");
 }
 
-/* One envelope of a pickup: by whom, and was it their right at that place of the log? */
+/* One envelope of a pickup: by whom, and was it their right at that place of the log?  *seen: what the signer saw of it is taken in. */
 static int take_pickup(struct client *c, struct txn *t, const struct object *o, const Rk__Pickup *p, const uint8_t *env_id,
-                       const struct delivery *d, struct arena *a)
+                       const struct delivery *d, struct arena *a, bool *seen)
 {
 	Rkl__EnvelopeRecord *record;
 	struct agreement *ag;
@@ -101,6 +102,9 @@ static int take_pickup(struct client *c, struct txn *t, const struct object *o, 
 		client_count(t, "pickup-unproven");
 		return env_error(t);
 	}
+	if (!*seen && memcmp(org, client_org_id(c), 16) != 0 && (r = log_on_seen(c, t, bytes_of(p->seen_checkpoint), org)) != RK_OK)
+		return r;
+	*seen = true;
 	if ((r = agreement_load(c, t, p->nda_id.data, false, a, &ag)) != RK_OK)
 		return r == RK_ENOTFOUND ? RK_OK : r;
 	agreement_set_before(ag, d->log_index, nda_set);
@@ -118,6 +122,7 @@ int mail_on_pickup(struct client *c, struct txn *t, const struct delivery *d)
 	struct arena *a = arena_new(MAIL_ARENA);
 	const Rk__Pickup *p;
 	struct object o;
+	bool seen = false;
 	int r;
 
 	if (a == NULL)
@@ -130,7 +135,7 @@ int mail_on_pickup(struct client *c, struct txn *t, const struct delivery *d)
 	p = (const Rk__Pickup *)(const void *)o.message;
 	r = RK_OK;
 	for (size_t i = 0; i < p->n_env_ids && r == RK_OK; i++)
-		r = take_pickup(c, t, &o, p, p->env_ids[i].data, d, a);
+		r = take_pickup(c, t, &o, p, p->env_ids[i].data, d, a, &seen);
 out:
 	arena_free(a);
 	return r;

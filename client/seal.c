@@ -9,6 +9,7 @@
 
 #include "client/agreement.h"
 #include "client/client_internal.h"
+#include "client/log.h"
 #include "proto/ids.h"
 #include "proto/strict.h"
 #include "proto/trust.h"
@@ -85,6 +86,16 @@ static int check_dates(const struct sealing *s, const Rk__EnvelopeHeader *h, con
 	return RK_OK;
 }
 
+/* The newest that we have verified of the log: whoever gets it finds out if it was shown another one. */
+static int fill_seen(struct sealing *s, ProtobufCBinaryData *seen)
+{
+	struct bytes note;
+	int r = log_seen(s->c, s->txn, s->arena, &note);
+
+	*seen = pb_of(note);
+	return r;
+}
+
 static int fill_header(struct sealing *s, Rk__EnvelopeHeader *h)
 {
 	Rk__Directory *directory;
@@ -103,9 +114,13 @@ static int fill_header(struct sealing *s, Rk__EnvelopeHeader *h)
 	h->directory_serial = directory->serial;
 	if ((r = check_dates(s, h, directory)) != RK_OK)
 		return r;
-	if (h->kind == RK__KIND__NDA || h->kind == RK__KIND__NDA_NOTICE)
-		r = agreement_check_send(s->c, s->txn, h, s->arena);
-	return r;
+	if (h->kind == RK__KIND__PROPOSAL)
+		return log_check_send(s->c, s->txn);
+	if (h->kind != RK__KIND__NDA && h->kind != RK__KIND__NDA_NOTICE)
+		return RK_OK;
+	if ((r = agreement_check_send(s->c, s->txn, h, s->arena)) != RK_OK)
+		return r;
+	return fill_seen(s, &h->seen_checkpoint);
 }
 
 static int seal_envelope(struct sealing *s)
@@ -188,6 +203,8 @@ static int seal_pickup(struct sealing *s)
 		return r;
 	p.device_id = pb_of(bytes_make(s->c->device_id, ID16_BYTES));
 	p.time = client_now(s->c);
+	if ((r = fill_seen(s, &p.seen_checkpoint)) != RK_OK)
+		return r;
 	arena_raise(s->arena, 64 * 1024);
 	return object_make(OBJECT_KIND_PICKUP, s->c->exchange_id, keys_sign_sk(s->c, KEY_DEVICE), &p.base, s->arena, &s->object);
 }
@@ -206,6 +223,7 @@ static int fill_request(struct sealing *s)
 	case RK__OP__OP_NDA_PROPOSE:
 	case RK__OP__OP_NDA_ACT:
 	case RK__OP__OP_INVITE_REG:
+	case RK__OP__OP_PUT_CHECKPOINT:
 		break;
 	case RK__OP__OP_PUT_OBJECT:
 		rk__put_object__init(&s->put_object);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "client/log.h"
 #include "proto/ids.h"
 #include "proto/strict.h"
 
@@ -409,7 +410,7 @@ bool secretariat_is_due(struct client *c)
 	int rc = a ? env_begin(client_env(c), false, &txn) : RK_ENOMEM;
 	if (rc == RK_OK && book_directory(c, txn, a, &d, oh) == RK_OK && book_epoch(c, txn, 0, a, &e, oh) == RK_OK)
 		due = d->issued_at + RESIGN_AFTER_MS <= client_now(c) || e->not_after - ROTATE_BEFORE_MS <= client_now(c) ||
-		      each_target(c, txn, NULL, lacks_newest, &e->n) == RK_BUSY;
+		      log_is_cosign_due(c, txn) || each_target(c, txn, NULL, lacks_newest, &e->n) == RK_BUSY;
 	env_abort(txn);
 	arena_free(a);
 	return due;
@@ -430,5 +431,6 @@ int secretariat_duties(struct client *c, struct secretariat_done *done)
 	else
 		env_abort(txn);
 	arena_free(a);
-	return rc;
+	/* In transactions of its own: what will be signed must be durable before it is. */
+	return rc == RK_OK ? log_cosign(c, &done->checkpoint) : rc;
 }

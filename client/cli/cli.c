@@ -143,6 +143,15 @@ static const struct { const char *counter; enum text_id sentence; bool bad; } al
 	{"generation", TEXT_ALARM_GENERATION, false},
 	{"cursor-lost", TEXT_ALARM_GENERATION, false},
 	{"two-objects", TEXT_ALARM_TWO_OBJECTS, true},
+	/* Doctor judges these by what stands now (check_log), not by what was once. */
+	{"log-fork", TEXT_ALARM_LOG_FORK, false},
+	{"log-rollback", TEXT_ALARM_LOG_ROLLBACK, false},
+	{"log-leaf", TEXT_ALARM_LOG_LEAF, false},
+	{"log-unproven", TEXT_ALARM_LOG_UNPROVEN, false},
+	{"log-cut", TEXT_ALARM_LOG_CUT, false},
+	{"log-unwitnessed", TEXT_ALARM_LOG_UNWITNESSED, false},
+	{"seen-unproven", TEXT_ALARM_SEEN_UNPROVEN, false},
+	{"read-only", TEXT_ALARM_READ_ONLY, false},
 };
 #define ALARMS (sizeof(alarms) / sizeof(alarms[0]))
 
@@ -244,7 +253,7 @@ int cli_finish(struct cli *c, uint64_t item, enum text_id what, struct outcome *
 	if (rc == RK_OK)
 		return rc;
 	/* Unanswered: it stays in the outbox.  Whoever does not know gives it a second time. */
-	if (rc == RK_EUNREACHABLE || rc == RK_ETIMEOUT || rc == RK_EINTERRUPTED || rc == RK_MOVING)
+	if (rc == RK_EUNREACHABLE || rc == RK_ETIMEOUT || rc == RK_EINTERRUPTED || rc == RK_MOVING || rc == RK_READ_ONLY)
 		return cli_refuse(c, rc, TEXT_HINT_QUEUED, TEXT_WHAT_WHY, text(what, c->lang), errcode_sentence(rc, c->lang));
 	return cli_fail(c, rc, what);
 }

@@ -10,6 +10,7 @@
 #include "client/cli/out.h"
 #include "client/cli/show.h"
 #include "client/days.h"
+#include "client/log.h"
 #include "proto/ids.h"
 #include "proto/trust.h"
 
@@ -170,6 +171,34 @@ static int check_dates(struct cli *c, struct txn *txn, struct arena *a, void *us
 	return RK_OK;
 }
 
+/* ---- the exchange's log */
+
+static int check_log(struct cli *c, struct txn *txn, struct arena *a, void *user)
+{
+	struct exam *e = user;
+	struct log_head head;
+	struct log_fork fork;
+	char number[24];
+	uint64_t unproven = log_unproven(txn);
+	int rc = log_newest(c->client, txn, a, &head);
+	if (rc != RK_OK && rc != RK_ENOTFOUND)
+		return rc;
+	snprintf(number, sizeof(number), "%llu", (unsigned long long)head.checkpoint.size);
+	if (rc == RK_OK)
+		say(e, "log", true, TEXT_DOC_LOG_OK, number);
+	else
+		say(e, "log", true, TEXT_DOC_LOG_NONE);
+	snprintf(number, sizeof(number), "%llu", (unsigned long long)unproven);
+	if (rc == RK_OK && unproven)
+		say(e, "log-unproven", true, TEXT_DOC_LOG_UNPROVEN, number);
+	rc = log_fork(c->client, txn, a, &fork);
+	if (rc == RK_OK)
+		say(e, "log-fault", false, TEXT_LOG_FORKED);
+	if (log_is_unwitnessed(c->client, txn))
+		say(e, "log-cosigned", false, TEXT_LOG_UNWITNESSED);
+	return rc == RK_ENOTFOUND ? RK_OK : rc;
+}
+
 /* ---- what was dropped, what waits, copies of this home */
 
 static int check_store(struct cli *c, struct txn *txn, struct arena *a, void *user)
@@ -188,6 +217,8 @@ static int check_store(struct cli *c, struct txn *txn, struct arena *a, void *us
 	say(e, "outbox", true, TEXT_DOC_QUEUED, queued + sent);
 	if (meta_get(txn, META_STALE, &value) == RK_OK && value.len == 1 && value.data[0])
 		say(e, "copy", false, TEXT_DOC_COPY);
+	if (meta_u64(txn, META_READ_ONLY))
+		say(e, "read-only", false, TEXT_DOC_READ_ONLY);
 	for (rc = env_cursor_seek(cur, bytes_str("count/"), &key, &value);
 	     rc == RK_OK && key.len > 6 && memcmp(key.data, "count/", 6) == 0; rc = env_cursor_next(cur, &key, &value)) {
 		snprintf(name, sizeof(name), "%.*s", (int)(key.len - 6 < 60 ? key.len - 6 : 60), (const char *)key.data + 6);
@@ -221,6 +252,8 @@ int cmd_doctor(struct cli *c, int argc, char **argv)
 	check_broker(&e);
 	if (client_state(c->client) == CLIENT_JOINED)
 		rc = show_read(c, check_dates, &e);
+	if (rc == RK_OK && client_state(c->client) == CLIENT_JOINED)
+		rc = show_read(c, check_log, &e);
 	if (rc == RK_OK)
 		rc = show_read(c, check_store, &e);
 	if (c->json) {

@@ -16,6 +16,12 @@ static bool is_unsent(const Rkl__InboxRecord *record)
 	return record->kind == RKL__INBOX_KIND__INBOX_ALERT && strncmp(record->detail, INBOX_UNSENT, strlen(INBOX_UNSENT)) == 0;
 }
 
+/* About the exchange's log: `renkei log view` shows what was found. */
+static bool is_log(const Rkl__InboxRecord *record)
+{
+	return record->kind == RKL__INBOX_KIND__INBOX_ALERT && strncmp(record->detail, "log-", 4) == 0;
+}
+
 /* The word for a detail, which is a name of ours: an act, a reason, a code. */
 static const char *detail_text(struct shared *s, const Rkl__InboxRecord *record)
 {
@@ -26,6 +32,9 @@ static const char *detail_text(struct shared *s, const Rkl__InboxRecord *record)
 		{"accept", TEXT_ACT_ACCEPT}, {"reject", TEXT_ACT_REJECT}, {"withdraw", TEXT_ACT_WITHDRAW}, {"terminate", TEXT_ACT_TERMINATE},
 		{"hold", TEXT_ACT_HOLD}, {"resume", TEXT_ACT_RESUME}, {"accepted", TEXT_OUTCOME_ACCEPTED}, {"declined", TEXT_OUTCOME_DECLINED},
 		{"expired", TEXT_RETURN_EXPIRED}, {"nda_ended", TEXT_RETURN_NDA_ENDED}, {"recipient_left", TEXT_RETURN_RECIPIENT_LEFT},
+		{"log-fork", TEXT_IN_LOG_FORK}, {"log-rollback", TEXT_IN_LOG_ROLLBACK}, {"log-leaf", TEXT_IN_LOG_LEAF},
+		{"log-unproven", TEXT_IN_LOG_UNPROVEN}, {"log-cut", TEXT_IN_LOG_CUT}, {"seen-unproven", TEXT_IN_SEEN_UNPROVEN},
+		{"read-only", TEXT_IN_READ_ONLY},
 	};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
@@ -191,7 +200,10 @@ static int mark(struct shared *s, uint64_t no, bool tell)
 	if (s->c->json)
 		return out_json(inbox_json(s, record));
 	out_raw(what_text(s, record));
-	out_line(s->c, is_unsent(record) ? TEXT_LOOK_NDA : kinds[kind_of(record)].look, out_short(id, subject_of(s, record)));
+	if (is_log(record))
+		out_line(s->c, TEXT_LOOK_LOG);
+	else
+		out_line(s->c, is_unsent(record) ? TEXT_LOOK_NDA : kinds[kind_of(record)].look, out_short(id, subject_of(s, record)));
 	return RK_OK;
 }
 

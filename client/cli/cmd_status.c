@@ -4,6 +4,7 @@
 
 #include "client/cli/out.h"
 #include "client/cli/show.h"
+#include "client/log.h"
 #include "client/secretariat.h"
 #include "proto/ids.h"
 #include "proto/strict.h"
@@ -19,7 +20,11 @@ struct facts {
 	int64_t directory_until, charter_until, epoch_until;
 	uint32_t epoch;
 	unsigned queued, sent, orgs, followed;
-	bool rejected;
+	bool rejected, has_log, unwitnessed;
+	char log_origin[NOTE_NAME_CHARS];
+	uint64_t log_size, cosigned_size;
+	int64_t log_verified_at, cosigned_at;
+	enum log_fault fault;
 };
 
 /* While pending: what we said of ourselves. */
@@ -66,6 +71,24 @@ static void joined_facts(struct cli *c, struct txn *txn, struct arena *a, struct
 	}
 }
 
+static void log_facts(struct cli *c, struct txn *txn, struct arena *a, struct facts *f)
+{
+	struct log_head head;
+	struct log_fork fork;
+	if (log_newest(c->client, txn, a, &head) == RK_OK) {
+		f->has_log = true;
+		snprintf(f->log_origin, sizeof(f->log_origin), "%s", head.checkpoint.origin);
+		f->log_size = head.checkpoint.size;
+		f->log_verified_at = head.verified_at;
+	}
+	if (log_cosigned(c->client, txn, a, &head) == RK_OK) {
+		f->cosigned_size = head.checkpoint.size;
+		f->cosigned_at = head.witness_ms;
+	}
+	f->fault = log_fork(c->client, txn, a, &fork) == RK_OK ? fork.fault : LOG_FAULT_NONE;
+	f->unwitnessed = log_is_unwitnessed(c->client, txn);
+}
+
 static int gather(struct cli *c, struct txn *txn, struct arena *a, void *user)
 {
 	struct facts *f = user;
@@ -76,11 +99,26 @@ static int gather(struct cli *c, struct txn *txn, struct arena *a, void *user)
 		pending_facts(c, txn, a, f);
 	else
 		joined_facts(c, txn, a, f);
+	log_facts(c, txn, a, f);
 	for (int channel = RK__CHANNEL__OFFER; channel <= RK__CHANNEL__NOTICE; channel++)
 		if (f->followed & 1u << channel)
 			len += (size_t)snprintf(f->follows + len, sizeof(f->follows) - len, "%s%s", len ? ", " : "",
 						cli_channel_name((Rk__Channel)channel));
 	return outbox_count(txn, &f->queued, &f->sent);
+}
+
+static json_t *log_json(const struct facts *f)
+{
+	if (!f->has_log)
+		return json_null();
+	json_t *j = json_object();
+	out_set_text(j, "origin", f->log_origin);
+	out_set_number(j, "size", (int64_t)f->log_size);
+	out_set_time(j, "verified_at", f->log_verified_at);
+	out_set_number(j, "cosigned_size", (int64_t)f->cosigned_size);
+	out_set_time(j, "cosigned_at", f->cosigned_at);
+	out_set_text(j, "fault", f->fault != LOG_FAULT_NONE ? log_fault_name(f->fault) : NULL);
+	return j;
 }
 
 static int status_json(struct cli *c, const struct facts *f)
@@ -106,8 +144,18 @@ static int status_json(struct cli *c, const struct facts *f)
 	out_set_number(j, "members", f->orgs);
 	out_set_number(j, "queued", f->queued + f->sent);
 	out_set_text(j, "follows", f->follows);
+	json_object_set_new(j, "log", log_json(f));
 	out_set_text(j, "home", c->home);
 	return out_json(j);
+}
+
+static void log_line(struct cli *c, const struct facts *f)
+{
+	char line[256], size[24], verified[OUT_TIME_CHARS], cosigned[OUT_TIME_CHARS];
+	snprintf(size, sizeof(size), "%llu", (unsigned long long)f->log_size);
+	snprintf(line, sizeof(line), text(TEXT_LOG_LINE, c->lang), size, out_time(verified, f->log_verified_at),
+		 out_time(cosigned, f->cosigned_at));
+	out_field(c, TEXT_F_LOG, f->has_log ? line : text(TEXT_LOG_NONE, c->lang));
 }
 
 static void follows_line(struct cli *c, const struct facts *f)
@@ -141,12 +189,17 @@ static int status_lines(struct cli *c, const struct facts *f)
 		out_field(c, TEXT_F_MEMBERS, number);
 		out_field(c, TEXT_F_DIRECTORY_UNTIL, out_time(until, f->directory_until));
 		follows_line(c, f);
+		log_line(c, f);
 	}
 	snprintf(number, sizeof(number), "%u", f->queued + f->sent);
 	out_field(c, TEXT_F_QUEUED, number);
 	out_field(c, TEXT_F_HOME, c->home);
 	if (cli_device_key_is_open(c))
 		out_say(c, TEXT_NO_PASSPHRASE_NOTE);
+	if (f->fault != LOG_FAULT_NONE)
+		out_warn(c, TEXT_LOG_FORKED);
+	else if (f->unwitnessed)
+		out_warn(c, TEXT_LOG_UNWITNESSED);
 	if (f->rejected)
 		out_say(c, TEXT_HINT_REJECTED);
 	else if (client_state(c->client) == CLIENT_PENDING)
@@ -205,7 +258,7 @@ static int do_duties(struct cli *c, struct secretariat_done *done)
 	int rc = secretariat_duties(c->client, done);
 	if (rc == RK_EPASSPHRASE || rc == RK_ENOTJOINED)
 		return cli_fail(c, CLI_PARTIAL, TEXT_DUTIES_WAIT);
-	if (rc == RK_OK && (done->directory || done->epoch || done->feed_keys))
+	if (rc == RK_OK && (done->directory || done->epoch || done->checkpoint || done->feed_keys))
 		rc = link_sync(c->client, &c->stop);
 	return rc == RK_OK ? RK_OK : cli_fail(c, rc, TEXT_CANNOT_DO_DUTIES);
 }
@@ -293,6 +346,7 @@ static int print_synced(struct cli *c, const struct secretariat_done *done, unsi
 		out_set_bool(j, "directory_renewed", done->directory);
 		out_set_bool(j, "feed_epoch_renewed", done->epoch);
 		out_set_number(j, "feed_keys_issued", done->feed_keys);
+		out_set_bool(j, "checkpoint_cosigned", done->checkpoint);
 		return out_json(j);
 	}
 	/* The exit code says the same. */

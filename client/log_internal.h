@@ -1,0 +1,83 @@
+/*
+ * log_internal: what the files of log share.
+ *
+ *   log.c          what is known
+ *   log_row.c      its rows: notes, heads, notes that wait, contradictions
+ *   log_take.c     taking in: leaves, checkpoints of peers and of the control stream, the next log
+ *   log_ask.c      questions to the broker, and what its answers prove
+ *   log_witness.c  cosigning
+ *
+ * Verified checkpoints of one origin form a chain: each was proven consistent with the newest before it, so any two of them are
+ * consistent, and a head only ever grows.  A row of LogNote lives while it is a head or leaves stand on it.
+ */
+#ifndef RENKEI_CLIENT_LOG_INTERNAL_H
+#define RENKEI_CLIENT_LOG_INTERNAL_H
+
+#include "client/client_internal.h"
+#include "client/log.h"
+
+#define LOG_ARENA ((size_t)64 * 1024)
+#define LOG_LEAF_KEY_BYTES 12
+#define LOG_SEEN_KEY_BYTES 44
+#define LOG_SEEN_MAX 64       /* more can only come while the broker proves none: then UNPROVEN says so within a day */
+#define LOG_FORKS_MAX 64      /* kept as evidence; later ones are only counted */
+
+#define META_LOG_ORIGIN "log/origin"       /* u64be: number of the log that this home follows */
+#define META_LOG_WITNESSED "log/witnessed" /* LogWitnessed */
+#define META_LOG_STALE_TOLD "log/stale"    /* u64be: 1 + size of the cosigned checkpoint whose age was told */
+
+/* The log of the newest Charter: its number, and the keys that sign its notes. */
+struct log_keys {
+	unsigned number;
+	struct note_key log, witness;
+	int64_t issued_at;           /* of the Charter */
+};
+/** RK_ENOTFOUND before there is a Charter. */
+int log_keys(struct client *, struct txn *, struct log_keys *);
+/** The same in a write transaction: where the Charter names the next log, it begins here (log_take.c). */
+int log_follow(struct client *, struct txn *, struct log_keys *);
+
+/* ---- rows */
+
+void log_leaf_key(uint8_t key[LOG_LEAF_KEY_BYTES], unsigned number, uint64_t index);
+void log_seen_key(uint8_t key[LOG_SEEN_KEY_BYTES], unsigned number, uint64_t size, const merkle_hash root);
+/** The first key of a table with this origin number; RK_ENOTFOUND.  key has room for LOG_SEEN_KEY_BYTES. */
+int log_first(struct txn *, unsigned table, unsigned number, uint8_t *key, size_t len);
+
+int log_leaf_get(struct txn *, unsigned number, uint64_t index, struct arena *, Rkl__LogLeaf **);
+int log_leaf_put(struct txn *, unsigned number, const Rkl__LogLeaf *);
+
+int log_note_get(struct txn *, unsigned number, uint64_t size, struct arena *, Rkl__LogNote **);
+int log_note_put(struct txn *, unsigned number, uint64_t size, const Rkl__LogNote *);
+/** Deletes a note on which nothing stands any more. */
+int log_note_release(struct txn *, unsigned number, uint64_t size);
+
+/** Sizes of the heads; 0: none. */
+uint64_t log_head_size(struct txn *, unsigned number);
+uint64_t log_cosigned_size(struct txn *, unsigned number);
+/** The verified checkpoint of a size, as a head.  RK_ENOTFOUND. */
+int log_head_load(struct client *, struct txn *, unsigned number, uint64_t size, struct arena *, struct log_head *);
+
+/* A signed checkpoint, opened. */
+struct log_signed {
+	struct bytes note;
+	struct note_opened o;
+	const uint8_t *from_org;     /* NULL: the broker */
+};
+/** What we have of this size: RK_OK and *known (verified), RK_ENOTFOUND, or RK_EFORKED: another root; the fault is recorded. */
+int log_compare(struct client *, struct txn *, const struct log_keys *, const struct log_signed *, bool *known);
+/** It is proven: becomes a head where it is newer than one, and waits no longer. */
+int log_proven(struct client *, struct txn *, const struct log_keys *, const struct log_signed *);
+
+/** Records a contradiction, once; ours is filled with the newest verified note if it is empty. */
+int log_fault(struct client *, struct txn *, const struct log_keys *, const struct log_fork *);
+/** Its proof came after all: an UNPROVEN stands no longer.  theirs empty: the leaf's. */
+int log_resolve(struct client *, struct txn *, const struct log_keys *, struct bytes theirs, uint64_t leaf);
+
+/* ---- the witness */
+
+/** The first half of log_cosign: decides, and makes durable, what may be signed.  RK_ENOTFOUND: nothing is to be cosigned;
+ *  RK_EFORKED: it would contradict what was cosigned before. */
+int log_witness_commit(struct client *, struct arena *, struct log_keys *, struct log_head *);
+
+#endif
