@@ -8,6 +8,7 @@
 #include "client/cli/out.h"
 #include "client/days.h"
 #include "client/exchange.h"
+#include "client/log.h"
 #include "client/renew.h"
 #include "proto/ids.h"
 #include "proto/strict.h"
@@ -152,6 +153,22 @@ static int read_checkpoint(struct cli *c, const char *path, uint8_t data[NOTE_RE
 	return bad ? cli_refuse(c, RK_MALFORMED, TEXT_HINT_NEW_LOG, TEXT_BAD_CHECKPOINT, path) : RK_OK;
 }
 
+/* The newest that this home has verified itself. */
+static int own_checkpoint(struct cli *c, struct arena *a, struct bytes *out)
+{
+	struct log_head head;
+	struct txn *txn;
+	int rc = env_begin(client_env(c->client), false, &txn);
+	if (rc != RK_OK)
+		return cli_fail(c, rc, TEXT_CANNOT_RENEW_CHARTER);
+	rc = log_newest(c->client, txn, a, &head);
+	env_abort(txn);
+	if (rc == RK_ENOTFOUND)
+		return cli_refuse(c, rc, TEXT_HINT_NEW_LOG, TEXT_NO_CHECKPOINT);
+	*out = head.note;
+	return rc == RK_OK ? RK_OK : cli_fail(c, rc, TEXT_CANNOT_RENEW_CHARTER);
+}
+
 static int print_renewal(struct cli *c, const struct renew *o, const struct renewal *r)
 {
 	char fingerprint[IDS_ROOT_FINGERPRINT_CHARS], until[OUT_TIME_CHARS], serial[24];
@@ -181,7 +198,7 @@ static int print_renewal(struct cli *c, const struct renew *o, const struct rene
 static int renew_fails(struct cli *c, const struct renew *o, int rc)
 {
 	if (o->new_log && (rc == RK_MALFORMED || rc == RK_BAD_SIGNATURE || rc == RK_TOO_LARGE))
-		return cli_refuse(c, rc, TEXT_HINT_NEW_LOG, TEXT_BAD_CHECKPOINT, o->last_checkpoint);
+		return cli_refuse(c, rc, TEXT_HINT_NEW_LOG, TEXT_BAD_CHECKPOINT, o->last_checkpoint ? o->last_checkpoint : c->home);
 	return cli_fail(c, rc, TEXT_CANNOT_RENEW_CHARTER);
 }
 
@@ -191,17 +208,19 @@ static int renew(struct cli *c, const struct renew *o)
 	struct bytes last = {NULL, 0};
 	struct renewal renewal;
 	int fd;
-	int rc = cli_open_joined(c);
+	struct arena *a = arena_new(1024 * 1024);
+	int rc = a ? cli_open_joined(c) : RK_ENOMEM;
 	if (rc == RK_OK && !keys_exists(c->client, KEY_ROOT))
 		rc = cli_refuse(c, RK_NOT_PERMITTED, TEXT_HINT_ROOT_KEY, TEXT_NO_ROOT_KEY);
 	if (rc == RK_OK && o->new_log)
-		rc = read_checkpoint(c, o->last_checkpoint, note, &last);
+		rc = o->last_checkpoint ? read_checkpoint(c, o->last_checkpoint, note, &last) : own_checkpoint(c, a, &last);
 	if (rc == RK_OK)
 		rc = open_out(c, o->out, &fd);
-	if (rc != RK_OK)
+	if (rc != RK_OK) {
+		arena_free(a);
 		return rc;
-	struct arena *a = arena_new(1024 * 1024);
-	rc = a ? renew_charter(c->client, last, a, &renewal) : RK_ENOMEM;
+	}
+	rc = renew_charter(c->client, last, a, &renewal);
 	if (rc == RK_OK)
 		rc = write_file(fd, renewal.file);
 	close(fd);
@@ -227,7 +246,7 @@ int cmd_exchange_renew(struct cli *c, int argc, char **argv)
 	const struct cli_usage usage = {options, "", 0, 0, TEXT_HELP_EXCHANGE_RENEW};
 	struct cli_args args;
 	int rc = cli_parse(c, &usage, argc, argv, &args);
-	if (rc == RK_OK && o.new_log != (o.last_checkpoint != NULL))
+	if (rc == RK_OK && o.last_checkpoint && !o.new_log)
 		rc = cli_refuse(c, RK_EUSAGE, TEXT_HINT_NEW_LOG, TEXT_NEW_LOG_PAIR);
 	return rc == RK_OK ? renew(c, &o) : rc;
 }
