@@ -383,8 +383,15 @@ static int by_date(const void *a, const void *b)
 
 size_t duty_room(const struct agreement *ag, const struct duty_facts *facts)
 {
+	size_t room = OWN_ROWS;
+
+	for (size_t i = 0; i < facts->dossier_count; i++)
+		room += memcmp(facts->dossiers[i].nda_id, ag->nda_id, 32) == 0;
 	/* A notice makes a confirmation and an end of survival, or a return by each party. */
-	return OWN_ROWS + facts->dossier_count + facts->notice_count * (size_t)(ag->row.party_count + 1);
+	for (size_t i = 0; i < facts->notice_count; i++)
+		if (memcmp(facts->notices[i].nda_id, ag->nda_id, 32) == 0)
+			room += (size_t)ag->row.party_count + 1;
+	return room;
 }
 
 size_t duty_list(const struct agreement *ag, const struct duty_facts *facts, int64_t now_ms, struct duty *out, size_t max)

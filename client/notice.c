@@ -224,16 +224,31 @@ static int choose_recipients(struct sending *s)
 	return RK_OK;
 }
 
-/* The gate of its kind, and for what is in force only that of a dossier too.  The last one leaves nda_set in the header. */
+/* For what goes in force only: the gate of a dossier. */
+static int check_in_force(struct client *c, struct txn *t, const struct notice_type *type, const Rk__EnvelopeHeader *h, struct arena *a)
+{
+	Rk__EnvelopeHeader as_dossier = *h;
+
+	as_dossier.kind = RK__KIND__NDA;
+	return type->in_force_only ? agreement_check_send(c, t, &as_dossier, a) : RK_OK;
+}
+
+int notice_check_seal(struct client *c, struct txn *t, const Rk__EnvelopeHeader *h, struct bytes message, struct arena *a)
+{
+	const struct notice_type *type;
+	Rk__Message *m;
+
+	if (message_read(message, a, &m) != MESSAGE_OK || (type = notice_type(m->type)) == NULL)
+		return RK_MALFORMED;
+	return check_in_force(c, t, type, h, a);
+}
+
+/* The gate of its own kind leaves nda_set in the header. */
 static int ask_gate(struct sending *s)
 {
-	int r;
+	int r = check_in_force(s->c, s->t, s->type, &s->header, s->a);
 
-	s->header.kind = RK__KIND__NDA;
-	if (s->type->in_force_only && (r = agreement_check_send(s->c, s->t, &s->header, s->a)) != RK_OK)
-		return r;
-	s->header.kind = RK__KIND__NDA_NOTICE;
-	return agreement_check_send(s->c, s->t, &s->header, s->a);
+	return r == RK_OK ? agreement_check_send(s->c, s->t, &s->header, s->a) : r;
 }
 
 /* A copy whose dossiers are in order, each once, and all of this agreement. */
@@ -309,6 +324,7 @@ int notice_send(struct client *c, struct txn *t, const struct notice_new *n, str
 		return RK_EUSAGE;
 	if ((r = agreement_load(c, t, n->nda_id, true, a, &s.ag)) != RK_OK)
 		return r == RK_ENOTFOUND ? RK_NO_NDA : r;
+	s.header.kind = RK__KIND__NDA_NOTICE;
 	s.header.sender_org = pb_of(bytes_make(client_org_id(c), 16));
 	s.header.nda_id = pb_of(bytes_make(n->nda_id, 32));
 	s.header.marking = RK__MARKING__CONFIDENTIAL;

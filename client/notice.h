@@ -97,6 +97,9 @@ struct notice_made {
 int notice_send(struct client *, struct txn *, const struct notice_new *, struct arena *, struct notice_made *, struct notice_problem *,
                 uint64_t *item);
 
+/** When a notice that waited is sealed: the gate of kind NDA once more for what goes in force only.  message: packed. */
+int notice_check_seal(struct client *, struct txn *, const Rk__EnvelopeHeader *, struct bytes message, struct arena *);
+
 /* What was destroyed, and who answers for it. */
 struct notice_destroyed {
 	const uint8_t *nda_id;

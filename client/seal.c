@@ -9,6 +9,7 @@
 
 #include "client/agreement.h"
 #include "client/client_internal.h"
+#include "client/notice.h"
 #include "proto/ids.h"
 #include "proto/strict.h"
 #include "proto/trust.h"
@@ -102,6 +103,8 @@ static int fill_header(struct sealing *s, Rk__EnvelopeHeader *h)
 		return RK_ENVELOPE_EXPIRED;
 	h->directory_serial = directory->serial;
 	if ((r = check_dates(s, h, directory)) != RK_OK)
+		return r;
+	if (h->kind == RK__KIND__NDA_NOTICE && (r = notice_check_seal(s->c, s->txn, h, bytes_of(s->what->message), s->arena)) != RK_OK)
 		return r;
 	if (h->kind == RK__KIND__NDA || h->kind == RK__KIND__NDA_NOTICE)
 		r = agreement_check_send(s->c, s->txn, h, s->arena);

@@ -12,7 +12,7 @@
 
 #define NUMBER_CHARS 24
 
-/* A dossier of ours that waited and will not go. */
+/* A dossier or notice of ours that waited and will not go. */
 static bool is_unsent(const Rkl__InboxRecord *record)
 {
 	return record->kind == RKL__INBOX_KIND__INBOX_ALERT && strncmp(record->detail, INBOX_UNSENT, strlen(INBOX_UNSENT)) == 0;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "client/cli/notice_show.h"
+#include "client/days.h"
 
 /* A duty with the agreement that asks for it; copied, since agreements are loaded one at a time. */
 struct pressing {
@@ -64,7 +65,7 @@ static int by_due(const void *a, const void *b)
 
 static int pressing_row(struct shared *s, struct out_table *table, const struct pressing *p)
 {
-	char id[OUT_ID_CHARS], day[OUT_TIME_CHARS];
+	char id[OUT_ID_CHARS], day[11];
 	struct agreement *ag;
 	json_t *o;
 	int r;
@@ -80,9 +81,10 @@ static int pressing_row(struct shared *s, struct out_table *table, const struct 
 		notice_show_duty_json(s, o, ag, &p->duty);
 		return out_json(o);
 	}
+	days_text(day, p->duty.due_day);
 	out_table_row(table);
 	out_table_cell(table, "—");
-	out_table_cell(table, out_last_day(day, p->duty.due_at));
+	out_table_cell(table, day);
 	out_table_cell(table, "");
 	out_table_cell(table, out_short(id, BYTES_OF(p->nda_id)));
 	out_table_cell(table, notice_show_duty(s, ag, &p->duty));

@@ -404,6 +404,33 @@ static void our_own_gate_is_asked_first(void **state)
 	home_now_ms = FIXED_TIME_MS;
 }
 
+static void what_waited_is_judged_again_when_it_is_sealed(void **state)
+{
+	Rk__NdaNotice consent = notice_of(NOTICE_SUMMARY), announced = notice_of(NOTICE_TITLE);
+	Rk__EnvelopeHeader *header;
+	Rk__Dossier dossier = RK__DOSSIER__INIT;
+	struct bytes said, announcement, smuggled;
+	struct txn *t;
+
+	(void)state;
+	conclude();
+	home_now_ms += NDA_DAY_MS;
+	header = home_header(&h, RK__KIND__NDA_NOTICE, HOME_SELF, &deal);
+	said = pack(RK__MESSAGE_TYPE__MESSAGE_CONSENT, &consent, NULL);
+	announcement = pack(RK__MESSAGE_TYPE__MESSAGE_DOSSIER_NOTICE, &announced, NULL);
+	smuggled = pack(RK__MESSAGE_TYPE__MESSAGE_DOSSIER, NULL, &dossier);
+	assert_int_equal(env_begin(client_env(h.client), false, &t), RK_OK);
+	assert_int_equal(notice_check_seal(h.client, t, header, announcement, h.a), RK_OK);
+	assert_int_equal(notice_check_seal(h.client, t, header, smuggled, h.a), RK_MALFORMED);
+	env_abort(t);
+	deal_deliver_act(&h, deal_act(&h, &deal, 2, RK__ACT_KIND__TERMINATE, ""));
+	assert_int_equal(env_begin(client_env(h.client), false, &t), RK_OK);
+	assert_int_equal(notice_check_seal(h.client, t, header, said, h.a), RK_OK);
+	assert_int_equal(notice_check_seal(h.client, t, header, announcement, h.a), RK_NDA_TERMINATED);
+	env_abort(t);
+	home_now_ms = FIXED_TIME_MS;
+}
+
 static void what_does_not_fit_is_not_sent(void **state)
 {
 	Rk__NdaNotice n = notice_of(NOTICE_TITLE), scoped = notice_of(NOTICE_CHOICE);
@@ -512,6 +539,7 @@ int main(void)
 		TEST(the_next_step_is_said_by_whom_the_cover_names),
 		TEST(a_notice_goes_to_all_others_unless_somebody_is_named),
 		TEST(our_own_gate_is_asked_first),
+		TEST(what_waited_is_judged_again_when_it_is_sealed),
 		TEST(what_does_not_fit_is_not_sent),
 		TEST(a_confirmation_after_its_days_needs_a_word),
 		TEST(a_certificate_for_dossiers_goes_to_their_senders),
