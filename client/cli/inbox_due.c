@@ -84,7 +84,7 @@ static int pressing_row(struct shared *s, struct out_table *table, const struct 
 	days_text(day, p->duty.due_day);
 	out_table_row(table);
 	out_table_cell(table, "—");
-	out_table_cell(table, day);
+	out_table_cell(table, p->duty.due_day != 0 ? day : "");
 	out_table_cell(table, "");
 	out_table_cell(table, out_short(id, BYTES_OF(p->nda_id)));
 	out_table_cell(table, notice_show_duty(s, ag, &p->duty));

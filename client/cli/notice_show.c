@@ -214,8 +214,9 @@ const char *notice_show_date(struct shared *s, const struct duty *d)
 {
 	char when[OUT_TIME_CHARS], day[11];
 
+	/* A zone that this machine does not know has instants, but no days. */
 	days_text(day, d->due_day);
-	return fill(s, dates[d->kind].text, dates[d->kind].is_day ? day : out_time(when, d->due_at));
+	return fill(s, dates[d->kind].text, dates[d->kind].is_day && d->due_day != 0 ? day : out_time(when, d->due_at));
 }
 
 static const char *whose_text(struct shared *s, const struct agreement *ag, const struct duty *d)
