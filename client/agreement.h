@@ -135,13 +135,6 @@ enum agreement_may {
 };
 unsigned agreement_may(const struct agreement *);
 
-enum agreement_date {
-	AGREEMENT_DATE_NONE, AGREEMENT_DATE_ACCEPT_BY, AGREEMENT_DATE_STARTS, AGREEMENT_DATE_NEXT_STEP, AGREEMENT_DATE_TERMINATES,
-	AGREEMENT_DATE_ENDS, AGREEMENT_DATE_NOTICES_END, AGREEMENT_DATE_COUNT,
-};
-/** The next date that matters after now_ms. */
-enum agreement_date agreement_next_date(const struct agreement *, int64_t now_ms, int64_t *at_ms);
-
 /* Where terms, cover or document differ from the defaults. */
 enum agreement_difference_kind {
 	AGREEMENT_DIFFERS_ONE_WAY, AGREEMENT_DIFFERS_NO_EXIT, AGREEMENT_DIFFERS_NOTICE_DAYS, AGREEMENT_DIFFERS_LENGTH,

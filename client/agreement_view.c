@@ -1,4 +1,4 @@
-/* What people ask of an agreement: what may I do, which date is next, what is unusual. */
+/* What people ask of an agreement: what may I do, what is unusual.  Its dates are duty.c's. */
 #include "client/agreement.h"
 #include "client/days.h"
 #include "client/forms.h"
@@ -25,49 +25,6 @@ unsigned agreement_may(const struct agreement *ag)
 	if (ag->state >= NDA_TERMINATING && self->may_disclose)
 		may |= AGREEMENT_MAY_SEND;
 	return may;
-}
-
-static int64_t next_step_ms(const struct agreement *ag)
-{
-	int64_t ms;
-
-	if (ag->cover == NULL || ag->cover->next_step_by == 0 || days_end(ag->cover->next_step_by, ag->terms->zone, &ms) != RK_OK)
-		return 0;
-	return ms;
-}
-
-enum agreement_date agreement_next_date(const struct agreement *ag, int64_t now_ms, int64_t *at_ms)
-{
-	const struct nda_row *row = &ag->row;
-	int64_t end = nda_end_ms(row), step = next_step_ms(ag);
-
-	*at_ms = 0;
-	switch (ag->state) {
-	case NDA_PROPOSED:
-		*at_ms = row->accept_by;
-		return AGREEMENT_DATE_ACCEPT_BY;
-	case NDA_SUSPENDED:
-	case NDA_HELD:
-	case NDA_PENDING_START:
-	case NDA_TERMINATING:
-	case NDA_IN_FORCE:
-		if (now_ms < row->not_before) {
-			*at_ms = row->not_before;
-			return AGREEMENT_DATE_STARTS;
-		}
-		if (step > now_ms && step < end) {
-			*at_ms = step;
-			return AGREEMENT_DATE_NEXT_STEP;
-		}
-		*at_ms = end;
-		return end == row->not_after ? AGREEMENT_DATE_ENDS : AGREEMENT_DATE_TERMINATES;
-	case NDA_TERMINATED:
-	case NDA_EXPIRED:
-		*at_ms = end + (int64_t)row->notice_window_days * NDA_DAY_MS;
-		return *at_ms > now_ms ? AGREEMENT_DATE_NOTICES_END : AGREEMENT_DATE_NONE;
-	default:
-		return AGREEMENT_DATE_NONE;
-	}
 }
 
 struct collector {

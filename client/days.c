@@ -118,7 +118,7 @@ static uint32_t days_in_month(uint32_t y, uint32_t m)
 	return m == 2 && is_leap(y) ? 29 : days[m - 1];
 }
 
-static bool is_day(uint32_t day)
+bool days_is_day(uint32_t day)
 {
 	uint32_t y = day / 10000, m = day / 100 % 100, d = day % 100;
 
@@ -171,7 +171,7 @@ int days_start(uint32_t day, const char *zone, int64_t *ms)
 	char *old;
 	int r;
 
-	if (!is_day(day))
+	if (!days_is_day(day))
 		return RK_EUSAGE;
 	if ((r = enter_zone(zone, &old)) != RK_OK)
 		return r;
@@ -192,7 +192,7 @@ int days_start(uint32_t day, const char *zone, int64_t *ms)
 
 int days_end(uint32_t day, const char *zone, int64_t *ms)
 {
-	return is_day(day) ? days_start(days_add(day, 1), zone, ms) : RK_EUSAGE;
+	return days_is_day(day) ? days_start(days_add(day, 1), zone, ms) : RK_EUSAGE;
 }
 
 int days_of(int64_t ms, const char *zone, uint32_t *day)
@@ -220,9 +220,51 @@ int days_parse(const char *text, uint32_t *day)
 			return RK_EUSAGE;
 		v = v * 10 + (uint32_t)(text[i] - '0');
 	}
-	if (!is_day(v))
+	if (!days_is_day(v))
 		return RK_EUSAGE;
 	*day = v;
+	return RK_OK;
+}
+
+/* Two digits below `limit`, or -1. */
+static int two_digits(const char *text, int limit)
+{
+	int v;
+
+	if (text[0] < '0' || text[0] > '9' || text[1] < '0' || text[1] > '9')
+		return -1;
+	v = (text[0] - '0') * 10 + text[1] - '0';
+	return v < limit ? v : -1;
+}
+
+int days_clock_parse(const char *text, const char *zone, int64_t *ms)
+{
+	struct tm tm = {.tm_isdst = -1};
+	char day_part[11], *old;
+	uint32_t day;
+	time_t t;
+	int r;
+
+	if (strlen(text) != 10 && (strlen(text) != 16 || text[10] != ' ' || text[13] != ':'))
+		return RK_EUSAGE;
+	memcpy(day_part, text, 10);
+	day_part[10] = '\0';
+	if ((r = days_parse(day_part, &day)) != RK_OK)
+		return r;
+	if (text[10] == '\0')
+		return days_start(day, zone, ms);
+	tm.tm_hour = two_digits(text + 11, 24);
+	tm.tm_min = two_digits(text + 14, 60);
+	if (tm.tm_hour < 0 || tm.tm_min < 0)
+		return RK_EUSAGE;
+	tm.tm_year = (int)(day / 10000) - 1900;
+	tm.tm_mon = (int)(day / 100 % 100) - 1;
+	tm.tm_mday = (int)(day % 100);
+	if ((r = enter_zone(zone, &old)) != RK_OK)
+		return r;
+	t = mktime(&tm);
+	leave_zone(old);
+	*ms = (int64_t)t * 1000;
 	return RK_OK;
 }
 

@@ -10,6 +10,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/** True if yyyymmdd is a day of the calendar, 1970..9998. */
+bool days_is_day(uint32_t day);
+
 /** True if this machine can compute in `zone` ("Asia/Tokyo"). */
 bool days_knows_zone(const char *zone);
 
@@ -30,6 +33,12 @@ int days_of(int64_t ms, const char *zone, uint32_t *day);
 
 /** "2027-03-31" to 20270331.  RK_EUSAGE on anything else, and on days that do not exist. */
 int days_parse(const char *text, uint32_t *day);
+
+/**
+ * "2027-03-31", or "2027-03-31 14:05" by the wall clock of `zone`, to an instant; a day alone is its first.  RK_EUSAGE on anything else;
+ * RK_UNSUPPORTED.
+ */
+int days_clock_parse(const char *text, const char *zone, int64_t *ms);
 
 /** "2027-03-31"; out has room for 11. */
 void days_text(char out[11], uint32_t day);

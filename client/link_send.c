@@ -189,12 +189,13 @@ static void finish(Rkl__OutboxItem *item, int code, int64_t time_ms)
 	send_clear_frames(item);
 }
 
-/* A dossier that its verb no longer waits for: that it will not go must not be silent. */
+/* A dossier or notice that its verb no longer waits for: that it will not go must not be silent. */
 static int tell_unsent(struct link *l, struct txn *txn, const Rkl__OutboxItem *item, int code)
 {
 	char detail[96];
 
-	if (code == RK_OK || item->id == l->o->until_item || strcmp(item->what, "dossier send") != 0)
+	if (code == RK_OK || item->id == l->o->until_item ||
+	    (strcmp(item->what, "dossier send") != 0 && strcmp(item->what, "nda notice") != 0))
 		return RK_OK;
 	snprintf(detail, sizeof(detail), INBOX_UNSENT "%s", errcode_name(code));
 	return inbox_add(txn, RKL__INBOX_KIND__INBOX_ALERT, bytes_of(item->ref), NULL, client_now(l->c), detail);

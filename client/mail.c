@@ -2,6 +2,7 @@
 
 #include "client/agreement.h"
 #include "client/log.h"
+#include "client/notice.h"
 #include "proto/ids.h"
 #include "proto/strict.h"
 
@@ -201,12 +202,17 @@ static int take_open(struct letter *l, const Rk__Message *m, struct bytes packed
 
 static int take_confidential(struct letter *l, const Rk__Message *m, struct bytes packed)
 {
-	bool is_notice = m->type >= RK__MESSAGE_TYPE__MESSAGE_MARKING_CONFIRMATION &&
-	                 m->type <= RK__MESSAGE_TYPE__MESSAGE_DOSSIER_NOTICE;
-	bool is_plain = m->type == RK__MESSAGE_TYPE__MESSAGE_DOSSIER || m->type == RK__MESSAGE_TYPE__MESSAGE_TEXT;
+	struct agreement *ag;
+	int r;
 
-	if (l->h->kind == RK__KIND__NDA_NOTICE ? !is_notice && m->type != RK__MESSAGE_TYPE__MESSAGE_TEXT : !is_plain)
+	if (l->h->kind == RK__KIND__NDA_NOTICE) {
+		if ((r = agreement_load(l->c, l->t, l->h->nda_id.data, true, l->a, &ag)) != RK_OK)
+			return r == RK_ENOTFOUND ? RK_NO_NDA : r;
+		if ((r = notice_check_received(ag, l->h, m, l->record.log_index, l->record.time_ms)) != RK_OK)
+			return r;
+	} else if (m->type != RK__MESSAGE_TYPE__MESSAGE_DOSSIER && m->type != RK__MESSAGE_TYPE__MESSAGE_TEXT) {
 		return RK_NOT_PERMITTED;
+	}
 	return content_put(l->c, l->t, l->env_id, true, packed);
 }
 

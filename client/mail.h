@@ -9,7 +9,7 @@
 
 #include "client/client.h"
 
-/* Detail of an INBOX_ALERT about a queued dossier of ours that will not go: this and the code's name.  Its id is the agreement's. */
+/* Detail of an INBOX_ALERT about a queued dossier or notice of ours that will not go: this and the code's name.  Its id is the agreement's. */
 #define INBOX_UNSENT "unsent:"
 
 /** Record of an envelope; RK_ENOTFOUND. */

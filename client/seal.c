@@ -10,6 +10,7 @@
 #include "client/agreement.h"
 #include "client/client_internal.h"
 #include "client/log.h"
+#include "client/notice.h"
 #include "proto/ids.h"
 #include "proto/strict.h"
 #include "proto/trust.h"
@@ -118,6 +119,8 @@ static int fill_header(struct sealing *s, Rk__EnvelopeHeader *h)
 		return log_check_send(s->c, s->txn);
 	if (h->kind != RK__KIND__NDA && h->kind != RK__KIND__NDA_NOTICE)
 		return RK_OK;
+	if (h->kind == RK__KIND__NDA_NOTICE && (r = notice_check_seal(s->c, s->txn, h, bytes_of(s->what->message), s->arena)) != RK_OK)
+		return r;
 	if ((r = agreement_check_send(s->c, s->txn, h, s->arena)) != RK_OK)
 		return r;
 	return fill_seen(s, &h->seen_checkpoint);

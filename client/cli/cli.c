@@ -250,8 +250,11 @@ int cli_finish(struct cli *c, uint64_t item, enum text_id what, struct outcome *
 {
 	struct outcome own;
 	int rc = link_finish(c->client, item, &c->stop, out ? out : &own);
-	if (rc == RK_OK)
-		return rc;
+	return rc == RK_OK ? rc : cli_fail_finish(c, rc, what);
+}
+
+int cli_fail_finish(struct cli *c, int rc, enum text_id what)
+{
 	/* Unanswered: it stays in the outbox.  Whoever does not know gives it a second time. */
 	if (rc == RK_EUNREACHABLE || rc == RK_ETIMEOUT || rc == RK_EINTERRUPTED || rc == RK_MOVING || rc == RK_READ_ONLY)
 		return cli_refuse(c, rc, TEXT_HINT_QUEUED, TEXT_WHAT_WHY, text(what, c->lang), errcode_sentence(rc, c->lang));

@@ -110,6 +110,8 @@ int cli_refuse(struct cli *, int code, enum text_id hint, enum text_id what, ...
  * leaves the item queued, and the sentence says so.  *out may be NULL.
  */
 int cli_finish(struct cli *, uint64_t item, enum text_id what, struct outcome *out);
+/** The report of cli_finish alone, for verbs that look at the refusal first. */
+int cli_fail_finish(struct cli *, int code, enum text_id what);
 
 /** Asks on the terminal; false with --no-input or without one, and (stop is set then) if nobody answers.  The answer goes to buf. */
 bool cli_ask(struct cli *, char *buf, size_t len, enum text_id question, ...);

@@ -1,10 +1,10 @@
 /* dossier send, list, view, get, decline. */
-#include "client/dossier.h"
+#include "client/cli/cmd_dossier.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "client/cli/shared.h"
+#include "client/dossier.h"
 #include "client/mail.h"
 #include "proto/strict.h"
 
@@ -142,7 +142,7 @@ int cmd_dossier_send(struct cli *c, int argc, char **argv)
 
 static bool is_dossier(const Rkl__EnvelopeRecord *record)
 {
-	return record->kind == RK__KIND__NDA || record->kind == RK__KIND__NDA_NOTICE;
+	return record->kind == RK__KIND__NDA;
 }
 
 static enum text_id return_text(uint32_t reason)
@@ -179,7 +179,7 @@ static const char *waiting_text(struct shared *s, const Rkl__EnvelopeRecord *rec
 	}
 }
 
-static const char *state_text(struct shared *s, const Rkl__EnvelopeRecord *record)
+const char *cmd_dossier_state(struct shared *s, const Rkl__EnvelopeRecord *record)
 {
 	enum lang lang = s->c->lang;
 
@@ -213,9 +213,7 @@ static const char *title_of(struct shared *s, const Rk__Message *m)
 {
 	if (m == NULL)
 		return text(TEXT_SEALED_TITLE, s->c->lang);
-	if (m->dossier != NULL && m->dossier->title[0] != '\0')
-		return m->dossier->title;
-	return m->notice != NULL && m->notice->title[0] != '\0' ? m->notice->title : text(TEXT_UNTITLED, s->c->lang);
+	return m->dossier != NULL && m->dossier->title[0] != '\0' ? m->dossier->title : text(TEXT_UNTITLED, s->c->lang);
 }
 
 static const char *marking_name(uint32_t marking)
@@ -267,7 +265,7 @@ static int list_row(struct shared *s, struct out_table *table, const Rkl__Envelo
 	out_table_cell(table, out_short(id, bytes_of(record->env_id)));
 	out_table_cell(table, text(record->outgoing ? TEXT_WAY_OUT : TEXT_WAY_IN, s->c->lang));
 	out_table_cell(table, out_time(when, record->time_ms));
-	out_table_cell(table, state_text(s, record));
+	out_table_cell(table, cmd_dossier_state(s, record));
 	out_table_cell(table, record->outgoing ? shared_names(s, record->recipients, record->n_recipients)
 	               : shared_name(s, record->sender_org.data));
 	out_table_cell(table, title_of(s, m));
@@ -321,7 +319,7 @@ static void view_lines(struct shared *s, const Rkl__EnvelopeRecord *record, cons
 	char id[OUT_ID_CHARS], when[OUT_TIME_CHARS];
 
 	out_field(c, TEXT_F_ID, out_hex(id, bytes_of(record->env_id)));
-	out_field(c, TEXT_F_STATE, state_text(s, record));
+	out_field(c, TEXT_F_STATE, cmd_dossier_state(s, record));
 	out_field(c, TEXT_F_AGREEMENT, out_short(id, bytes_of(record->nda_id)));
 	out_field(c, TEXT_F_FROM, shared_name(s, record->sender_org.data));
 	out_field(c, TEXT_F_TO, shared_names(s, record->recipients, record->n_recipients));
@@ -389,7 +387,7 @@ int cmd_dossier_view(struct cli *c, int argc, char **argv)
 enum fetch_step { STEP_PICKUP, STEP_FETCH };
 
 /* Queues one step, if our own gate lets us ask at all. */
-static int queue_step(struct cli *c, const char *given, enum fetch_step step, uint64_t *item)
+static int queue_step(struct cli *c, const uint8_t env_id[32], enum fetch_step step, uint64_t *item)
 {
 	Rkl__EnvelopeRecord *record;
 	struct shared s;
@@ -397,28 +395,45 @@ static int queue_step(struct cli *c, const char *given, enum fetch_step step, ui
 
 	if ((r = shared_begin(c, true, &s)) != RK_OK)
 		return r;
-	if ((r = load(&s, given, &record)) == RK_OK && (r = dossier_check_get(c->client, s.t, record)) == RK_OK)
-		r = step == STEP_PICKUP ? dossier_pickup(c->client, s.t, record, item)
-		    : dossier_fetch(c->client, s.t, record->env_id.data, item);
-	if (r != RK_OK)
-		r = cli_fail(c, r, TEXT_CANNOT_GET, given);
+	if ((r = mail_load(s.t, env_id, s.a, &record)) == RK_OK && (r = dossier_check_get(c->client, s.t, record)) == RK_OK)
+		r = step == STEP_PICKUP ? dossier_pickup(c->client, s.t, record, item) : dossier_fetch(c->client, s.t, env_id, item);
 	return shared_end(&s, r);
 }
 
-static int run_step(struct cli *c, const char *given, enum fetch_step step)
+static int run_step(struct cli *c, const uint8_t env_id[32], enum fetch_step step)
 {
 	struct outcome out;
 	uint64_t item;
-	int r = queue_step(c, given, step, &item);
+	int r = queue_step(c, env_id, step, &item);
 
-	if (r != RK_OK)
-		return r;
-	r = link_finish(c->client, item, &c->stop, &out);
-	return r == RK_OK ? r : cli_fail(c, r, TEXT_CANNOT_GET, given);
+	return r == RK_OK ? link_finish(c->client, item, &c->stop, &out) : r;
 }
 
 /* What must happen before the content is here: nothing, a fetch, or a signed pickup first. */
-static int look(struct cli *c, const char *given, bool *is_here, bool *is_own)
+int cmd_dossier_fetch(struct cli *c, const uint8_t env_id[32], const char *given, enum text_id cannot, bool *is_signed)
+{
+	Rkl__EnvelopeRecord *record;
+	bool is_here = false, is_own = false;
+	struct shared s;
+	int r;
+
+	*is_signed = false;
+	if ((r = shared_begin(c, false, &s)) != RK_OK)
+		return r;
+	if ((r = mail_load(s.t, env_id, s.a, &record)) == RK_OK) {
+		is_here = env_has(s.t, C_CONTENT, bytes_make(env_id, 32));
+		is_own = record->outgoing;
+	}
+	if ((r = shared_end(&s, r)) == RK_OK && !is_here && !is_own)
+		r = run_step(c, env_id, STEP_PICKUP);
+	if (r == RK_OK && !is_here)
+		r = run_step(c, env_id, STEP_FETCH);
+	*is_signed = !is_here && !is_own;
+	return r == RK_OK ? r : cli_fail(c, r, cannot, given);
+}
+
+/* The dossier that is meant; one that was refused when it came is not asked for. */
+static int look(struct cli *c, const char *given, uint8_t env_id[32])
 {
 	Rkl__EnvelopeRecord *record;
 	struct shared s;
@@ -427,8 +442,7 @@ static int look(struct cli *c, const char *given, bool *is_here, bool *is_own)
 	if ((r = shared_begin(c, false, &s)) != RK_OK)
 		return r;
 	if ((r = load(&s, given, &record)) == RK_OK) {
-		*is_here = env_has(s.t, C_CONTENT, bytes_of(record->env_id));
-		*is_own = record->outgoing;
+		memcpy(env_id, record->env_id.data, 32);
 		if (record->state == RKL__ENVELOPE_STATE__FAILED)
 			r = cli_fail(c, record->problem, TEXT_DOSSIER_REFUSED, given);
 	}
@@ -490,19 +504,17 @@ int cmd_dossier_get(struct cli *c, int argc, char **argv)
 	const char *output = NULL;
 	const struct cli_option options[] = {{"output", CLI_TEXT, &output, "DIR", TEXT_OPT_OUTPUT, true}, {0}};
 	const struct cli_usage usage = {options, "ID", 1, 1, TEXT_NONE};
-	bool is_here = false, is_own = false;
 	struct cli_args args;
+	uint8_t env_id[32];
+	bool is_signed;
 	int r;
 
 	if ((r = cli_parse(c, &usage, argc, argv, &args)) != RK_OK)
 		return r;
-	if ((r = shared_open(c)) != RK_OK || (r = look(c, args.arg[0], &is_here, &is_own)) != RK_OK)
+	if ((r = shared_open(c)) != RK_OK || (r = look(c, args.arg[0], env_id)) != RK_OK ||
+	    (r = cmd_dossier_fetch(c, env_id, args.arg[0], TEXT_CANNOT_GET, &is_signed)) != RK_OK)
 		return r;
-	if (!is_here && !is_own && (r = run_step(c, args.arg[0], STEP_PICKUP)) != RK_OK)
-		return r;
-	if (!is_here && (r = run_step(c, args.arg[0], STEP_FETCH)) != RK_OK)
-		return r;
-	return save(c, args.arg[0], output, !is_here && !is_own);
+	return save(c, args.arg[0], output, is_signed);
 }
 
 /* ---- decline */

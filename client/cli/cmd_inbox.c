@@ -1,7 +1,9 @@
-/* inbox: what came in and where to look; never content. */
+/* inbox: what came in and where to look; never content.  Before it stands what falls due: derived each time, so never read or unread. */
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "client/cli/inbox_due.h"
+#include "client/cli/notice_show.h"
 #include "client/cli/shared.h"
 #include "client/cli/show.h"
 #include "client/mail.h"
@@ -10,7 +12,7 @@
 
 #define NUMBER_CHARS 24
 
-/* A dossier of ours that waited and will not go. */
+/* A dossier or notice of ours that waited and will not go. */
 static bool is_unsent(const Rkl__InboxRecord *record)
 {
 	return record->kind == RKL__INBOX_KIND__INBOX_ALERT && strncmp(record->detail, INBOX_UNSENT, strlen(INBOX_UNSENT)) == 0;
@@ -56,7 +58,7 @@ static const struct {
 	[RKL__INBOX_KIND__INBOX_DOSSIER] = {"dossier", TEXT_IN_DOSSIER, TEXT_LOOK_DOSSIER},
 	[RKL__INBOX_KIND__INBOX_RETURNED] = {"returned", TEXT_IN_RETURNED, TEXT_LOOK_DOSSIER},
 	[RKL__INBOX_KIND__INBOX_PICKED_UP] = {"picked_up", TEXT_IN_PICKED_UP, TEXT_LOOK_DOSSIER},
-	[RKL__INBOX_KIND__INBOX_NOTICE] = {"notice", TEXT_IN_NOTICE, TEXT_LOOK_DOSSIER},
+	[RKL__INBOX_KIND__INBOX_NOTICE] = {"notice", TEXT_IN_NOTICE, TEXT_LOOK_NOTICE},
 	[RKL__INBOX_KIND__INBOX_ENROLMENT] = {"enrolment", TEXT_IN_ENROLMENT, TEXT_LOOK_MEMBER},
 	[RKL__INBOX_KIND__INBOX_ALERT] = {"alert", TEXT_IN_ALERT, TEXT_LOOK_DOCTOR},
 };
@@ -64,6 +66,39 @@ static const struct {
 static unsigned kind_of(const Rkl__InboxRecord *record)
 {
 	return (size_t)record->kind < sizeof(kinds) / sizeof(kinds[0]) ? (unsigned)record->kind : 0;
+}
+
+/* The envelope that a record is about, if it is a notice. */
+static const Rkl__EnvelopeRecord *notice_of(struct shared *s, const Rkl__InboxRecord *record)
+{
+	Rkl__EnvelopeRecord *envelope;
+
+	if (record->id.len != 32 || mail_load(s->t, record->id.data, s->a, &envelope) != RK_OK)
+		return NULL;
+	return envelope->kind == RK__KIND__NDA_NOTICE ? envelope : NULL;
+}
+
+/* What is said of a notice, and where to look: as of a dossier, with words of its own; its kind once it was opened. */
+static enum text_id what_of(struct shared *s, const Rkl__InboxRecord *record)
+{
+	const Rkl__EnvelopeRecord *notice = notice_of(s, record);
+
+	if (notice != NULL && record->kind == RKL__INBOX_KIND__INBOX_NOTICE && notice->message_type != 0)
+		return TEXT_IN_NOTICE_OF;
+	if (notice != NULL && record->kind == RKL__INBOX_KIND__INBOX_PICKED_UP)
+		return TEXT_IN_NOTICE_PICKED_UP;
+	if (notice != NULL && record->kind == RKL__INBOX_KIND__INBOX_RETURNED)
+		return TEXT_IN_NOTICE_RETURNED;
+	return kinds[kind_of(record)].what;
+}
+
+static enum text_id look_of(struct shared *s, const Rkl__InboxRecord *record)
+{
+	enum text_id look = kinds[kind_of(record)].look;
+
+	if (is_unsent(record))
+		return TEXT_LOOK_NDA;
+	return look == TEXT_LOOK_DOSSIER && notice_of(s, record) != NULL ? TEXT_LOOK_NOTICE : look;
 }
 
 /* An answer is read where the question stands; the rest is named by its own id. */
@@ -99,6 +134,15 @@ static json_t *from_json(struct shared *s, const Rkl__InboxRecord *record)
 	return o;
 }
 
+/* NULL while it is sealed. */
+static const char *notice_name(struct shared *s, const Rkl__InboxRecord *record)
+{
+	const Rkl__EnvelopeRecord *notice = notice_of(s, record);
+	const struct notice_type *type = notice != NULL ? notice_type(notice->message_type) : NULL;
+
+	return type != NULL ? type->name : NULL;
+}
+
 static json_t *inbox_json(struct shared *s, const Rkl__InboxRecord *record)
 {
 	struct bytes subject = subject_of(s, record);
@@ -112,16 +156,21 @@ static json_t *inbox_json(struct shared *s, const Rkl__InboxRecord *record)
 	json_object_set_new(o, "from", record->from_org.len == 16 ? from_json(s, record) : json_null());
 	out_set_id(o, "id", subject);
 	out_set_text(o, "detail", record->detail);
+	if (record->kind == RKL__INBOX_KIND__INBOX_NOTICE)
+		out_set_text(o, "notice", notice_name(s, record));
 	return o;
 }
 
 static const char *what_text(struct shared *s, const Rkl__InboxRecord *record)
 {
+	enum text_id what = what_of(s, record);
+	const char *kept = "", *detail = detail_text(s, record);
 	char *made = NULL;
-	const char *kept = "";
 
+	if (what == TEXT_IN_NOTICE_OF)
+		detail = text(notice_show_kind(notice_of(s, record)->message_type), s->c->lang);
 	/* The table's own sentence, with one text to fill in or none. */
-	if (asprintf(&made, text(kinds[kind_of(record)].what, s->c->lang), detail_text(s, record)) >= 0) {
+	if (asprintf(&made, text(what, s->c->lang), detail) >= 0) {
 		kept = shared_text(s, "%s%s", record->read ? "" : text(TEXT_UNREAD_MARK, s->c->lang), made);
 		free(made);
 	}
@@ -140,6 +189,8 @@ static void inbox_row(struct shared *s, struct out_table *table, const Rkl__Inbo
 	out_table_cell(table, out_short(id, subject_of(s, record)));
 	out_table_cell(table, what_text(s, record));
 }
+
+/* ---- list */
 
 int cmd_inbox_list(struct cli *c, int argc, char **argv)
 {
@@ -161,6 +212,8 @@ int cmd_inbox_list(struct cli *c, int argc, char **argv)
 	r = env_cursor_open(s.t, C_INBOX, &cursor);
 	if (r == RK_OK && !c->json)
 		table = out_table_new(c, 5, headings);
+	if (r == RK_OK)
+		r = inbox_due_list(&s, table);
 	more = r == RK_OK ? env_cursor_last(cursor, &key, &value) : RK_ENOTFOUND;
 	for (; more == RK_OK && r == RK_OK; more = env_cursor_prev(cursor, &key, &value)) {
 		Rkl__InboxRecord *record;
@@ -203,7 +256,7 @@ static int mark(struct shared *s, uint64_t no, bool tell)
 	if (is_log(record))
 		out_line(s->c, TEXT_LOOK_LOG);
 	else
-		out_line(s->c, is_unsent(record) ? TEXT_LOOK_NDA : kinds[kind_of(record)].look, out_short(id, subject_of(s, record)));
+		out_line(s->c, look_of(s, record), out_short(id, subject_of(s, record)));
 	return RK_OK;
 }
 

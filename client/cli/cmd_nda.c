@@ -248,6 +248,8 @@ int cmd_nda_counter(struct cli *c, int argc, char **argv)
 /* Checks and shows before anybody is asked for a passphrase. */
 static int show_before(struct cli *c, const char *given)
 {
+	/* Nothing can have been sent under it yet. */
+	static const struct duty_facts no_facts;
 	struct agreement *ag;
 	struct shared s;
 	int r;
@@ -262,7 +264,7 @@ static int show_before(struct cli *c, const char *given)
 	    (r = agreement_check_sign(c->client, s.t, ag, s.a)) != RK_OK)
 		return shared_end(&s, shared_fail(c, r, TEXT_CANNOT_SIGN));
 	if (!c->json && !c->quiet) {
-		cmd_nda_show(&s, ag);
+		cmd_nda_show(&s, ag, &no_facts);
 		if (!c->no_input && (r = cmd_nda_print_document(&s, ag)) != RK_OK)
 			return shared_end(&s, r);
 	}

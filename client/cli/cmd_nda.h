@@ -5,10 +5,11 @@
 #define RENKEI_CLI_CMD_NDA_H
 
 #include "client/cli/shared.h"
+#include "client/duty.h"
 
-/** The whole agreement as lines; rendered from the bytes of its terms. */
-void cmd_nda_show(struct shared *, const struct agreement *);
-json_t *cmd_nda_json(struct shared *, const struct agreement *, bool whole);
+/** The whole agreement as lines; rendered from the bytes of its terms.  facts: what was sent under agreements, for its duties. */
+void cmd_nda_show(struct shared *, const struct agreement *, const struct duty_facts *facts);
+json_t *cmd_nda_json(struct shared *, const struct agreement *, const struct duty_facts *facts, bool whole);
 /** Prints the document; reports if it is not here or not text. */
 int cmd_nda_print_document(struct shared *, const struct agreement *);
 /** The title, or the purpose, or "". */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "client/cli/cmd_nda.h"
+#include "client/cli/notice_show.h"
 #include "client/days.h"
 #include "client/forms.h"
 #include "proto/strict.h"
@@ -39,29 +40,33 @@ static const char *fill_text(struct shared *s, enum text_id id, const char *valu
 
 /* ---- dates */
 
-static const struct {
-	const char *name;
-	enum text_id text;
-	bool is_last_day;   /* an instant that ends a day: people read the day before it */
-} dates[] = {
-	[AGREEMENT_DATE_NONE] = {NULL, TEXT_NONE, false},
-	[AGREEMENT_DATE_ACCEPT_BY] = {"accept_by", TEXT_DATE_ACCEPT_BY, false},
-	[AGREEMENT_DATE_STARTS] = {"starts", TEXT_DATE_STARTS, false},
-	[AGREEMENT_DATE_NEXT_STEP] = {"next_step", TEXT_DATE_NEXT_STEP, true},
-	[AGREEMENT_DATE_TERMINATES] = {"terminates", TEXT_DATE_TERMINATES, false},
-	[AGREEMENT_DATE_ENDS] = {"ends", TEXT_DATE_ENDS, true},
-	[AGREEMENT_DATE_NOTICES_END] = {"notices_end", TEXT_DATE_NOTICES_END, false},
-};
-
-static const char *next_date(struct shared *s, const struct agreement *ag)
+/* The next date that matters; NULL if there is none, or no memory to say it. */
+static const struct duty *find_next(struct shared *s, const struct agreement *ag, const struct duty_facts *facts)
 {
-	char when[OUT_TIME_CHARS];
-	int64_t at;
-	enum agreement_date date = agreement_next_date(ag, client_now(s->client), &at);
+	struct duty *list;
+	size_t n;
 
-	if (date == AGREEMENT_DATE_NONE)
-		return "—";
-	return fill_text(s, dates[date].text, dates[date].is_last_day ? out_last_day(when, at) : out_time(when, at));
+	if (notice_show_duties(s, ag, facts, &list, &n) != RK_OK)
+		return NULL;
+	return duty_next(list, n, client_now(s->client));
+}
+
+static const char *next_date(struct shared *s, const struct agreement *ag, const struct duty_facts *facts)
+{
+	const struct duty *next = find_next(s, ag, facts);
+
+	return next != NULL ? notice_show_date(s, next) : "—";
+}
+
+static void show_duties(struct shared *s, const struct agreement *ag, const struct duty_facts *facts)
+{
+	struct duty *list;
+	size_t n;
+
+	if (notice_show_duties(s, ag, facts, &list, &n) != RK_OK)
+		return;
+	for (size_t i = 0; i < n; i++)
+		out_field(s->c, i == 0 ? TEXT_F_DUTIES : TEXT_NONE, notice_show_duty(s, ag, &list[i]));
 }
 
 static const char *day_text(struct shared *s, uint32_t day)
@@ -275,7 +280,7 @@ static void show_may(struct shared *s, const struct agreement *ag)
 		out_field(s->c, label, fill_text(s, TEXT_MAY_NOTHING, id));
 }
 
-void cmd_nda_show(struct shared *s, const struct agreement *ag)
+void cmd_nda_show(struct shared *s, const struct agreement *ag, const struct duty_facts *facts)
 {
 	struct cli *c = s->c;
 	char id[OUT_ID_CHARS];
@@ -284,7 +289,7 @@ void cmd_nda_show(struct shared *s, const struct agreement *ag)
 	if (ag->cover != NULL && ag->cover->title[0] != '\0')
 		out_field(c, TEXT_F_TITLE, ag->cover->title);
 	out_field(c, TEXT_F_STATE, text(shared_state_text(ag->state), c->lang));
-	out_field(c, TEXT_F_NEXT, next_date(s, ag));
+	out_field(c, TEXT_F_NEXT, next_date(s, ag, facts));
 	if (ag->problem != RK_OK)
 		out_field(c, TEXT_F_PROBLEM, text(problem_text(ag->problem), c->lang));
 	if (ag->cover != NULL)
@@ -292,6 +297,7 @@ void cmd_nda_show(struct shared *s, const struct agreement *ag)
 	show_terms(s, ag);
 	if (ag->cover != NULL)
 		show_cover(s, ag);
+	show_duties(s, ag, facts);
 	show_differences(s, ag);
 	show_history(s, ag);
 	show_may(s, ag);
@@ -321,6 +327,23 @@ static json_t *party_json(struct shared *s, const struct agreement *ag, int i, b
 		out_set_text(o, "signatory", NULL);
 	}
 	return o;
+}
+
+static void duties_json(struct shared *s, const struct agreement *ag, const struct duty_facts *facts, json_t *o)
+{
+	json_t *duties = json_array();
+	struct duty *list;
+	size_t n = 0;
+
+	if (notice_show_duties(s, ag, facts, &list, &n) != RK_OK)
+		n = 0;
+	for (size_t i = 0; i < n; i++) {
+		json_t *d = json_object();
+
+		notice_show_duty_json(s, d, ag, &list[i]);
+		json_array_append_new(duties, d);
+	}
+	json_object_set_new(o, "duties", duties);
 }
 
 static void whole_json(const struct agreement *ag, json_t *o)
@@ -359,11 +382,10 @@ static void whole_json(const struct agreement *ag, json_t *o)
 	out_set_number(o, "survival_months", ag->cover->survival != NULL ? ag->cover->survival->months : 0);
 }
 
-json_t *cmd_nda_json(struct shared *s, const struct agreement *ag, bool whole)
+json_t *cmd_nda_json(struct shared *s, const struct agreement *ag, const struct duty_facts *facts, bool whole)
 {
 	json_t *o = json_object(), *parties = json_array(), *next = json_object();
-	int64_t at;
-	enum agreement_date date = agreement_next_date(ag, client_now(s->client), &at);
+	const struct duty *date = find_next(s, ag, facts);
 
 	out_set_id(o, "nda_id", bytes_make(ag->nda_id, 32));
 	out_set_text(o, "state", nda_state_name(ag->state));
@@ -382,17 +404,19 @@ json_t *cmd_nda_json(struct shared *s, const struct agreement *ag, bool whole)
 	out_set_number(o, "notice_window_days", ag->terms->notice_window_days);
 	out_set_bool(o, "marking_required", ag->terms->marking_required);
 	out_set_text(o, "problem", ag->problem == RK_OK ? NULL : errcode_name(ag->problem));
-	out_set_text(next, "what", dates[date].name);
-	out_set_time(next, "at", at);
+	out_set_text(next, "what", date != NULL ? duty_name(date->kind) : NULL);
+	out_set_time(next, "at", date != NULL ? date->due_at : 0);
 	json_object_set_new(o, "next_date", next);
-	if (whole)
+	if (whole) {
+		duties_json(s, ag, facts, o);
 		whole_json(ag, o);
+	}
 	return o;
 }
 
 /* ---- verbs */
 
-static int list_row(struct shared *s, struct out_table *table, const uint8_t nda_id[32])
+static int list_row(struct shared *s, struct out_table *table, const struct duty_facts *facts, const uint8_t nda_id[32])
 {
 	enum lang lang = s->c->lang;
 	struct agreement *ag;
@@ -403,7 +427,7 @@ static int list_row(struct shared *s, struct out_table *table, const uint8_t nda
 	if ((r = agreement_load(s->client, s->t, nda_id, true, s->a, &ag)) != RK_OK)
 		return r;
 	if (s->c->json)
-		return out_json(cmd_nda_json(s, ag, false));
+		return out_json(cmd_nda_json(s, ag, facts, false));
 	for (int p = 0; p < ag->row.party_count; p++)
 		if (p != ag->self)
 			with = shared_text(s, "%s%s%s", with, with[0] != '\0' ? text(TEXT_COMMA, lang) : "",
@@ -412,7 +436,7 @@ static int list_row(struct shared *s, struct out_table *table, const uint8_t nda
 	out_table_cell(table, out_short(id, bytes_make(ag->nda_id, 32)));
 	out_table_cell(table, text(shared_state_text(ag->state), lang));
 	out_table_cell(table, with);
-	out_table_cell(table, next_date(s, ag));
+	out_table_cell(table, next_date(s, ag, facts));
 	out_table_cell(table, cmd_nda_title(ag));
 	return RK_OK;
 }
@@ -422,6 +446,7 @@ int cmd_nda_list(struct cli *c, int argc, char **argv)
 	static const enum text_id headings[] = {TEXT_COL_ID, TEXT_COL_STATE, TEXT_COL_WITH, TEXT_COL_NEXT, TEXT_COL_TITLE};
 	const struct cli_usage usage = {NULL, "", 0, 0, TEXT_NONE};
 	struct out_table *table = NULL;
+	struct duty_facts facts;
 	const uint8_t (*ids)[32];
 	struct cli_args args;
 	struct shared s;
@@ -432,13 +457,15 @@ int cmd_nda_list(struct cli *c, int argc, char **argv)
 		return r;
 	if ((r = shared_open(c)) != RK_OK || (r = shared_begin(c, false, &s)) != RK_OK)
 		return r;
+	if ((r = duty_load(c->client, s.t, s.a, &facts)) != RK_OK)
+		return shared_end(&s, r);
 	if ((r = agreement_ids(s.t, s.a, &ids, &n)) == RK_OK && !c->json)
 		table = out_table_new(c, 5, headings);
 	for (size_t i = 0; i < n && r == RK_OK; i++) {
 		struct shared_row row;
 
 		if ((r = shared_row_begin(&s, &row)) == RK_OK) {
-			r = list_row(&s, table, ids[i]);
+			r = list_row(&s, table, &facts, ids[i]);
 			shared_row_end(&s, &row);
 		}
 	}
@@ -472,6 +499,7 @@ int cmd_nda_view(struct cli *c, int argc, char **argv)
 	bool document = false;
 	const struct cli_option options[] = {{"document", CLI_FLAG, &document, NULL, TEXT_OPT_SHOW_DOCUMENT, false}, {0}};
 	const struct cli_usage usage = {options, "ID", 1, 1, TEXT_NONE};
+	struct duty_facts facts;
 	struct cli_args args;
 	struct agreement *ag;
 	struct shared s;
@@ -481,13 +509,14 @@ int cmd_nda_view(struct cli *c, int argc, char **argv)
 		return r;
 	if ((r = shared_open(c)) != RK_OK || (r = shared_begin(c, false, &s)) != RK_OK)
 		return r;
-	if ((r = shared_agreement(&s, args.arg[0], true, RK_ENOTFOUND, &ag)) != RK_OK)
+	if ((r = shared_agreement(&s, args.arg[0], true, RK_ENOTFOUND, &ag)) != RK_OK ||
+	    (r = duty_load(c->client, s.t, s.a, &facts)) != RK_OK)
 		return shared_end(&s, r);
 	if (document)
 		r = cmd_nda_print_document(&s, ag);
 	else if (c->json)
-		r = out_json(cmd_nda_json(&s, ag, true));
+		r = out_json(cmd_nda_json(&s, ag, &facts, true));
 	else
-		cmd_nda_show(&s, ag);
+		cmd_nda_show(&s, ag, &facts);
 	return shared_end(&s, r);
 }

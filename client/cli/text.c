@@ -11,6 +11,7 @@ static const char *const sentences[TEXT_COUNT][LANG_COUNT] = {
 #include "client/cli/text_stage_a.inc"
 #include "client/cli/text_stage_b.inc"
 #include "client/cli/text_log.inc"
+#include "client/cli/text_notice.inc"
 #undef T
 };
 

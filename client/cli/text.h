@@ -14,6 +14,7 @@ enum text_id {
 #include "client/cli/text_stage_a.inc"
 #include "client/cli/text_stage_b.inc"
 #include "client/cli/text_log.inc"
+#include "client/cli/text_notice.inc"
 #undef T
 	TEXT_COUNT
 };

@@ -7,6 +7,8 @@
  *   hostile HOME pickup NDA_ID ENV_ID CODE    PICKUP of one envelope
  *   hostile HOME fetch ENV_ID CODE            FETCH of one envelope
  *   hostile HOME nda NDA_ID PEER_ORG          altered requests under an agreement in force with PEER_ORG
+ *   hostile HOME smuggle NDA_ID PEER_ORG      well sealed notices that hold a dossier, plain words, another type's fields: the broker
+ *                                             cannot see that, so it takes them; PEER_ORG's client must not
  *   hostile HOME deaf SECONDS                 says HELLO, subscribes, gives credit, never speaks again; prints deliveries
  */
 #include <sodium.h>
@@ -31,6 +33,7 @@ static struct {
 	uint8_t writer_epoch[8];
 	struct envelope_target targets[64];
 	size_t target_count;
+	struct bytes message;   /* what seal_with seals, a packed Message; empty: noise */
 	unsigned tried, failed;
 } h;
 
@@ -100,27 +103,35 @@ struct sealed {
 static struct sealed seal_with(Rk__EnvelopeHeader *e, const uint8_t *sign_sk, const uint8_t *exchange_id)
 {
 	struct sealed out = {.head = RK__SIGNED__INIT};
-	uint8_t nonce16[16], cek[32], nonce[24], plain[1024], sealed_plain[80];
+	uint8_t nonce16[16], cek[32], nonce[24], plain[1056], sealed_plain[80];
+	size_t plain_len = sizeof(plain);
 	Rk__EnvelopeHead head = RK__ENVELOPE_HEAD__INIT;
 
 	randombytes_buf(nonce16, 16);
 	randombytes_buf(cek, 32);
 	randombytes_buf(nonce, 24);
 	randombytes_buf(plain, sizeof(plain));
+	if (h.message.len > 0) {
+		size_t padded;
+		memcpy(plain + 32, h.message.data, h.message.len);
+		if (sodium_pad(&padded, plain + 32, h.message.len, 512, sizeof(plain) - 32) != 0)
+			die("message too long", RK_TOO_LARGE);
+		plain_len = 32 + padded;
+	}
 	e->nonce16 = copy(nonce16, 16);
 	uint8_t pc[32];
-	ids_hash(pc, "renkei/v1/plain", BYTES_OF(plain));
+	ids_hash(pc, "renkei/v1/plain", bytes_make(plain, plain_len));
 	e->pc = copy(pc, 32);
 	if (e->body_len == 0)
-		e->body_len = sizeof(plain) + 16;
+		e->body_len = (uint32_t)plain_len + 16;
 
 	size_t header_len = rk__envelope_header__get_packed_size(e);
 	uint8_t *header = arena_alloc(h.arena, header_len);
 	rk__envelope_header__pack(e, header);
 
 	unsigned long long body_len;
-	uint8_t *body = arena_alloc(h.arena, sizeof(plain) + 16);
-	crypto_aead_xchacha20poly1305_ietf_encrypt(body, &body_len, plain, sizeof(plain), header, header_len, NULL, nonce, cek);
+	uint8_t *body = arena_alloc(h.arena, plain_len + 16);
+	crypto_aead_xchacha20poly1305_ietf_encrypt(body, &body_len, plain, plain_len, header, header_len, NULL, nonce, cek);
 	out.body = bytes_make(body, (size_t)body_len);
 
 	if (e->kind != RK__KIND__FEED && h.target_count > 0) {
@@ -613,6 +624,41 @@ static void try_nda(const uint8_t nda_id[32], const uint8_t peer[16])
 	expect("nda: fetch of what does not exist", RK_UNKNOWN_OBJECT, fetch((const uint8_t *)"0123456789abcdef0123456789abcdef"));
 }
 
+static void smuggle(const char *what, const uint8_t nda_id[32], const uint8_t peer[16], Rk__Message *m)
+{
+	Rk__EnvelopeHeader e = nda_header(nda_id, peer);
+
+	m->msg_version = 1;
+	e.kind = RK__KIND__NDA_NOTICE;
+	if (STRICT_PACK(m, h.arena, &h.message) != RK_OK)
+		die("pack", RK_EINTERNAL);
+	expect(what, RK_OK, submit(&e));
+	h.message = bytes_make(NULL, 0);
+}
+
+/* What the broker cannot see: it is a notice by its header, and something else inside. */
+static void try_smuggling(const uint8_t nda_id[32], const uint8_t peer[16])
+{
+	Rk__Message m = RK__MESSAGE__INIT;
+	Rk__Dossier dossier = RK__DOSSIER__INIT;
+	Rk__NdaNotice notice = RK__NDA_NOTICE__INIT;
+
+	dossier.text = (char *)"smuggled dossier";
+	m.type = RK__MESSAGE_TYPE__MESSAGE_DOSSIER;
+	m.dossier = &dossier;
+	smuggle("smuggle: a dossier in a notice", nda_id, peer, &m);
+	m.type = RK__MESSAGE_TYPE__MESSAGE_TEXT;
+	m.dossier = NULL;
+	m.text = (char *)"smuggled words";
+	smuggle("smuggle: plain words in a notice", nda_id, peer, &m);
+	m.type = RK__MESSAGE_TYPE__MESSAGE_CONSENT;
+	m.text = (char *)"";
+	m.notice = &notice;
+	notice.summary = (char *)"smuggled consent";
+	notice.abstract = (char *)"smuggled abstract";
+	smuggle("smuggle: another type's fields in a consent", nda_id, peer, &m);
+}
+
 static void deaf(int seconds)
 {
 	Rk__Request r = RK__REQUEST__INIT;
@@ -725,6 +771,13 @@ int main(int argc, char **argv)
 		add_targets(client_org_id(h.client));
 		expect("session: HELLO", RK_OK, rawpeer_hello_as(h.peer, h.writer_epoch, NULL));
 		try_nda(nda_id, peer);
+	} else if (strcmp(mode, "smuggle") == 0 && argc >= 5) {
+		parse_id(nda_id, 32, argv[3]);
+		parse_id(peer, 16, argv[4]);
+		add_targets(peer);
+		add_targets(client_org_id(h.client));
+		expect("session: HELLO", RK_OK, rawpeer_hello_as(h.peer, h.writer_epoch, NULL));
+		try_smuggling(nda_id, peer);
 	} else if (strcmp(mode, "pickup") == 0 && argc >= 6) {
 		parse_id(nda_id, 32, argv[3]);
 		parse_id(env_id, 32, argv[4]);

@@ -25,6 +25,30 @@ static void parses_only_days_that_exist(void **state)
 	assert_int_equal(day, 20280229);
 }
 
+static void a_wall_clock_is_read_in_its_zone(void **state)
+{
+	static const char *const bad[] = {"", "2027-04-01T10:00", "2027-04-01 1000", "2027-04-01 24:00", "2027-04-01 10:60", "2027-04-01 10:0",
+		"2027-04-01 10:00:00", "2027-02-29 10:00", "2027-04-01 -1:00", "2027-04-01 "};
+	int64_t ms = 7;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(days_clock_parse(bad[i], "Asia/Tokyo", &ms), RK_EUSAGE);
+	assert_int_equal(days_clock_parse("2027-04-01 10:00", "Atlantis/Capital", &ms), RK_UNSUPPORTED);
+	assert_int_equal(ms, 7);
+	assert_int_equal(days_clock_parse("2027-04-01", "Asia/Tokyo", &ms), RK_OK);
+	assert_int_equal(ms, INT64_C(1806505200000));
+	assert_int_equal(days_clock_parse("2027-04-01 23:59", "Asia/Tokyo", &ms), RK_OK);
+	assert_int_equal(ms, INT64_C(1806505200000) + (23 * 60 + 59) * 60000);
+	assert_int_equal(days_clock_parse("2027-04-01 00:00", "UTC", &ms), RK_OK);
+	assert_int_equal(ms, INT64_C(1806505200000) + 9 * 3600000);
+	/* Summer time, where this machine knows of it. */
+	if (!days_knows_zone("Europe/Berlin"))
+		return;
+	assert_int_equal(days_clock_parse("2027-07-01 02:00", "Europe/Berlin", &ms), RK_OK);
+	assert_int_equal(ms % 86400000, 0);
+}
+
 static void a_day_in_tokyo_begins_at_15_utc(void **state)
 {
 	int64_t start = 0, end = 0;
@@ -131,6 +155,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(parses_only_days_that_exist),
+		cmocka_unit_test(a_wall_clock_is_read_in_its_zone),
 		cmocka_unit_test(a_day_in_tokyo_begins_at_15_utc),
 		cmocka_unit_test(days_follow_each_other),
 		cmocka_unit_test(a_day_without_midnight_begins_at_one),

@@ -20,6 +20,7 @@ static const char *const names[TEXT_COUNT] = {
 #include "client/cli/text_stage_a.inc"
 #include "client/cli/text_stage_b.inc"
 #include "client/cli/text_log.inc"
+#include "client/cli/text_notice.inc"
 #undef T
 };
 

@@ -1,0 +1,18 @@
+/*
+ * cmd_dossier: what the verbs of dossiers and of notices have in common: both wait at the exchange until they are signed for.
+ */
+#ifndef RENKEI_CLI_CMD_DOSSIER_H
+#define RENKEI_CLI_CMD_DOSSIER_H
+
+#include "client/cli/shared.h"
+
+/** The state of an envelope under an agreement, in words; in the arena. */
+const char *cmd_dossier_state(struct shared *, const Rkl__EnvelopeRecord *);
+
+/**
+ * Brings the content here unless it is: signs for what others sent, then fetches.  *is_signed: a pickup was signed now.  Reports with
+ * `cannot`, which takes `given`.
+ */
+int cmd_dossier_fetch(struct cli *, const uint8_t env_id[32], const char *given, enum text_id cannot, bool *is_signed);
+
+#endif
