@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "client/deposit.h"
 #include "client/link_internal.h"
 #include "client/mail.h"
 #include "proto/strict.h"
@@ -389,6 +390,31 @@ static int remember_sent(struct link *l, struct txn *txn, const Rkl__OutboxItem 
 	return feed_on_sent(l->c, txn, &d);
 }
 
+/*
+ * What the answer to an object of ours means here; *code is the item's.  A judgement on the answer takes the answer's place; an error
+ * of this home is returned.
+ */
+static int settle_object(struct link *l, struct txn *txn, const Rkl__OutboxItem *item, const struct answer *a, int *code)
+{
+	struct outcome out = {.code = a->code, .seq = a->seq, .logged = a->logged, .log_index = a->log_index, .time_ms = a->time_ms};
+	struct bytes object;
+	int r = RK_OK;
+
+	if (item->n_frames < 2)
+		return RK_OK;
+	object = bytes_of(item->frames[1]);
+	if (item->op == RK__OP__OP_PICKUP && a->code == RK_OK)
+		r = mail_on_pickup_answer(l->c, txn, object, &out);
+	else if (item->op == RK__OP__OP_NACK)
+		r = mail_on_nack_answer(l->c, txn, object, &out);
+	else if (item->op == RK__OP__OP_DEPOSIT && a->code == RK_OK)
+		r = deposit_on_answer(l->c, txn, object, &out);
+	if (r != RK_EINTEGRITY)
+		return r;
+	*code = r;
+	return RK_OK;
+}
+
 static int settle_one(struct link *l, struct txn *txn, const struct answer *a)
 {
 	struct arena *arena = arena_new(0);
@@ -415,6 +441,8 @@ static int settle_one(struct link *l, struct txn *txn, const struct answer *a)
 		r = item->env_id.len != ID32_BYTES ? RK_ESTORE : mail_on_bulk(l->c, txn, item->env_id.data, a->wraps, a->body);
 	else if (code == RK_OK)
 		r = remember_sent(l, txn, item, a, arena);
+	if (r == RK_OK)
+		r = settle_object(l, txn, item, a, &code);
 	if (r < 0)
 		goto out;
 	item->seq = a->seq;

@@ -45,6 +45,7 @@ static int compose(Rkl__Compose *out, const struct outbox_request *rq, struct ar
 	out->env_id = pb(rq->env_id, ID32_BYTES);
 	out->nda_id = pb(rq->nda_id, ID32_BYTES);
 	out->lifetime_ms = rq->lifetime_ms;
+	out->nack_reason = (uint32_t)rq->nack_reason;
 	out->total = (uint32_t)rq->object.len;
 	if (rq->env_id_count > 0) {
 		out->env_ids = arena_alloc(arena, rq->env_id_count * sizeof(*out->env_ids));
@@ -77,7 +78,7 @@ static int put_item(struct client *c, struct txn *txn, const struct outbox_reque
 	item.what = (char *)(uintptr_t)(rq->what != NULL ? rq->what : "");
 	item.sealed_compose = pb_of(sealed);
 	item.ref = pb_of(rq->ref);
-	item.env_id = pb(rq->env_id, ID32_BYTES); /* FETCH; an envelope's own comes with its sealing */
+	item.env_id = pb(rq->env_id, ID32_BYTES); /* FETCH, NACK; an envelope's own comes with its sealing */
 	*id = item.id;
 	return outbox_store(txn, &item, RKL__ITEM_STATE__ITEM_NONE);
 }

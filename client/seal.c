@@ -192,6 +192,22 @@ static int seal_pickup(struct sealing *s)
 	return object_make(OBJECT_KIND_PICKUP, s->c->exchange_id, keys_sign_sk(s->c, KEY_DEVICE), &p.base, s->arena, &s->object);
 }
 
+static int seal_nack(struct sealing *s)
+{
+	Rk__Nack n = RK__NACK__INIT;
+
+	if (s->what->env_id.len != ID32_BYTES || s->what->nda_id.len != ID32_BYTES)
+		return RK_ESTORE;
+	n.version = 1;
+	n.env_id = s->what->env_id;
+	n.nda_id = s->what->nda_id;
+	n.device_id = pb_of(bytes_make(s->c->device_id, ID16_BYTES));
+	n.reason = (Rk__NackReason)s->what->nack_reason;
+	n.time = client_now(s->c);
+	arena_raise(s->arena, 64 * 1024);
+	return object_make(OBJECT_KIND_NACK, s->c->exchange_id, keys_sign_sk(s->c, KEY_DEVICE), &n.base, s->arena, &s->object);
+}
+
 /* ---- the request */
 
 static int fill_request(struct sealing *s)
@@ -206,6 +222,7 @@ static int fill_request(struct sealing *s)
 	case RK__OP__OP_NDA_PROPOSE:
 	case RK__OP__OP_NDA_ACT:
 	case RK__OP__OP_INVITE_REG:
+	case RK__OP__OP_DEPOSIT:
 		break;
 	case RK__OP__OP_PUT_OBJECT:
 		rk__put_object__init(&s->put_object);
@@ -217,6 +234,9 @@ static int fill_request(struct sealing *s)
 		break;
 	case RK__OP__OP_PICKUP:
 		r = seal_pickup(s);
+		break;
+	case RK__OP__OP_NACK:
+		r = seal_nack(s);
 		break;
 	case RK__OP__OP_FETCH:
 		rk__fetch__init(&s->fetch);

@@ -26,7 +26,12 @@ static const char *detail_text(struct shared *s, const Rkl__InboxRecord *record)
 		{"accept", TEXT_ACT_ACCEPT}, {"reject", TEXT_ACT_REJECT}, {"withdraw", TEXT_ACT_WITHDRAW}, {"terminate", TEXT_ACT_TERMINATE},
 		{"hold", TEXT_ACT_HOLD}, {"resume", TEXT_ACT_RESUME}, {"accepted", TEXT_OUTCOME_ACCEPTED}, {"declined", TEXT_OUTCOME_DECLINED},
 		{"expired", TEXT_RETURN_EXPIRED}, {"nda_ended", TEXT_RETURN_NDA_ENDED}, {"recipient_left", TEXT_RETURN_RECIPIENT_LEFT},
+		{"unopened", TEXT_IN_REFUSED_UNOPENED}, {INBOX_UNASKED, TEXT_ALERT_UNASKED}, {INBOX_UNLOGGED, TEXT_ALERT_UNLOGGED},
 	};
+
+	/* One word of two meanings: an interest is not taken up, a dossier is not looked at. */
+	if (strcmp(record->detail, "declined") == 0 && record->kind != RKL__INBOX_KIND__INBOX_INTEREST_REPLY)
+		return text(TEXT_IN_REFUSED_DECLINED, s->c->lang);
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (strcmp(record->detail, words[i].name) == 0)
@@ -50,6 +55,7 @@ static const struct {
 	[RKL__INBOX_KIND__INBOX_NOTICE] = {"notice", TEXT_IN_NOTICE, TEXT_LOOK_DOSSIER},
 	[RKL__INBOX_KIND__INBOX_ENROLMENT] = {"enrolment", TEXT_IN_ENROLMENT, TEXT_LOOK_MEMBER},
 	[RKL__INBOX_KIND__INBOX_ALERT] = {"alert", TEXT_IN_ALERT, TEXT_LOOK_DOCTOR},
+	[RKL__INBOX_KIND__INBOX_REFUSED] = {"refused", TEXT_IN_REFUSED, TEXT_LOOK_DOSSIER},
 };
 
 static unsigned kind_of(const Rkl__InboxRecord *record)

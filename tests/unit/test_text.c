@@ -19,6 +19,7 @@ static const char *const names[TEXT_COUNT] = {
 #include "client/cli/text_common.inc"
 #include "client/cli/text_stage_a.inc"
 #include "client/cli/text_stage_b.inc"
+#include "client/cli/text_dossier.inc"
 #undef T
 };
 
