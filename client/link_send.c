@@ -181,13 +181,19 @@ static bool is_ours(int code)
 	return code == RK_ENOMEM || code == RK_EIO || code == RK_EDISKFULL || code == RK_EPASSPHRASE || code == RK_EINTERNAL;
 }
 
-static void finish(Rkl__OutboxItem *item, int code, int64_t time_ms)
+/* The key goes first: should the commit fail, the frames still stand for what was sent, and what was not sent had failed anyway. */
+static int finish(struct link *l, Rkl__OutboxItem *item, int code, int64_t time_ms)
 {
+	int r = outbox_key_destroy(l->c, item);
+
+	if (r != RK_OK)
+		return r;
 	item->state = RKL__ITEM_STATE__DONE;
 	item->code = code;
 	item->time_ms = time_ms;
-	item->sealed_compose = (ProtobufCBinaryData){0};
+	item->sealed_compose = item->key_id = (ProtobufCBinaryData){0};
 	send_clear_frames(item);
+	return RK_OK;
 }
 
 /* A dossier that its verb no longer waits for: that it will not go must not be silent. */
@@ -222,7 +228,8 @@ static int seal_one(struct link *l, struct txn *txn, uint64_t id, uint64_t numbe
 		goto out;
 	if (code != RK_OK) {
 		client_log(l->c, "link: item %llu (%s) not sent: %s", (unsigned long long)id, item->what, errcode_name(code));
-		finish(item, code, client_now(l->c));
+		if ((r = finish(l, item, code, client_now(l->c))) != RK_OK)
+			goto out;
 	} else {
 		item->state = RKL__ITEM_STATE__SENT;
 		*sealed = true;
@@ -448,7 +455,8 @@ static int settle_one(struct link *l, struct txn *txn, const struct answer *a)
 	item->seq = a->seq;
 	item->logged = a->logged;
 	item->log_index = a->log_index;
-	finish(item, r > 0 ? r : code, a->time_ms);
+	if ((r = finish(l, item, r > 0 ? r : code, a->time_ms)) != RK_OK)
+		goto out;
 	if ((r = outbox_store(txn, item, was)) == RK_OK)
 		r = tell_unsent(l, txn, item, item->code);
 out:

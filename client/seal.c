@@ -292,18 +292,26 @@ static int pack_frames(struct sealing *s, bool has_envelope)
 	return RK_OK;
 }
 
+static int open_compose(struct client *c, const Rkl__OutboxItem *item, struct arena *arena, struct bytes *plain)
+{
+	uint8_t id[8], key[32];
+	int r;
+
+	put_u64be(id, item->id);
+	if ((r = outbox_key(c, item, false, key)) == RK_OK)
+		r = vault_open(key, VAULT_OUTBOX, BYTES_OF(id), bytes_of(item->sealed_compose), arena, plain);
+	sodium_memzero(key, sizeof(key));
+	return r;
+}
+
 int seal_item(struct client *c, struct txn *txn, Rkl__OutboxItem *item, uint64_t number, struct arena *arena)
 {
 	struct sealing s = {.c = c, .txn = txn, .arena = arena, .item = item, .request = RK__REQUEST__INIT};
 	struct bytes plain;
-	uint8_t key[8];
 	int r;
 
 	home_load_ids(c, txn);
-	put_u64be(key, item->id);
-	if ((r = keys_unlock(c, KEY_DEVICE)) != RK_OK)
-		return r;
-	if ((r = vault_open(keys_home_key(c), VAULT_OUTBOX, BYTES_OF(key), bytes_of(item->sealed_compose), arena, &plain)) != RK_OK)
+	if ((r = keys_unlock(c, KEY_DEVICE)) != RK_OK || (r = open_compose(c, item, arena, &plain)) != RK_OK)
 		return r;
 	arena_raise(arena, 2 * arena_budget(plain.len));
 	if ((s.what = rkl__compose__unpack(arena_allocator(arena), plain.len, plain.data)) == NULL)

@@ -161,7 +161,7 @@ pair() { # an agreement between a and b; more arguments to propose
 	grep -q "$T/got/report.txt" "$T/out"
 	said 'delete them yourself'
 	said 'report.txt \(saved'
-	! cmp -s "$T/before/kx.key" "$T/b/kx.key"
+	refuses 1 cmp -s "$T/before/kx.key" "$T/b/kx.key"
 	as b dossier list | grep 'destroyed'
 	as b dossier view "$id" | grep 'destroyed'
 	[[ $(as b --json dossier view "$id" | value state) == destroyed ]]
@@ -174,7 +174,8 @@ pair() { # an agreement between a and b; more arguments to propose
 	# The sender's own copy is the sender's to keep, and to destroy.
 	as a dossier view "$id" | grep 'Run 14'
 	as a dossier destroy "$id" --yes
-	! as a dossier view "$id" | grep 'Run 14'
+	as a dossier view "$id" >"$T/view"
+	refuses 1 grep 'Run 14' "$T/view"
 }
 
 @test "a certificate of destruction goes to who had sent it, also after the agreement ended" {

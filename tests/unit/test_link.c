@@ -452,6 +452,24 @@ static uint64_t put_sent_pickup(struct client *c, struct txn *t, struct fixed *f
 	return item.id;
 }
 
+static uint64_t hopeless_item;
+static uint8_t hopeless_key_id[32];
+
+/* Under an agreement that is not here: our own gate ends it when the link is up. */
+static void put_hopeless_dossier(struct client *c, struct txn *t, struct arena *a)
+{
+	Rk__EnvelopeHeader header = RK__ENVELOPE_HEADER__INIT;
+	struct outbox_request dossier = {.op = RK__OP__OP_SUBMIT, .what = "dossier send", .header = &header, .lifetime_ms = 1000,
+	                                 .message = bytes_str("secret")};
+	Rkl__OutboxItem *item;
+
+	header.kind = RK__KIND__NDA;
+	assert_int_equal(outbox_add(c, t, &dossier, &hopeless_item), RK_OK);
+	assert_int_equal(outbox_load(t, hopeless_item, a, &item), RK_OK);
+	assert_int_equal(item->key_id.len, 32);
+	memcpy(hopeless_key_id, item->key_id.data, 32);
+}
+
 static void put_three_requests(struct client *c, struct txn *t, struct fixed *f)
 {
 	struct outbox_request nack = {.op = RK__OP__OP_NACK, .what = "dossier decline", .env_id = unlogged_env, .nda_id = unlogged_env,
@@ -467,6 +485,7 @@ static void put_three_requests(struct client *c, struct txn *t, struct fixed *f)
 	assert_int_equal(record_put(t, C_ENVELOPE, BYTES_OF(unlogged_env), &record.base), RK_OK);
 	unlogged_items[0] = put_sent_pickup(c, t, f, a);
 	assert_int_equal(outbox_add(c, t, &nack, &unlogged_items[1]), RK_OK);
+	put_hopeless_dossier(c, t, a);
 	assert_int_equal(deposit_add(c, t, &secret, oh, &unlogged_items[2]), RK_OK);
 	arena_free(a);
 }
@@ -477,8 +496,11 @@ static void look_at_three_requests(struct client *c, struct txn *t)
 	struct arena *a = arena_new((size_t)1 << 20);
 	Rkl__EnvelopeRecord *record;
 	struct outcome out;
+	uint8_t key[32];
 
-	(void)c;
+	assert_int_equal(outbox_outcome(t, hopeless_item, &out), RK_OK);
+	assert_int_not_equal(out.code, RK_OK);
+	assert_int_equal(keys_dossier(c, hopeless_key_id, false, key), RK_ENOTFOUND);
 	for (size_t i = 0; i < 3; i++) {
 		assert_int_equal(outbox_outcome(t, unlogged_items[i], &out), RK_OK);
 		assert_int_equal(out.code, RK_EINTEGRITY);
