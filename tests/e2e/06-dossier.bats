@@ -201,3 +201,77 @@ pair() { # an agreement between a and b; more arguments to propose
 	refuses 2 as a dossier destroy "$mine" --yes --certificate
 	[[ $(as a --json dossier view "$mine" | value destroyed_at) == "" || $(as a --json dossier view "$mine" | value destroyed_at) == None ]]
 }
+
+@test "declined unseen: on record for both sides, and nothing of it is released any more" {
+	pair
+	echo secret >"$T/x.txt"
+	as a dossier send --nda "$NDA" "$T/x.txt"
+	as b sync
+	id=$(as b --json dossier list | value dossier_id)
+	as b --json dossier decline "$id" >"$T/declined"
+	[[ $(value state <"$T/declined") == declined ]]
+	index=$(value log_index <"$T/declined")
+	[[ $index -gt $(as b --json dossier view "$id" | value log_index) ]]
+	refuses 7 as b dossier get "$id" --output "$T/got"
+	said 'declined'
+	# Said twice is said once.
+	[[ $(as b --json dossier decline "$id" | value log_index) == "$index" ]]
+	as a sync
+	as a --json dossier view "$id" >"$T/view"
+	python3 - "$T/view" "$index" <<-'END'
+		import json, sys
+		o = json.load(open(sys.argv[1]))
+		n, = o["nacks"]
+		assert o["state"] == "declined" and o["to"][0]["state"] == "declined" and not o["pickups"], o
+		assert n["reason"] == "declined" and n["log_index"] == int(sys.argv[2]) and n["name"] == "b", o
+		assert o["to"][0]["return_reason"] == "declined" and o["to"][0]["returned_at"], o
+	END
+	as a inbox list | grep -c 'declined before any of it was seen' | grep -qx 1
+	as a --json dossier log | grep -q '"declined_at":"2'
+	[[ $(as a --json dossier log | value nack_log_index) == "$index" ]]
+}
+
+@test "a decline without the exchange waits, and says so" {
+	pair
+	echo secret >"$T/x.txt"
+	as a dossier send --nda "$NDA" "$T/x.txt"
+	as b sync
+	id=$(as b --json dossier list | value dossier_id)
+	broker_stop
+	refuses 6 as b dossier decline "$id"
+	said 'not on record yet'
+	as b dossier list 2>/dev/null | grep 'not yet on record'
+	broker_run
+	as b sync
+	as b dossier list | grep 'declined here' | grep -v 'not yet'
+	as a sync
+	[[ $(as a --json dossier view "$id" | value state) == declined ]]
+}
+
+@test "one declines, the other takes it: a line for each" {
+	exchange_start
+	join a sme
+	join b university
+	join c institute
+	NDA=$(as a --json nda propose --with "$(org b)" --with "$(org c)" --purpose P --form plain --until "$(date -u -d '+1 year' +%F)" --signatory A | value nda_id)
+	for o in b c; do
+		as "$o" sync
+		as "$o" nda sign "$NDA" --yes --signatory X
+	done
+	echo x >"$T/x.txt"
+	as a dossier send --nda "$NDA" "$T/x.txt"
+	for o in b c; do as "$o" sync; done
+	id=$(as b --json dossier list | value dossier_id)
+	as b dossier decline "$id"
+	as c dossier get "$id" --output "$T/got"
+	as a sync
+	as a dossier view "$id" >"$T/view"
+	grep 'Declined' "$T/view" | grep -q ' b,'
+	grep 'Picked up' "$T/view" | grep -q ' c,'
+	as a --json dossier log >"$T/json"
+	python3 - "$T/json" <<-'END'
+		import json, sys
+		rows = [json.loads(line) for line in open(sys.argv[1])]
+		assert sorted((r["to"], r["state"]) for r in rows) == [("b", "declined"), ("c", "picked_up")], rows
+	END
+}

@@ -107,3 +107,48 @@ pair() {
 		assert row["state"] == "destroyed" and row["destroyed_at"] and row["title"] is None and row["picked_up_at"], row
 	END
 }
+
+@test "a deposit is in the log, and tells nobody what it is of" {
+	exchange_start
+	join a sme
+	head -c 3000000 /dev/urandom >"$T/quokka-plan.bin"
+	sum=$(sha256sum "$T/quokka-plan.bin" | cut -d' ' -f1)
+	as a --json deposit "$T/quokka-plan.bin" --title "numbat title" >"$T/json"
+	id=$(value deposit_id <"$T/json")
+	[[ $(value state <"$T/json") == logged ]]
+	as a --json deposit list >"$T/list"
+	python3 - "$T/list" "$id" "$sum" "$(value log_index <"$T/json")" <<-'END'
+		import json, sys
+		o, = [json.loads(line) for line in open(sys.argv[1])]
+		assert o["deposit_id"] == sys.argv[2] and o["sha256"] == sys.argv[3] and o["log_index"] == int(sys.argv[4]), o
+		assert o["state"] == "logged" and o["name"] == "quokka-plan.bin" and o["title"] == "numbat title" and o["bytes"] == 3000000, o
+	END
+	as a deposit list | grep 'numbat title' | grep 'logged'
+	# The same file again is another deposit.
+	[[ $(as a --json deposit "$T/quokka-plan.bin" | value deposit_id) != "$id" ]]
+	broker_stop
+	refuses 1 grep -ra -e quokka -e numbat "$T/broker" "$T/a"
+	python3 - "$T/broker" "$sum" <<-'END'
+		import os, sys
+		wanted = bytes.fromhex(sys.argv[2])
+		for folder, _, names in os.walk(sys.argv[1]):
+		    for name in names:
+		        assert wanted not in open(os.path.join(folder, name), "rb").read(), name
+	END
+}
+
+@test "a deposit without the exchange waits; what is no file is refused" {
+	exchange_start
+	join a sme
+	echo plan >"$T/plan.txt"
+	broker_stop
+	refuses 6 as a deposit "$T/plan.txt"
+	said 'not on record'
+	[[ $(as a --json deposit list 2>/dev/null | value state) == queued ]]
+	broker_run
+	as a sync
+	[[ $(as a --json deposit list | value state) == logged ]]
+	refuses 5 as a deposit "$T/absent"
+	refuses 2 as a deposit "$T"
+	refuses 2 as a deposit
+}
