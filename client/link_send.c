@@ -191,17 +191,17 @@ static int finish(struct link *l, Rkl__OutboxItem *item, int code, int64_t time_
 	item->state = RKL__ITEM_STATE__DONE;
 	item->code = code;
 	item->time_ms = time_ms;
-	item->sealed_compose = item->key_id = (ProtobufCBinaryData){0};
+	item->sealed_compose = (ProtobufCBinaryData){0};
 	send_clear_frames(item);
 	return RK_OK;
 }
 
-/* A dossier that its verb no longer waits for: that it will not go must not be silent. */
+/* A dossier or a notice that its verb no longer waits for: that it will not go must not be silent. */
 static int tell_unsent(struct link *l, struct txn *txn, const Rkl__OutboxItem *item, int code)
 {
 	char detail[96];
 
-	if (code == RK_OK || item->id == l->o->until_item || strcmp(item->what, "dossier send") != 0)
+	if (code == RK_OK || item->id == l->o->until_item || item->key_id.len == 0)
 		return RK_OK;
 	snprintf(detail, sizeof(detail), INBOX_UNSENT "%s", errcode_name(code));
 	return inbox_add(txn, RKL__INBOX_KIND__INBOX_ALERT, bytes_of(item->ref), NULL, client_now(l->c), detail);
