@@ -45,6 +45,7 @@ enum client_table {
 	C_LOG_NOTE,  /* origin number u32be || size u64be -> LogNote: verified checkpoints that something stands on */
 	C_LOG_SEEN,  /* origin number u32be || size u64be || root (32) -> LogSeen: signed, and not yet proven consistent */
 	C_LOG_FORK,  /* id u64be -> LogFork: contradictions; never deleted */
+	C_DEPOSIT,   /* oh -> DepositRecord */
 	CLIENT_TABLE_COUNT
 };
 
@@ -190,10 +191,12 @@ int feed_on_key(struct client *, struct txn *, const struct delivery *);
 int mail_on_envelope(struct client *, struct txn *, const struct delivery *);
 int mail_on_returned(struct client *, struct txn *, const struct delivery *);
 int mail_on_pickup(struct client *, struct txn *, const struct delivery *);
+int mail_on_nack(struct client *, struct txn *, const struct delivery *);
 int agreement_on_terms(struct client *, struct txn *, const struct delivery *);
 int agreement_on_act(struct client *, struct txn *, const struct delivery *);
 int secretariat_on_enrolment(struct client *, struct txn *, const struct delivery *);
-/** FETCH answered: bulk of an envelope that we picked up. */
+int deposit_on_entry(struct client *, struct txn *, const struct delivery *);
+/** FETCH answered: bulk of an envelope that we picked up or sent; any other is not looked at. */
 int mail_on_bulk(struct client *, struct txn *, const uint8_t env_id[32], struct bytes wraps, struct bytes body);
 /** Counters kept in C_META under "count/NAME"; doctor lists them. */
 void client_count(struct txn *, const char *name);
@@ -212,7 +215,8 @@ struct outbox_request {
 	struct bytes object;
 	Rk__ObjectType object_type;
 	const uint8_t *object_oh;         /* 32, PUT_OBJECT */
-	const uint8_t *env_id;            /* FETCH */
+	const uint8_t *env_id;            /* FETCH, NACK */
+	Rk__NackReason nack_reason;       /* NACK, with nda_id */
 	const uint8_t (*env_ids)[32]; size_t env_id_count; const uint8_t *nda_id; /* PICKUP */
 	struct bytes ref;
 };

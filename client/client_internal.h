@@ -45,6 +45,10 @@ int book_newest(struct txn *, unsigned type, const uint8_t *id, uint64_t *serial
 int outbox_load(struct txn *, uint64_t id, struct arena *, Rkl__OutboxItem **item);
 /** Writes an item; was: its state before, for the counters. */
 int outbox_store(struct txn *, const Rkl__OutboxItem *item, Rkl__ItemState was);
+/** The key of sealed_compose; wipe it.  create: made if it is one of the item's own.  RK_ENOTFOUND: it went with the item. */
+int outbox_key(struct client *, const Rkl__OutboxItem *, bool create, uint8_t key[32]);
+/** Destroys it, if it is the item's own. */
+int outbox_key_destroy(struct client *, const Rkl__OutboxItem *);
 void outbox_moved(struct txn *, Rkl__ItemState from, Rkl__ItemState to);
 #define META_QUEUED "outbox_queued" /* u64be: items of that state */
 #define META_SENT "outbox_sent"

@@ -41,6 +41,7 @@ const char *const client_tables[CLIENT_TABLE_COUNT] = {
 	[C_LOG_NOTE] = "log_note",
 	[C_LOG_SEEN] = "log_seen",
 	[C_LOG_FORK] = "log_fork",
+	[C_DEPOSIT] = "deposit",
 };
 
 static int64_t real_now_ms(void)

@@ -34,6 +34,8 @@ static handler_fn *handler_of(const struct delivery *d)
 		{RK__ENTRY_KIND__ENTRY_RETURNED, RK__STREAM_TYPE__STREAM_MAILBOX, mail_on_returned},
 		{RK__ENTRY_KIND__ENTRY_ENROLMENT, RK__STREAM_TYPE__STREAM_MAILBOX, secretariat_on_enrolment},
 		{RK__ENTRY_KIND__ENTRY_PICKUP, RK__STREAM_TYPE__STREAM_MAILBOX, mail_on_pickup},
+		{RK__ENTRY_KIND__ENTRY_NACK, RK__STREAM_TYPE__STREAM_MAILBOX, mail_on_nack},
+		{RK__ENTRY_KIND__ENTRY_DEPOSIT, RK__STREAM_TYPE__STREAM_MAILBOX, deposit_on_entry},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "client/deposit.h"
 #include "client/link_internal.h"
 #include "client/mail.h"
 #include "proto/strict.h"
@@ -180,22 +181,27 @@ static bool is_ours(int code)
 	return code == RK_ENOMEM || code == RK_EIO || code == RK_EDISKFULL || code == RK_EPASSPHRASE || code == RK_EINTERNAL;
 }
 
-static void finish(Rkl__OutboxItem *item, int code, int64_t time_ms)
+/* The key goes first: should the commit fail, the frames still stand for what was sent, and what was not sent had failed anyway. */
+static int finish(struct link *l, Rkl__OutboxItem *item, int code, int64_t time_ms)
 {
+	int r = outbox_key_destroy(l->c, item);
+
+	if (r != RK_OK)
+		return r;
 	item->state = RKL__ITEM_STATE__DONE;
 	item->code = code;
 	item->time_ms = time_ms;
 	item->sealed_compose = (ProtobufCBinaryData){0};
 	send_clear_frames(item);
+	return RK_OK;
 }
 
-/* A dossier or notice that its verb no longer waits for: that it will not go must not be silent. */
+/* A dossier or a notice that its verb no longer waits for: that it will not go must not be silent. */
 static int tell_unsent(struct link *l, struct txn *txn, const Rkl__OutboxItem *item, int code)
 {
 	char detail[96];
 
-	if (code == RK_OK || item->id == l->o->until_item ||
-	    (strcmp(item->what, "dossier send") != 0 && strcmp(item->what, "nda notice") != 0))
+	if (code == RK_OK || item->id == l->o->until_item || item->key_id.len == 0)
 		return RK_OK;
 	snprintf(detail, sizeof(detail), INBOX_UNSENT "%s", errcode_name(code));
 	return inbox_add(txn, RKL__INBOX_KIND__INBOX_ALERT, bytes_of(item->ref), NULL, client_now(l->c), detail);
@@ -222,7 +228,8 @@ static int seal_one(struct link *l, struct txn *txn, uint64_t id, uint64_t numbe
 		goto out;
 	if (code != RK_OK) {
 		client_log(l->c, "link: item %llu (%s) not sent: %s", (unsigned long long)id, item->what, errcode_name(code));
-		finish(item, code, client_now(l->c));
+		if ((r = finish(l, item, code, client_now(l->c))) != RK_OK)
+			goto out;
 	} else {
 		item->state = RKL__ITEM_STATE__SENT;
 		*sealed = true;
@@ -394,6 +401,31 @@ static int remember_sent(struct link *l, struct txn *txn, const Rkl__OutboxItem 
 	return feed_on_sent(l->c, txn, &d);
 }
 
+/*
+ * What the answer to an object of ours means here; *code is the item's.  A judgement on the answer takes the answer's place; an error
+ * of this home is returned.
+ */
+static int settle_object(struct link *l, struct txn *txn, const Rkl__OutboxItem *item, const struct answer *a, int *code)
+{
+	struct outcome out = {.code = a->code, .seq = a->seq, .logged = a->logged, .log_index = a->log_index, .time_ms = a->time_ms};
+	struct bytes object;
+	int r = RK_OK;
+
+	if (item->n_frames < 2)
+		return RK_OK;
+	object = bytes_of(item->frames[1]);
+	if (item->op == RK__OP__OP_PICKUP && a->code == RK_OK)
+		r = mail_on_pickup_answer(l->c, txn, object, &out);
+	else if (item->op == RK__OP__OP_NACK)
+		r = mail_on_nack_answer(l->c, txn, object, &out);
+	else if (item->op == RK__OP__OP_DEPOSIT && a->code == RK_OK)
+		r = deposit_on_answer(l->c, txn, object, &out);
+	if (r != RK_EINTEGRITY)
+		return r;
+	*code = r;
+	return RK_OK;
+}
+
 static int settle_one(struct link *l, struct txn *txn, const struct answer *a)
 {
 	struct arena *arena = arena_new(0);
@@ -420,12 +452,15 @@ static int settle_one(struct link *l, struct txn *txn, const struct answer *a)
 		r = item->env_id.len != ID32_BYTES ? RK_ESTORE : mail_on_bulk(l->c, txn, item->env_id.data, a->wraps, a->body);
 	else if (code == RK_OK)
 		r = remember_sent(l, txn, item, a, arena);
+	if (r == RK_OK)
+		r = settle_object(l, txn, item, a, &code);
 	if (r < 0)
 		goto out;
 	item->seq = a->seq;
 	item->logged = a->logged;
 	item->log_index = a->log_index;
-	finish(item, r > 0 ? r : code, a->time_ms);
+	if ((r = finish(l, item, r > 0 ? r : code, a->time_ms)) != RK_OK)
+		goto out;
 	if ((r = outbox_store(txn, item, was)) == RK_OK)
 		r = tell_unsent(l, txn, item, item->code);
 out:

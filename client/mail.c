@@ -138,12 +138,36 @@ static int make_record(struct letter *l)
 	return RK_OK;
 }
 
+/*
+ * CRYPTO 2.5: what fails after its signature, under an agreement, is refused in writing, once; the peer learns that, and no more.  A
+ * full outbox costs the Nack, not the judgement.
+ */
+static int refuse(struct letter *l)
+{
+	int r;
+
+	if (l->outgoing || !mail_has_own_key((uint32_t)l->h->kind) || l->record.nack_item != 0)
+		return RK_OK;
+	r = mail_queue_nack(l->c, l->t, &l->record, RK__NACK_REASON__NACK_UNOPENED, "dossier refuse");
+	if (r != RK_QUOTA)
+		return r;
+	client_count(l->t, "nack-unsent");
+	return env_error(l->t);
+}
+
 /* The record says what is wrong, and so does the inbox; the content is never looked at. */
 static int fail(struct letter *l, int problem)
 {
+	char id[2 * ID32_BYTES + 1];
+	int r;
+
+	ids_hex(id, BYTES_OF(l->env_id));
+	client_log(l->c, "mail: envelope %s is refused: %s", id, errcode_name(problem));
 	client_count(l->t, "mail-refused");
 	l->record.state = RKL__ENVELOPE_STATE__FAILED;
 	l->record.problem = problem;
+	if ((r = refuse(l)) != RK_OK)
+		return r;
 	return inbox_add(l->t, RKL__INBOX_KIND__INBOX_ALERT, BYTES_OF(l->env_id), l->h->sender_org.data, l->record.time_ms,
 	                 errcode_name(problem));
 }
@@ -288,6 +312,13 @@ static int open_into_record(struct letter *l, struct bytes wraps, struct bytes b
 	return fail(l, r);
 }
 
+/* Content that nobody here has signed for: to open it would be to receive without a record of it. */
+static int tell_unasked(struct letter *l)
+{
+	client_count(l->t, INBOX_UNASKED);
+	return inbox_add(l->t, RKL__INBOX_KIND__INBOX_ALERT, BYTES_OF(l->env_id), NULL, client_now(l->c), INBOX_UNASKED);
+}
+
 static int take_in(struct letter *l)
 {
 	int r = judge(l);
@@ -296,6 +327,8 @@ static int take_in(struct letter *l)
 		return r;
 	if (r != RK_OK)
 		return fail(l, r);
+	if (mail_has_own_key((uint32_t)l->h->kind) && (l->d->wraps.len > 0 || l->d->body.len > 0) && (r = tell_unasked(l)) != RK_OK)
+		return r;
 	if (l->h->kind == RK__KIND__NDA)
 		return tell(l, RKL__INBOX_KIND__INBOX_DOSSIER, "");
 	if (l->h->kind == RK__KIND__NDA_NOTICE)
@@ -334,6 +367,14 @@ out:
 	return r;
 }
 
+/* What came under an agreement is opened only once our signature for it is in the log, and not after its key was destroyed. */
+static bool may_open(const struct letter *l)
+{
+	if (l->record.destroyed_at != 0)
+		return false;
+	return l->outgoing || !mail_has_own_key(l->record.kind) || mail_has_pickup(&l->record, bytes_make(client_device_id(l->c), 16));
+}
+
 int mail_on_bulk(struct client *c, struct txn *t, const uint8_t env_id[32], struct bytes wraps, struct bytes body)
 {
 	struct letter l = {.c = c, .t = t, .a = arena_new(MAIL_ARENA)};
@@ -357,6 +398,10 @@ int mail_on_bulk(struct client *c, struct txn *t, const uint8_t env_id[32], stru
 	l.record = *record;
 	l.record.problem = RK_OK;
 	memcpy(l.env_id, env_id, 32);
+	if (!may_open(&l)) {
+		r = tell_unasked(&l);
+		goto out;
+	}
 	if ((r = open_into_record(&l, wraps, body)) == RK_OK)
 		r = mail_store(t, &l.record);
 out:

@@ -1,4 +1,4 @@
-/* What became of it: pickups, which are signed, and returns, which are the broker's word. */
+/* What became of it: pickups and refusals, which are signed, and returns, which are the broker's word. */
 #include "client/agreement.h"
 #include "client/log.h"
 #include "client/mail_internal.h"
@@ -14,11 +14,71 @@ static const uint8_t *who_returned(const Rk__Returned *returned, const Rkl__Enve
 	return NULL;
 }
 
+/* A list of marks with room for one more at its end, and that one, of `size` bytes; NULL without memory. */
+static void *longer(struct arena *a, const void *list, size_t n, size_t size, void **mark)
+{
+	uint8_t *grown;
+
+	arena_raise(a, size + (n + 1) * sizeof(void *) + 64);
+	*mark = arena_alloc(a, size);
+	grown = arena_alloc(a, (n + 1) * sizeof(void *));
+	if (*mark == NULL || grown == NULL)
+		return NULL;
+	if (n > 0)
+		memcpy(grown, list, n * sizeof(void *));
+	memcpy(grown + n * sizeof(void *), mark, sizeof(void *));
+	return grown;
+}
+
+/* ---- returns */
+
+static bool has_declined(const Rkl__EnvelopeRecord *record, const uint8_t *org)
+{
+	for (size_t i = 0; i < record->n_nacks; i++)
+		if (org != NULL && record->nacks[i]->reason == RK__NACK_REASON__NACK_DECLINED &&
+		    bytes_equal(bytes_of(record->nacks[i]->org_id), bytes_make(org, 16)))
+			return true;
+	return false;
+}
+
+static int mark_returned(Rkl__EnvelopeRecord *record, const Rk__Returned *returned, ProtobufCBinaryData org, int64_t time_ms,
+                         struct arena *a)
+{
+	void *room, *list;
+	Rkl__ReturnMark *mark;
+
+	for (size_t i = 0; i < record->n_returns; i++)
+		if (bytes_equal(bytes_of(record->returns[i]->org_id), bytes_of(org)))
+			return RK_OK;
+	if ((list = longer(a, record->returns, record->n_returns, sizeof(*mark), &room)) == NULL)
+		return RK_ENOMEM;
+	mark = room;
+	rkl__return_mark__init(mark);
+	mark->org_id = org;
+	mark->time_ms = time_ms;
+	mark->reason = returned->reason;
+	record->returns = list;
+	record->n_returns++;
+	return RK_OK;
+}
+
+static int mark_all_returned(Rkl__EnvelopeRecord *record, const Rk__Returned *returned, int64_t time_ms, struct arena *a)
+{
+	int r = RK_OK;
+
+	for (size_t i = 0; i < record->n_recipients && r == RK_OK; i++)
+		for (size_t j = 0; j < returned->n_orgs && r == RK_OK; j++)
+			if (bytes_equal(bytes_of(record->recipients[i]), bytes_of(returned->orgs[j])))
+				r = mark_returned(record, returned, record->recipients[i], time_ms, a);
+	return r;
+}
+
 int mail_on_returned(struct client *c, struct txn *t, const struct delivery *d)
 {
 	struct arena *a = arena_new(MAIL_ARENA);
 	Rkl__EnvelopeRecord *record;
 	Rk__Returned *returned;
+	const uint8_t *org;
 	int r;
 
 	(void)c;
@@ -33,57 +93,100 @@ int mail_on_returned(struct client *c, struct txn *t, const struct delivery *d)
 	record->return_reason = returned->reason;
 	if (record->n_pickups == 0)
 		record->state = RKL__ENVELOPE_STATE__RETURNED_HERE;
-	if ((r = mail_store(t, record)) == RK_OK)
-		r = inbox_add(t, RKL__INBOX_KIND__INBOX_RETURNED, bytes_of(record->env_id),
-		              who_returned(returned, record), d->time_ms, mail_return_name(returned->reason));
+	org = who_returned(returned, record);
+	r = mark_all_returned(record, returned, d->time_ms, a);
+	if (r != RK_OK || (r = mail_store(t, record)) != RK_OK)
+		goto out;
+	/* The recipient's own word was told already; the broker's adds nothing to it. */
+	if (returned->reason != RK__RETURN_REASON__RETURN_DECLINED || !has_declined(record, org))
+		r = inbox_add(t, RKL__INBOX_KIND__INBOX_RETURNED, bytes_of(record->env_id), org, d->time_ms,
+		              mail_return_name(returned->reason));
 out:
 	arena_free(a);
 	return r;
 }
 
+/* ---- pickups and refusals */
+
 /* The organisation, among those of the envelope, whose device signed; NULL if none did. */
-static const uint8_t *find_signer(struct client *c, struct txn *t, const struct object *o, const Rk__Pickup *p,
+static const uint8_t *find_signer(struct client *c, struct txn *t, const struct object *o, ProtobufCBinaryData device_id,
                                   const Rkl__EnvelopeRecord *record, int64_t time_ms, struct arena *a)
 {
 	for (size_t i = 0; i < record->n_recipients; i++) {
 		const uint8_t *org = record->recipients[i].data;
 		Rk__Device *device;
 
-		if (book_device(c, t, p->device_id.data, org, a, &device) == RK_OK && trust_device_is_active(device, time_ms) &&
+		if (book_device(c, t, device_id.data, org, a, &device) == RK_OK && trust_device_is_active(device, time_ms) &&
 		    object_check(o, client_exchange_id(c), device->sign_pk.data) == RK_OK)
 			return org;
 	}
 	return NULL;
 }
 
-static int mark_picked_up(struct txn *t, Rkl__EnvelopeRecord *record, const Rk__Pickup *p, const uint8_t *org,
-                          const struct delivery *d, struct arena *a)
+bool mail_has_pickup(const Rkl__EnvelopeRecord *record, struct bytes device_id)
 {
-	Rkl__PickupMark *mark, **marks;
+	for (size_t i = 0; i < record->n_pickups; i++)
+		if (bytes_equal(bytes_of(record->pickups[i]->device_id), device_id))
+			return true;
+	return false;
+}
+
+bool mail_has_nack(const Rkl__EnvelopeRecord *record, struct bytes device_id)
+{
+	for (size_t i = 0; i < record->n_nacks; i++)
+		if (bytes_equal(bytes_of(record->nacks[i]->device_id), device_id))
+			return true;
+	return false;
+}
+
+int mail_mark_pickup(struct txn *t, Rkl__EnvelopeRecord *record, const struct mail_mark *what, struct arena *a)
+{
+	void *room, *list;
+	Rkl__PickupMark *mark;
 	int r;
 
-	for (size_t i = 0; i < record->n_pickups; i++)
-		if (bytes_equal(bytes_of(record->pickups[i]->device_id), bytes_of(p->device_id)))
-			return RK_OK;
-	arena_raise(a, sizeof(*mark) + (record->n_pickups + 1) * sizeof(*marks) + 64);
-	mark = arena_alloc(a, sizeof(*mark));
-	marks = arena_alloc(a, (record->n_pickups + 1) * sizeof(*marks));
-	if (mark == NULL || marks == NULL)
+	if (mail_has_pickup(record, bytes_make(what->device_id, 16)))
+		return RK_OK;
+	if ((list = longer(a, record->pickups, record->n_pickups, sizeof(*mark), &room)) == NULL)
 		return RK_ENOMEM;
+	mark = room;
 	rkl__pickup_mark__init(mark);
-	mark->org_id = pb_of(bytes_make(org, 16));
-	mark->device_id = p->device_id;
-	mark->time_ms = d->time_ms;
-	mark->log_index = d->log_index;
-	if (record->n_pickups > 0)
-		memcpy(marks, record->pickups, record->n_pickups * sizeof(*marks));
-	marks[record->n_pickups++] = mark;
-	record->pickups = marks;
+	mark->org_id = pb_of(bytes_make(what->org_id, 16));
+	mark->device_id = pb_of(bytes_make(what->device_id, 16));
+	mark->time_ms = what->time_ms;
+	mark->log_index = what->log_index;
+	record->pickups = list;
+	record->n_pickups++;
 	if (record->state == RKL__ENVELOPE_STATE__LODGED)
 		record->state = RKL__ENVELOPE_STATE__PICKED_UP;
 	if ((r = mail_store(t, record)) != RK_OK || !record->outgoing)
 		return r;
-	return inbox_add(t, RKL__INBOX_KIND__INBOX_PICKED_UP, bytes_of(record->env_id), org, d->time_ms, "");
+	return inbox_add(t, RKL__INBOX_KIND__INBOX_PICKED_UP, bytes_of(record->env_id), what->org_id, what->time_ms, "");
+}
+
+int mail_mark_nack(struct txn *t, Rkl__EnvelopeRecord *record, const struct mail_mark *what, Rk__NackReason reason, struct arena *a)
+{
+	void *room, *list;
+	Rkl__NackMark *mark;
+	int r;
+
+	if (mail_has_nack(record, bytes_make(what->device_id, 16)))
+		return RK_OK;
+	if ((list = longer(a, record->nacks, record->n_nacks, sizeof(*mark), &room)) == NULL)
+		return RK_ENOMEM;
+	mark = room;
+	rkl__nack_mark__init(mark);
+	mark->org_id = pb_of(bytes_make(what->org_id, 16));
+	mark->device_id = pb_of(bytes_make(what->device_id, 16));
+	mark->time_ms = what->time_ms;
+	mark->log_index = what->log_index;
+	mark->reason = reason;
+	record->nacks = list;
+	record->n_nacks++;
+	if ((r = mail_store(t, record)) != RK_OK || !record->outgoing)
+		return r;
+	return inbox_add(t, RKL__INBOX_KIND__INBOX_REFUSED, bytes_of(record->env_id), what->org_id, what->time_ms,
+	                 mail_nack_name(reason));
 }
 
 /* One envelope of a pickup: by whom, and was it their right at that place of the log?  *seen: what the signer saw of it is taken in. */
@@ -98,7 +201,7 @@ static int take_pickup(struct client *c, struct txn *t, const struct object *o, 
 
 	if ((r = mail_load(t, env_id, a, &record)) != RK_OK)
 		return r == RK_ENOTFOUND ? RK_OK : r;
-	if (!bytes_equal(bytes_of(record->nda_id), bytes_of(p->nda_id)) || (org = find_signer(c, t, o, p, record, d->time_ms, a)) == NULL) {
+	if (!bytes_equal(bytes_of(record->nda_id), bytes_of(p->nda_id)) || (org = find_signer(c, t, o, p->device_id, record, d->time_ms, a)) == NULL) {
 		client_count(t, "pickup-unproven");
 		return env_error(t);
 	}
@@ -114,7 +217,7 @@ static int take_pickup(struct client *c, struct txn *t, const struct object *o, 
 		if (r != RK_OK)
 			return r;
 	}
-	return mark_picked_up(t, record, p, org, d, a);
+	return mail_mark_pickup(t, record, &(struct mail_mark){org, p->device_id.data, d->time_ms, d->log_index}, a);
 }
 
 int mail_on_pickup(struct client *c, struct txn *t, const struct delivery *d)
@@ -139,4 +242,100 @@ int mail_on_pickup(struct client *c, struct txn *t, const struct delivery *d)
 out:
 	arena_free(a);
 	return r;
+}
+
+static int take_nack(struct client *c, struct txn *t, const struct object *o, const struct delivery *d, struct arena *a)
+{
+	const Rk__Nack *n = (const Rk__Nack *)(const void *)o->message;
+	Rkl__EnvelopeRecord *record;
+	const uint8_t *org;
+	int r;
+
+	if ((r = mail_load(t, n->env_id.data, a, &record)) != RK_OK)
+		return r == RK_ENOTFOUND ? RK_OK : r;
+	if (n->reason == RK__NACK_REASON__NACK_NONE || !bytes_equal(bytes_of(record->nda_id), bytes_of(n->nda_id)) ||
+	    (org = find_signer(c, t, o, n->device_id, record, d->time_ms, a)) == NULL) {
+		client_count(t, "nack-unproven");
+		return env_error(t);
+	}
+	return mail_mark_nack(t, record, &(struct mail_mark){org, n->device_id.data, d->time_ms, d->log_index}, n->reason, a);
+}
+
+int mail_on_nack(struct client *c, struct txn *t, const struct delivery *d)
+{
+	struct arena *a = arena_new(MAIL_ARENA);
+	struct object o;
+	int r;
+
+	if (a == NULL)
+		return RK_ENOMEM;
+	if (!d->logged || object_parse(OBJECT_KIND_NACK, d->object, a, &o) != RK_OK) {
+		client_count(t, "nack-unproven");
+		r = env_error(t);
+	} else {
+		r = take_nack(c, t, &o, d, a);
+	}
+	arena_free(a);
+	return r;
+}
+
+/* ---- questions */
+
+static bool is_of(ProtobufCBinaryData org, const uint8_t *org_id)
+{
+	return bytes_equal(bytes_of(org), bytes_make(org_id, 16));
+}
+
+/* What is known for certain outweighs what another device of the same organisation could not do. */
+static enum mail_outcome outcome_of(const Rkl__EnvelopeRecord *record, const struct mail_fate *f, bool any_kept)
+{
+	if (any_kept)
+		return MAIL_PICKED_UP;
+	if (f->nack != NULL)
+		return f->nack->reason == RK__NACK_REASON__NACK_DECLINED ? MAIL_DECLINED : MAIL_REFUSED;
+	/* Records of the first release name no organisation with a return. */
+	if (f->returned != NULL || (record->n_returns == 0 && record->state == RKL__ENVELOPE_STATE__RETURNED_HERE))
+		return MAIL_RETURNED;
+	return MAIL_LODGED;
+}
+
+void mail_fate(const Rkl__EnvelopeRecord *record, const uint8_t org_id[16], struct mail_fate *out)
+{
+	bool any_kept = false;
+
+	memset(out, 0, sizeof(*out));
+	for (size_t i = 0; i < record->n_pickups; i++) {
+		const Rkl__PickupMark *mark = record->pickups[i];
+
+		if (!is_of(mark->org_id, org_id))
+			continue;
+		any_kept |= !mail_has_nack(record, bytes_of(mark->device_id));
+		if (out->pickup == NULL)
+			out->pickup = mark;
+	}
+	for (size_t i = 0; i < record->n_nacks; i++)
+		if (out->nack == NULL && is_of(record->nacks[i]->org_id, org_id))
+			out->nack = record->nacks[i];
+	for (size_t i = 0; i < record->n_returns; i++)
+		if (is_of(record->returns[i]->org_id, org_id))
+			out->returned = record->returns[i];
+	out->outcome = outcome_of(record, out, any_kept);
+}
+
+enum mail_outcome mail_outcome(const Rkl__EnvelopeRecord *record)
+{
+	/* The first of these that is true of anybody. */
+	static const enum mail_outcome order[] = {MAIL_PICKED_UP, MAIL_REFUSED, MAIL_LODGED, MAIL_DECLINED, MAIL_RETURNED};
+	bool found[MAIL_OUTCOME_COUNT] = {false};
+
+	for (size_t i = 0; i < record->n_recipients; i++) {
+		struct mail_fate f;
+
+		mail_fate(record, record->recipients[i].data, &f);
+		found[f.outcome] = true;
+	}
+	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+		if (found[order[i]])
+			return order[i];
+	return MAIL_LODGED;
 }

@@ -4,19 +4,31 @@
 #include "client/mail_internal.h"
 #include "proto/strict.h"
 
-const char *mail_state_name(Rkl__EnvelopeState state)
+const char *mail_outcome_name(enum mail_outcome outcome)
 {
-	switch (state) {
+	static const char *const names[MAIL_OUTCOME_COUNT] = {
+		[MAIL_LODGED] = "lodged", [MAIL_PICKED_UP] = "picked_up", [MAIL_REFUSED] = "refused", [MAIL_DECLINED] = "declined",
+		[MAIL_RETURNED] = "returned",
+	};
+
+	return (size_t)outcome < MAIL_OUTCOME_COUNT ? names[outcome] : "";
+}
+
+const char *mail_state_name(const Rkl__EnvelopeRecord *record)
+{
+	if (record->outgoing)
+		return mail_outcome_name(mail_outcome(record));
+	if (record->destroyed_at != 0)
+		return "destroyed";
+	switch (record->state) {
 	case RKL__ENVELOPE_STATE__LODGED:
-		return "lodged";
+		return "waiting";
 	case RKL__ENVELOPE_STATE__PICKED_UP:
 		return "picked_up";
 	case RKL__ENVELOPE_STATE__OPENED:
 		return "opened";
 	case RKL__ENVELOPE_STATE__DECLINED_HERE:
 		return "declined";
-	case RKL__ENVELOPE_STATE__RETURNED_HERE:
-		return "returned";
 	case RKL__ENVELOPE_STATE__NEWER:
 		return "needs_newer";
 	default:
@@ -33,9 +45,16 @@ const char *mail_return_name(uint32_t reason)
 		return "nda_ended";
 	case RK__RETURN_REASON__RETURN_RECIPIENT_LEFT:
 		return "recipient_left";
+	case RK__RETURN_REASON__RETURN_DECLINED:
+		return "declined";
 	default:
 		return "";
 	}
+}
+
+const char *mail_nack_name(uint32_t reason)
+{
+	return reason == RK__NACK_REASON__NACK_UNOPENED ? "unopened" : reason == RK__NACK_REASON__NACK_DECLINED ? "declined" : "";
 }
 
 bool mail_has_own_key(uint32_t kind)
@@ -125,24 +144,4 @@ int mail_message(struct client *c, struct txn *t, const Rkl__EnvelopeRecord *rec
 	default:
 		return RK_EINTEGRITY;
 	}
-}
-
-int mail_decline(struct txn *t, const uint8_t env_id[32])
-{
-	struct arena *a = arena_new(MAIL_ARENA);
-	Rkl__EnvelopeRecord *record;
-	int r;
-
-	if (a == NULL)
-		return RK_ENOMEM;
-	if ((r = mail_load(t, env_id, a, &record)) != RK_OK)
-		goto out;
-	r = RK_CONFLICT;
-	if (record->outgoing || record->state == RKL__ENVELOPE_STATE__OPENED || record->state == RKL__ENVELOPE_STATE__PICKED_UP)
-		goto out;
-	record->state = RKL__ENVELOPE_STATE__DECLINED_HERE;
-	r = mail_store(t, record);
-out:
-	arena_free(a);
-	return r;
 }

@@ -45,6 +45,7 @@ static int compose(Rkl__Compose *out, const struct outbox_request *rq, struct ar
 	out->env_id = pb(rq->env_id, ID32_BYTES);
 	out->nda_id = pb(rq->nda_id, ID32_BYTES);
 	out->lifetime_ms = rq->lifetime_ms;
+	out->nack_reason = (uint32_t)rq->nack_reason;
 	out->total = (uint32_t)rq->object.len;
 	if (rq->env_id_count > 0) {
 		out->env_ids = arena_alloc(arena, rq->env_id_count * sizeof(*out->env_ids));
@@ -57,27 +58,69 @@ static int compose(Rkl__Compose *out, const struct outbox_request *rq, struct ar
 	return RK_OK;
 }
 
+/*
+ * What is confidential waits under a key of its own, which dies with the item: old pages of the store give nothing back of a dossier
+ * whose content was destroyed (CRYPTO 2.13).
+ */
+static bool has_own_key(const struct outbox_request *rq)
+{
+	return rq->header != NULL && (rq->header->kind == RK__KIND__NDA || rq->header->kind == RK__KIND__NDA_NOTICE);
+}
+
+int outbox_key(struct client *c, const Rkl__OutboxItem *item, bool create, uint8_t key[32])
+{
+	if (item->key_id.len == ID32_BYTES)
+		return keys_dossier(c, item->key_id.data, create, key);
+	memcpy(key, keys_home_key(c), 32);
+	return RK_OK;
+}
+
+int outbox_key_destroy(struct client *c, const Rkl__OutboxItem *item)
+{
+	int r;
+
+	if (item->key_id.len != ID32_BYTES)
+		return RK_OK;
+	r = keys_dossier_destroy(c, item->key_id.data);
+	return r == RK_ENOTFOUND ? RK_OK : r;
+}
+
+static int seal_compose(struct client *c, Rkl__OutboxItem *item, struct bytes plain, struct arena *arena)
+{
+	struct bytes sealed;
+	uint8_t id[8], key[32];
+	int r;
+
+	put_u64be(id, item->id);
+	if ((r = outbox_key(c, item, true, key)) == RK_OK)
+		r = vault_seal(key, VAULT_OUTBOX, BYTES_OF(id), plain, arena, &sealed);
+	sodium_memzero(key, sizeof(key));
+	if (r == RK_OK)
+		item->sealed_compose = pb_of(sealed);
+	return r;
+}
+
 static int put_item(struct client *c, struct txn *txn, const struct outbox_request *rq, const Rkl__Compose *what,
 		    struct arena *arena, uint64_t *id)
 {
 	Rkl__OutboxItem item = RKL__OUTBOX_ITEM__INIT;
-	struct bytes plain, sealed;
-	uint8_t key[8];
+	uint8_t key_id[ID32_BYTES];
+	struct bytes plain;
 	int r;
 
 	item.id = meta_next_id(txn);
-	put_u64be(key, item.id);
-	if ((r = pack_plain(&what->base, arena, &plain)) != RK_OK)
-		return r;
-	if ((r = vault_seal(keys_home_key(c), VAULT_OUTBOX, BYTES_OF(key), plain, arena, &sealed)) != RK_OK)
+	if (has_own_key(rq)) {
+		randombytes_buf(key_id, sizeof(key_id));
+		item.key_id = pb_of(BYTES_OF(key_id));
+	}
+	if ((r = pack_plain(&what->base, arena, &plain)) != RK_OK || (r = seal_compose(c, &item, plain, arena)) != RK_OK)
 		return r;
 	item.state = RKL__ITEM_STATE__QUEUED;
 	item.op = (uint32_t)rq->op;
 	item.created_at = client_now(c);
 	item.what = (char *)(uintptr_t)(rq->what != NULL ? rq->what : "");
-	item.sealed_compose = pb_of(sealed);
 	item.ref = pb_of(rq->ref);
-	item.env_id = pb(rq->env_id, ID32_BYTES); /* FETCH; an envelope's own comes with its sealing */
+	item.env_id = pb(rq->env_id, ID32_BYTES); /* FETCH, NACK; an envelope's own comes with its sealing */
 	*id = item.id;
 	return outbox_store(txn, &item, RKL__ITEM_STATE__ITEM_NONE);
 }

@@ -212,6 +212,22 @@ static int seal_pickup(struct sealing *s)
 	return object_make(OBJECT_KIND_PICKUP, s->c->exchange_id, keys_sign_sk(s->c, KEY_DEVICE), &p.base, s->arena, &s->object);
 }
 
+static int seal_nack(struct sealing *s)
+{
+	Rk__Nack n = RK__NACK__INIT;
+
+	if (s->what->env_id.len != ID32_BYTES || s->what->nda_id.len != ID32_BYTES)
+		return RK_ESTORE;
+	n.version = 1;
+	n.env_id = s->what->env_id;
+	n.nda_id = s->what->nda_id;
+	n.device_id = pb_of(bytes_make(s->c->device_id, ID16_BYTES));
+	n.reason = (Rk__NackReason)s->what->nack_reason;
+	n.time = client_now(s->c);
+	arena_raise(s->arena, 64 * 1024);
+	return object_make(OBJECT_KIND_NACK, s->c->exchange_id, keys_sign_sk(s->c, KEY_DEVICE), &n.base, s->arena, &s->object);
+}
+
 /* ---- the request */
 
 static int fill_request(struct sealing *s)
@@ -227,6 +243,7 @@ static int fill_request(struct sealing *s)
 	case RK__OP__OP_NDA_ACT:
 	case RK__OP__OP_INVITE_REG:
 	case RK__OP__OP_PUT_CHECKPOINT:
+	case RK__OP__OP_DEPOSIT:
 		break;
 	case RK__OP__OP_PUT_OBJECT:
 		rk__put_object__init(&s->put_object);
@@ -238,6 +255,9 @@ static int fill_request(struct sealing *s)
 		break;
 	case RK__OP__OP_PICKUP:
 		r = seal_pickup(s);
+		break;
+	case RK__OP__OP_NACK:
+		r = seal_nack(s);
 		break;
 	case RK__OP__OP_FETCH:
 		rk__fetch__init(&s->fetch);
@@ -293,18 +313,26 @@ static int pack_frames(struct sealing *s, bool has_envelope)
 	return RK_OK;
 }
 
+static int open_compose(struct client *c, const Rkl__OutboxItem *item, struct arena *arena, struct bytes *plain)
+{
+	uint8_t id[8], key[32];
+	int r;
+
+	put_u64be(id, item->id);
+	if ((r = outbox_key(c, item, false, key)) == RK_OK)
+		r = vault_open(key, VAULT_OUTBOX, BYTES_OF(id), bytes_of(item->sealed_compose), arena, plain);
+	sodium_memzero(key, sizeof(key));
+	return r;
+}
+
 int seal_item(struct client *c, struct txn *txn, Rkl__OutboxItem *item, uint64_t number, struct arena *arena)
 {
 	struct sealing s = {.c = c, .txn = txn, .arena = arena, .item = item, .request = RK__REQUEST__INIT};
 	struct bytes plain;
-	uint8_t key[8];
 	int r;
 
 	home_load_ids(c, txn);
-	put_u64be(key, item->id);
-	if ((r = keys_unlock(c, KEY_DEVICE)) != RK_OK)
-		return r;
-	if ((r = vault_open(keys_home_key(c), VAULT_OUTBOX, BYTES_OF(key), bytes_of(item->sealed_compose), arena, &plain)) != RK_OK)
+	if ((r = keys_unlock(c, KEY_DEVICE)) != RK_OK || (r = open_compose(c, item, arena, &plain)) != RK_OK)
 		return r;
 	arena_raise(arena, 2 * arena_budget(plain.len));
 	if ((s.what = rkl__compose__unpack(arena_allocator(arena), plain.len, plain.data)) == NULL)

@@ -83,6 +83,11 @@ void ids_env(uint8_t out[32], const uint8_t exchange_id[32], struct bytes head)
 	ids_hash_parts(out, "renkei/v1/env-id", (struct bytes[]){bytes_make(exchange_id, ID32_BYTES), head}, 2);
 }
 
+void ids_deposit_commit(uint8_t out[32], const uint8_t salt[32], const uint8_t file_sha256[32])
+{
+	ids_hash_parts(out, "renkei/v1/deposit-commit", (struct bytes[]){bytes_make(salt, 32), bytes_make(file_sha256, 32)}, 2);
+}
+
 /* Groups of 8 hex digits joined by '-'; len is a multiple of 4. */
 static void write_groups(char *out, const uint8_t *data, size_t len)
 {

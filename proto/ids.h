@@ -27,6 +27,8 @@ void ids_signer(uint8_t out[16], const uint8_t pk[32]);
 void ids_nda(uint8_t out[32], const uint8_t exchange_id[32], struct bytes terms);
 /** head = the exact EnvelopeHead bytes (the payload of its Signed). */
 void ids_env(uint8_t out[32], const uint8_t exchange_id[32], struct bytes head);
+/** What a Deposit commits to: the hash of a file, hidden by a salt. */
+void ids_deposit_commit(uint8_t out[32], const uint8_t salt[32], const uint8_t file_sha256[32]);
 
 /** Fingerprint of an organisation key: first 20 bytes of SHA-256(org_pk) as 5 groups of 8 hex, "xxxxxxxx-…"; 45 chars with NUL. */
 #define IDS_ORG_FINGERPRINT_CHARS 45

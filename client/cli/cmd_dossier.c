@@ -1,10 +1,12 @@
-/* dossier send, list, view, get, decline. */
+/* dossier send, list, view, get. */
 #include "client/cli/cmd_dossier.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "client/cli/show_dossier.h"
 #include "client/dossier.h"
+#include "client/dossier_destroy.h"
 #include "client/mail.h"
 #include "proto/strict.h"
 
@@ -140,135 +142,36 @@ int cmd_dossier_send(struct cli *c, int argc, char **argv)
 
 /* ---- list and view */
 
+/* Notices have verbs of their own. */
 static bool is_dossier(const Rkl__EnvelopeRecord *record)
 {
 	return record->kind == RK__KIND__NDA;
 }
 
-static enum text_id return_text(uint32_t reason)
+static int load(struct shared *s, const char *given, Rkl__EnvelopeRecord **record)
 {
-	return reason == RK__RETURN_REASON__RETURN_EXPIRED ? TEXT_RETURN_EXPIRED
-	       : reason == RK__RETURN_REASON__RETURN_NDA_ENDED ? TEXT_RETURN_NDA_ENDED : TEXT_RETURN_RECIPIENT_LEFT;
-}
+	int r = show_dossier_load(s, given, record);
 
-static const char *with(struct shared *s, enum text_id id, const char *value)
-{
-	char *made = NULL;
-	const char *kept = "";
-
-	if (asprintf(&made, text(id, s->c->lang), value) >= 0)
-		kept = shared_text(s, "%s", made);
-	free(made);
-	return kept;
-}
-
-/* Waiting for us: unless the gate is closed now, or it is too late for ever. */
-static const char *waiting_text(struct shared *s, const Rkl__EnvelopeRecord *record)
-{
-	struct agreement *ag;
-
-	switch (dossier_check_get(s->client, s->t, record)) {
-	case RK_OK:
-		return text(TEXT_DSTATE_LODGED_IN, s->c->lang);
-	case RK_ENVELOPE_EXPIRED:
-		return text(TEXT_DSTATE_LATE, s->c->lang);
-	default:
-		if (agreement_load(s->client, s->t, record->nda_id.data, false, s->a, &ag) != RK_OK)
-			return "";
-		return with(s, TEXT_DSTATE_LOCKED, text(shared_state_text(ag->state), s->c->lang));
-	}
-}
-
-const char *cmd_dossier_state(struct shared *s, const Rkl__EnvelopeRecord *record)
-{
-	enum lang lang = s->c->lang;
-
-	switch (record->state) {
-	case RKL__ENVELOPE_STATE__LODGED:
-		return record->outgoing ? text(TEXT_DSTATE_LODGED_OUT, lang) : waiting_text(s, record);
-	case RKL__ENVELOPE_STATE__PICKED_UP:
-		return text(TEXT_DSTATE_PICKED_UP, lang);
-	case RKL__ENVELOPE_STATE__OPENED:
-		return text(TEXT_DSTATE_OPENED, lang);
-	case RKL__ENVELOPE_STATE__DECLINED_HERE:
-		return text(TEXT_DSTATE_DECLINED, lang);
-	case RKL__ENVELOPE_STATE__RETURNED_HERE:
-		return with(s, TEXT_DSTATE_RETURNED, text(return_text(record->return_reason), lang));
-	case RKL__ENVELOPE_STATE__NEWER:
-		return text(TEXT_DSTATE_NEWER, lang);
-	default:
-		return with(s, TEXT_DSTATE_FAILED, errcode_name(record->problem));
-	}
-}
-
-/* Content that is here; NULL while it is sealed. */
-static const Rk__Message *content(struct shared *s, const Rkl__EnvelopeRecord *record)
-{
-	Rk__Message *m;
-
-	return mail_message(s->client, s->t, record, s->a, &m) == RK_OK ? m : NULL;
-}
-
-static const char *title_of(struct shared *s, const Rk__Message *m)
-{
-	if (m == NULL)
-		return text(TEXT_SEALED_TITLE, s->c->lang);
-	return m->dossier != NULL && m->dossier->title[0] != '\0' ? m->dossier->title : text(TEXT_UNTITLED, s->c->lang);
-}
-
-static const char *marking_name(uint32_t marking)
-{
-	static const char *const names[] = {"none", "confidential", "strict", "no_own_secrets"};
-
-	return marking < 4 ? names[marking] : "none";
-}
-
-static json_t *dossier_json(struct shared *s, const Rkl__EnvelopeRecord *record, const Rk__Message *m)
-{
-	json_t *o = json_object(), *to = json_array(), *pickups = json_array();
-
-	out_set_id(o, "dossier_id", bytes_of(record->env_id));
-	out_set_id(o, "nda_id", bytes_of(record->nda_id));
-	out_set_text(o, "direction", record->outgoing ? "out" : "in");
-	out_set_text(o, "state", mail_state_name(record->state));
-	out_set_text(o, "title", m != NULL && m->dossier != NULL ? m->dossier->title : NULL);
-	json_object_set_new(o, "from", shared_org_json(s, record->sender_org.data));
-	for (size_t i = 0; i < record->n_recipients; i++)
-		json_array_append_new(to, shared_org_json(s, record->recipients[i].data));
-	json_object_set_new(o, "to", to);
-	out_set_text(o, "marking", marking_name(record->marking));
-	out_set_bool(o, "reply_only", record->reply_only);
-	out_set_time(o, "time", record->time_ms);
-	out_set_time(o, "expires_at", record->expires_at);
-	out_set_number(o, "log_index", (int64_t)record->log_index);
-	out_set_bool(o, "available", m != NULL || dossier_check_get(s->client, s->t, record) == RK_OK);
-	for (size_t i = 0; i < record->n_pickups; i++) {
-		json_t *p = shared_org_json(s, record->pickups[i]->org_id.data);
-
-		out_set_time(p, "time", record->pickups[i]->time_ms);
-		json_array_append_new(pickups, p);
-	}
-	json_object_set_new(o, "pickups", pickups);
-	out_set_text(o, "return_reason", record->return_reason != 0 ? mail_return_name(record->return_reason) : NULL);
-	out_set_text(o, "problem", record->problem != 0 ? errcode_name(record->problem) : NULL);
-	return o;
+	if (r == RK_OK && !is_dossier(*record))
+		return cli_refuse(s->c, RK_ENOTFOUND, TEXT_HINT_SYNC, TEXT_DOSSIER_UNKNOWN, given);
+	return r;
 }
 
 static int list_row(struct shared *s, struct out_table *table, const Rkl__EnvelopeRecord *record)
 {
-	const Rk__Message *m = content(s, record);
+	const Rk__Message *m = show_dossier_content(s, record);
 	char id[OUT_ID_CHARS], when[OUT_TIME_CHARS];
 
 	if (s->c->json)
-		return out_json(dossier_json(s, record, m));
+		return out_json(show_dossier_json(s, record, m));
 	out_table_row(table);
 	out_table_cell(table, out_short(id, bytes_of(record->env_id)));
 	out_table_cell(table, text(record->outgoing ? TEXT_WAY_OUT : TEXT_WAY_IN, s->c->lang));
 	out_table_cell(table, out_time(when, record->time_ms));
-	out_table_cell(table, cmd_dossier_state(s, record));
+	out_table_cell(table, show_dossier_state(s, record));
 	out_table_cell(table, record->outgoing ? shared_names(s, record->recipients, record->n_recipients)
 	               : shared_name(s, record->sender_org.data));
-	out_table_cell(table, title_of(s, m));
+	out_table_cell(table, show_dossier_title(s, record, m));
 	return RK_OK;
 }
 
@@ -278,70 +181,6 @@ int cmd_dossier_list(struct cli *c, int argc, char **argv)
 	static const struct shared_list list = {headings, 6, TEXT_NONE, TEXT_DOSSIER_NONE, TEXT_NONE, is_dossier, list_row};
 
 	return shared_list(c, argc, argv, &list);
-}
-
-static int load(struct shared *s, const char *given, Rkl__EnvelopeRecord **record)
-{
-	uint8_t env_id[32];
-	int r;
-
-	if ((r = shared_id(s, C_ENVELOPE, given, env_id, 32, TEXT_DOSSIER_UNKNOWN)) != RK_OK)
-		return r;
-	r = mail_load(s->t, env_id, s->a, record);
-	if (r == RK_OK && !is_dossier(*record))
-		r = RK_ENOTFOUND;
-	if (r == RK_ENOTFOUND)
-		return cli_refuse(s->c, r, TEXT_HINT_SYNC, TEXT_DOSSIER_UNKNOWN, given);
-	return r;
-}
-
-static void view_content(struct shared *s, const Rk__Message *m)
-{
-	const Rk__Dossier *d = m->dossier;
-	const char *words = d != NULL ? d->text : m->text;
-
-	for (size_t i = 0; d != NULL && i < d->n_files; i++) {
-		char *line = NULL;
-
-		if (asprintf(&line, text(TEXT_FILE_LINE, s->c->lang), d->files[i]->name, d->files[i]->media_type,
-		             (unsigned long long)d->files[i]->plain_len) >= 0)
-			out_field(s->c, TEXT_F_FILE, line);
-		free(line);
-	}
-	if (words[0] != '\0')
-		out_field(s->c, TEXT_F_TEXT, words);
-}
-
-static void view_lines(struct shared *s, const Rkl__EnvelopeRecord *record, const Rk__Message *m)
-{
-	static const enum text_id marks[] = {TEXT_MARK_NONE, TEXT_MARK_CONFIDENTIAL, TEXT_MARK_STRICT, TEXT_MARK_NO_SECRETS};
-	struct cli *c = s->c;
-	char id[OUT_ID_CHARS], when[OUT_TIME_CHARS];
-
-	out_field(c, TEXT_F_ID, out_hex(id, bytes_of(record->env_id)));
-	out_field(c, TEXT_F_STATE, cmd_dossier_state(s, record));
-	out_field(c, TEXT_F_AGREEMENT, out_short(id, bytes_of(record->nda_id)));
-	out_field(c, TEXT_F_FROM, shared_name(s, record->sender_org.data));
-	out_field(c, TEXT_F_TO, shared_names(s, record->recipients, record->n_recipients));
-	out_field(c, TEXT_F_TIME, out_time(when, record->time_ms));
-	out_field(c, TEXT_F_TITLE, title_of(s, m));
-	out_field(c, TEXT_F_MARK, text(marks[record->marking < 4 ? record->marking : 0], c->lang));
-	for (size_t i = 0; i < record->n_pickups; i++) {
-		char *line = NULL;
-
-		if (asprintf(&line, text(TEXT_PICKED_LINE, c->lang), shared_name(s, record->pickups[i]->org_id.data),
-		             out_time(when, record->pickups[i]->time_ms)) >= 0)
-			out_field(c, TEXT_F_PICKED_UP, line);
-		free(line);
-	}
-	if (m != NULL)
-		view_content(s, m);
-	if (record->outgoing || record->state != RKL__ENVELOPE_STATE__LODGED)
-		return;
-	out_field(c, TEXT_F_SIZE, shared_text(s, "%u %s", record->body_len, text(TEXT_BYTES, c->lang)));
-	out_field(c, TEXT_F_EXPIRES, out_time(when, record->expires_at));
-	out_short(id, bytes_of(record->env_id));
-	out_say(c, TEXT_HINT_GET, id, id);
 }
 
 int cmd_dossier_view(struct cli *c, int argc, char **argv)
@@ -360,11 +199,11 @@ int cmd_dossier_view(struct cli *c, int argc, char **argv)
 		return r;
 	if ((r = load(&s, args.arg[0], &record)) != RK_OK)
 		return shared_end(&s, r);
-	m = content(&s, record);
+	m = show_dossier_content(&s, record);
 	if (c->json) {
 		json_t *files = json_array();
 
-		json = dossier_json(&s, record, m);
+		json = show_dossier_json(&s, record, m);
 		out_set_text(json, "text", m != NULL && m->dossier != NULL ? m->dossier->text : NULL);
 		for (size_t i = 0; m != NULL && m->dossier != NULL && i < m->dossier->n_files; i++) {
 			json_t *f = json_object();
@@ -377,7 +216,7 @@ int cmd_dossier_view(struct cli *c, int argc, char **argv)
 		json_object_set_new(json, "files", files);
 		r = out_json(json);
 	} else {
-		view_lines(&s, record, m);
+		show_dossier_lines(&s, record, m);
 	}
 	return shared_end(&s, r);
 }
@@ -436,6 +275,7 @@ int cmd_dossier_fetch(struct cli *c, const uint8_t env_id[32], const char *given
 static int look(struct cli *c, const char *given, uint8_t env_id[32])
 {
 	Rkl__EnvelopeRecord *record;
+	char when[OUT_TIME_CHARS];
 	struct shared s;
 	int r;
 
@@ -443,8 +283,12 @@ static int look(struct cli *c, const char *given, uint8_t env_id[32])
 		return r;
 	if ((r = load(&s, given, &record)) == RK_OK) {
 		memcpy(env_id, record->env_id.data, 32);
-		if (record->state == RKL__ENVELOPE_STATE__FAILED)
+		if (record->destroyed_at != 0)
+			r = cli_refuse(c, RK_CONFLICT, TEXT_NONE, TEXT_DOSSIER_DESTROYED, given, out_time(when, record->destroyed_at));
+		else if (record->state == RKL__ENVELOPE_STATE__FAILED)
 			r = cli_fail(c, record->problem, TEXT_DOSSIER_REFUSED, given);
+		else if (record->state == RKL__ENVELOPE_STATE__DECLINED_HERE)
+			r = cli_refuse(c, RK_CONFLICT, TEXT_NONE, TEXT_GET_DECLINED, given);
 	}
 	return shared_end(&s, r);
 }
@@ -461,7 +305,7 @@ static int say_saved(struct shared *s, const Rkl__EnvelopeRecord *record, const 
 			out_say(s->c, TEXT_SIGNED_FOR);
 		return RK_OK;
 	}
-	json = dossier_json(s, record, m);
+	json = show_dossier_json(s, record, m);
 	files = json_array();
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(files, json_string(shared_text(s, "%s/%s", folder, saved[i].name)));
@@ -480,7 +324,7 @@ static int save(struct cli *c, const char *given, const char *folder, bool is_ne
 
 	if (saved == NULL)
 		return RK_ENOMEM;
-	if ((r = shared_begin(c, false, &s)) != RK_OK)
+	if ((r = shared_begin(c, true, &s)) != RK_OK)
 		goto out;
 	if ((r = load(&s, given, &record)) == RK_OK) {
 		if ((r = mail_message(c->client, s.t, record, s.a, &m)) != RK_OK)
@@ -490,7 +334,7 @@ static int save(struct cli *c, const char *given, const char *folder, bool is_ne
 			r = cli_refuse(c, r, TEXT_HINT_OTHER_FOLDER, TEXT_FILE_EXISTS, folder, saved[n].name);
 		else if (r != RK_OK)
 			r = cli_fail(c, r, TEXT_CANNOT_SAVE, folder);
-		else
+		else if ((r = dossier_note_saved(c->client, s.t, record, folder, saved, n, s.a)) == RK_OK)
 			r = say_saved(&s, record, m, folder, saved, n, is_new);
 	}
 	r = shared_end(&s, r);
@@ -515,39 +359,4 @@ int cmd_dossier_get(struct cli *c, int argc, char **argv)
 	    (r = cmd_dossier_fetch(c, env_id, args.arg[0], TEXT_CANNOT_GET, &is_signed)) != RK_OK)
 		return r;
 	return save(c, args.arg[0], output, is_signed);
-}
-
-/* ---- decline */
-
-static int report_decline(struct cli *c, const Rkl__EnvelopeRecord *record, int r, const char *given)
-{
-	if (r != RK_CONFLICT)
-		return cli_fail(c, r, TEXT_CANNOT_DECLINE, given);
-	return cli_refuse(c, r, TEXT_NONE, record->outgoing ? TEXT_DECLINE_OWN : TEXT_DECLINE_LATE, given);
-}
-
-int cmd_dossier_decline(struct cli *c, int argc, char **argv)
-{
-	const struct cli_usage usage = {NULL, "ID", 1, 1, TEXT_NONE};
-	Rkl__EnvelopeRecord *record;
-	struct cli_args args;
-	struct shared s;
-	json_t *json;
-	int r;
-
-	if ((r = cli_parse(c, &usage, argc, argv, &args)) != RK_OK)
-		return r;
-	if ((r = shared_open(c)) != RK_OK || (r = shared_begin(c, true, &s)) != RK_OK)
-		return r;
-	if ((r = load(&s, args.arg[0], &record)) == RK_OK && (r = mail_decline(s.t, record->env_id.data)) != RK_OK)
-		r = report_decline(c, record, r, args.arg[0]);
-	if (r == RK_OK && c->json) {
-		json = json_object();
-		out_set_id(json, "dossier_id", bytes_of(record->env_id));
-		out_set_text(json, "state", "declined");
-		r = out_json(json);
-	}
-	if ((r = shared_end(&s, r)) == RK_OK)
-		out_say(c, TEXT_DECLINED_DOSSIER);
-	return r;
 }

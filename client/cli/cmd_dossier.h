@@ -6,9 +6,6 @@
 
 #include "client/cli/shared.h"
 
-/** The state of an envelope under an agreement, in words; in the arena. */
-const char *cmd_dossier_state(struct shared *, const Rkl__EnvelopeRecord *);
-
 /**
  * Brings the content here unless it is: signs for what others sent, then fetches.  *is_signed: a pickup was signed now.  Reports with
  * `cannot`, which takes `given`.

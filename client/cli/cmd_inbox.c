@@ -37,7 +37,12 @@ static const char *detail_text(struct shared *s, const Rkl__InboxRecord *record)
 		{"log-fork", TEXT_IN_LOG_FORK}, {"log-rollback", TEXT_IN_LOG_ROLLBACK}, {"log-leaf", TEXT_IN_LOG_LEAF},
 		{"log-unproven", TEXT_IN_LOG_UNPROVEN}, {"log-cut", TEXT_IN_LOG_CUT}, {"seen-unproven", TEXT_IN_SEEN_UNPROVEN},
 		{"read-only", TEXT_IN_READ_ONLY},
+		{"unopened", TEXT_IN_REFUSED_UNOPENED}, {INBOX_UNASKED, TEXT_ALERT_UNASKED}, {INBOX_UNLOGGED, TEXT_ALERT_UNLOGGED},
 	};
+
+	/* One word of two meanings: an interest is not taken up, a dossier is not looked at. */
+	if (strcmp(record->detail, "declined") == 0 && record->kind != RKL__INBOX_KIND__INBOX_INTEREST_REPLY)
+		return text(TEXT_IN_REFUSED_DECLINED, s->c->lang);
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (strcmp(record->detail, words[i].name) == 0)
@@ -61,6 +66,7 @@ static const struct {
 	[RKL__INBOX_KIND__INBOX_NOTICE] = {"notice", TEXT_IN_NOTICE, TEXT_LOOK_NOTICE},
 	[RKL__INBOX_KIND__INBOX_ENROLMENT] = {"enrolment", TEXT_IN_ENROLMENT, TEXT_LOOK_MEMBER},
 	[RKL__INBOX_KIND__INBOX_ALERT] = {"alert", TEXT_IN_ALERT, TEXT_LOOK_DOCTOR},
+	[RKL__INBOX_KIND__INBOX_REFUSED] = {"refused", TEXT_IN_REFUSED, TEXT_LOOK_DOSSIER},
 };
 
 static unsigned kind_of(const Rkl__InboxRecord *record)

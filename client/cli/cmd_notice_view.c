@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "client/cli/cmd_dossier.h"
+#include "client/cli/show_dossier.h"
 #include "client/cli/notice_show.h"
 #include "proto/strict.h"
 
@@ -27,7 +28,7 @@ static json_t *notice_json(struct shared *s, const Rkl__EnvelopeRecord *record, 
 	out_set_id(o, "nda_id", bytes_of(record->nda_id));
 	out_set_text(o, "notice", type != NULL ? type->name : NULL);
 	out_set_text(o, "direction", record->outgoing ? "out" : "in");
-	out_set_text(o, "state", mail_state_name(record->state));
+	out_set_text(o, "state", mail_state_name(record));
 	json_object_set_new(o, "from", shared_org_json(s, record->sender_org.data));
 	for (size_t i = 0; i < record->n_recipients; i++)
 		json_array_append_new(to, shared_org_json(s, record->recipients[i].data));
@@ -60,7 +61,7 @@ static int list_row(struct shared *s, struct out_table *table, const Rkl__Envelo
 	out_table_cell(table, out_short(id, bytes_of(record->env_id)));
 	out_table_cell(table, text(record->outgoing ? TEXT_WAY_OUT : TEXT_WAY_IN, s->c->lang));
 	out_table_cell(table, out_time(when, record->time_ms));
-	out_table_cell(table, cmd_dossier_state(s, record));
+	out_table_cell(table, show_dossier_state(s, record));
 	out_table_cell(table, record->outgoing ? shared_names(s, record->recipients, record->n_recipients)
 	               : shared_name(s, record->sender_org.data));
 	out_table_cell(table, text(notice_show_kind(m != NULL ? m->type : 0), s->c->lang));
@@ -146,7 +147,7 @@ static void show_lines(struct shared *s, const Rkl__EnvelopeRecord *record, cons
 	struct cli *c = s->c;
 
 	out_field(c, TEXT_F_ID, out_hex(id, bytes_of(record->env_id)));
-	out_field(c, TEXT_F_STATE, cmd_dossier_state(s, record));
+	out_field(c, TEXT_F_STATE, show_dossier_state(s, record));
 	out_field(c, TEXT_F_AGREEMENT, out_short(id, bytes_of(record->nda_id)));
 	out_field(c, TEXT_F_FROM, shared_name(s, record->sender_org.data));
 	out_field(c, TEXT_F_TO, shared_names(s, record->recipients, record->n_recipients));

@@ -55,6 +55,11 @@ void out_raw(const char *line)
 	fputc('\n', stdout);
 }
 
+int out_plain(const char *words)
+{
+	return fputs(words, stdout) < 0 ? RK_EIO : RK_OK;
+}
+
 /* ---- JSON */
 
 static int write_json(FILE *to, json_t *object)

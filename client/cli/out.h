@@ -17,6 +17,8 @@ void out_warn(struct cli *, enum text_id, ...);
 void out_line(struct cli *, enum text_id, ...);
 /** Raw text on stdout, with a newline: an invite, a post's body. */
 void out_raw(const char *text);
+/** Text on stdout as it is, line ends included.  RK_EIO (stdout is gone). */
+int out_plain(const char *text);
 
 /** One JSON object as one line on stdout; takes the reference.  RK_OK, RK_EIO (stdout is gone), RK_ENOMEM (NULL given). */
 int out_json(json_t *);

@@ -15,6 +15,7 @@ enum text_id {
 #include "client/cli/text_stage_b.inc"
 #include "client/cli/text_log.inc"
 #include "client/cli/text_notice.inc"
+#include "client/cli/text_dossier.inc"
 #undef T
 	TEXT_COUNT
 };

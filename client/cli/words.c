@@ -20,6 +20,7 @@ static const struct { const char *name; enum text_id word; } words[] = {
 	{"empty", TEXT_W_EMPTY},
 	{"live", TEXT_W_LIVE}, {"withdrawn", TEXT_W_WITHDRAWN}, {"expired", TEXT_W_EXPIRED}, {"sealed", TEXT_W_SEALED},
 	{"revise", TEXT_W_REVISE}, {"renew", TEXT_W_RENEW}, {"withdraw", TEXT_W_WITHDRAWN},
+	{"queued", TEXT_W_QUEUED}, {"logged", TEXT_W_LOGGED}, {"refused", TEXT_W_REFUSED},
 	{"licence", TEXT_W_LICENCE}, {"joint-rd", TEXT_W_JOINT_RD}, {"manufacture", TEXT_W_MANUFACTURE}, {"test", TEXT_W_TEST},
 	{"sales", TEXT_W_SALES}, {"assistance", TEXT_W_ASSISTANCE}, {"investment", TEXT_W_INVESTMENT}, {"venture", TEXT_W_VENTURE},
 	{"not-a-fit", TEXT_W_NOT_A_FIT}, {"no-capacity", TEXT_W_NO_CAPACITY}, {"already-partnered", TEXT_W_ALREADY_PARTNERED},

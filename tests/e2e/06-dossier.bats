@@ -122,3 +122,156 @@ pair() { # an agreement between a and b; more arguments to propose
 	# nor in clear in the homes' stores
 	! grep -ra -e xylophone-secret -e quokka-title -e wombat-text "$T/a" "$T/b"
 }
+
+@test "the sender sees which device picked it up, when, and where that stands in the log" {
+	pair
+	echo x >"$T/x.txt"
+	as a dossier send --nda "$NDA" "$T/x.txt"
+	as b sync
+	id=$(as b --json dossier list | value dossier_id)
+	[[ $(as a --json dossier view "$id" | value state) == lodged ]]
+	[[ $(as b --json dossier view "$id" | value state) == waiting ]]
+	as b dossier get "$id" --output "$T/got"
+	[[ $(as b --json dossier view "$id" | value state) == opened ]]
+	as a --json dossier view "$id" >"$T/view"
+	python3 - "$T/view" "$(as b --json status | value device_id)" <<-'END'
+		import json, sys
+		o = json.load(open(sys.argv[1]))
+		p, = o["pickups"]
+		assert o["state"] == "picked_up" and o["to"][0]["state"] == "picked_up", o
+		assert p["log_index"] > o["log_index"] and len(p["device_id"]) == 32 and p["time"] >= o["time"], o
+		assert sys.argv[2] in ("", p["device_id"]), o
+	END
+	as a dossier view "$id" | grep 'Picked up' | grep 'log index'
+}
+
+@test "what is destroyed is gone from the home, and what was saved outside is named" {
+	pair
+	echo "wombat-content" >"$T/report.txt"
+	as a dossier send --nda "$NDA" --title "Run 14" "$T/report.txt"
+	as b sync
+	id=$(as b --json dossier list | value dossier_id)
+	refuses 7 as b dossier destroy "$id" --yes
+	said 'not here'
+	as b dossier get "$id" --output "$T/got"
+	refuses 2 as b dossier destroy "$id"
+	refuses 2 as b dossier destroy --yes
+	cp -r "$T/b" "$T/before"
+	as b dossier destroy "$id" --yes >"$T/out" 2>"$T/err"
+	grep -q "$T/got/report.txt" "$T/out"
+	said 'delete them yourself'
+	said 'report.txt \(saved'
+	refuses 1 cmp -s "$T/before/kx.key" "$T/b/kx.key"
+	as b dossier list | grep 'destroyed'
+	as b dossier view "$id" | grep 'destroyed'
+	[[ $(as b --json dossier view "$id" | value state) == destroyed ]]
+	refuses 7 as b dossier get "$id" --output "$T/again"
+	said 'destroyed'
+	[[ ! -e $T/again ]]
+	# Neither does the store of before open with the keys of now.
+	cp "$T/before/store/data.mdb" "$T/b/store/data.mdb"
+	as b --json dossier view "$id" | grep -q '"title":null'
+	# The sender's own copy is the sender's to keep, and to destroy.
+	as a dossier view "$id" | grep 'Run 14'
+	as a dossier destroy "$id" --yes
+	as a dossier view "$id" >"$T/view"
+	refuses 1 grep 'Run 14' "$T/view"
+}
+
+@test "a certificate of destruction goes to who had sent it, also after the agreement ended" {
+	pair
+	for n in 1 2; do
+		echo "$n" >"$T/$n.txt"
+		as a dossier send --nda "$NDA" "$T/$n.txt"
+	done
+	as b sync
+	for id in $(as b --json dossier list | python3 -c 'import json, sys; [print(json.loads(l)["dossier_id"]) for l in sys.stdin]'); do
+		as b dossier get "$id" --output "$T/got"
+	done
+	as a nda terminate "$NDA" --yes
+	as b dossier destroy --nda "$NDA" --yes --certificate --signer "Sato Haruka"
+	as b dossier destroy --nda "$NDA" --yes 2>&1 | grep 'nothing to destroy'
+	as a sync
+	as a inbox list | grep 'notice under an agreement'
+	notice=$(as a --json inbox list | python3 -c 'import json, sys; [print(o["id"]) for o in map(json.loads, sys.stdin) if o["kind"] == "notice"]')
+	as a dossier get "$notice" --output "$T/notice" || true
+	[[ $(as a --json dossier view "$notice" | value state) == opened ]]
+	# A sender has nothing to certify.
+	mine=$(as a --json dossier list | python3 -c 'import json, sys; print([o["dossier_id"] for o in map(json.loads, sys.stdin) if o["direction"] == "out"][0])')
+	refuses 2 as a dossier destroy "$mine" --yes --certificate
+	[[ $(as a --json dossier view "$mine" | value destroyed_at) == "" || $(as a --json dossier view "$mine" | value destroyed_at) == None ]]
+}
+
+@test "declined unseen: on record for both sides, and nothing of it is released any more" {
+	pair
+	echo secret >"$T/x.txt"
+	as a dossier send --nda "$NDA" "$T/x.txt"
+	as b sync
+	id=$(as b --json dossier list | value dossier_id)
+	as b --json dossier decline "$id" >"$T/declined"
+	[[ $(value state <"$T/declined") == declined ]]
+	index=$(value log_index <"$T/declined")
+	[[ $index -gt $(as b --json dossier view "$id" | value log_index) ]]
+	refuses 7 as b dossier get "$id" --output "$T/got"
+	said 'declined'
+	# Said twice is said once.
+	[[ $(as b --json dossier decline "$id" | value log_index) == "$index" ]]
+	as a sync
+	as a --json dossier view "$id" >"$T/view"
+	python3 - "$T/view" "$index" <<-'END'
+		import json, sys
+		o = json.load(open(sys.argv[1]))
+		n, = o["nacks"]
+		assert o["state"] == "declined" and o["to"][0]["state"] == "declined" and not o["pickups"], o
+		assert n["reason"] == "declined" and n["log_index"] == int(sys.argv[2]) and n["name"] == "b", o
+		assert o["to"][0]["return_reason"] == "declined" and o["to"][0]["returned_at"], o
+	END
+	as a inbox list | grep -c 'declined before any of it was seen' | grep -qx 1
+	as a --json dossier log | grep -q '"declined_at":"2'
+	[[ $(as a --json dossier log | value nack_log_index) == "$index" ]]
+}
+
+@test "a decline without the exchange waits, and says so" {
+	pair
+	echo secret >"$T/x.txt"
+	as a dossier send --nda "$NDA" "$T/x.txt"
+	as b sync
+	id=$(as b --json dossier list | value dossier_id)
+	broker_stop
+	refuses 6 as b dossier decline "$id"
+	said 'not on record yet'
+	as b dossier list 2>/dev/null | grep 'not yet on record'
+	broker_run
+	as b sync
+	as b dossier list | grep 'declined here' | grep -v 'not yet'
+	as a sync
+	[[ $(as a --json dossier view "$id" | value state) == declined ]]
+}
+
+@test "one declines, the other takes it: a line for each" {
+	exchange_start
+	join a sme
+	join b university
+	join c institute
+	NDA=$(as a --json nda propose --with "$(org b)" --with "$(org c)" --purpose P --form plain --until "$(date -u -d '+1 year' +%F)" --signatory A | value nda_id)
+	for o in b c; do
+		as "$o" sync
+		as "$o" nda sign "$NDA" --yes --signatory X
+	done
+	echo x >"$T/x.txt"
+	as a dossier send --nda "$NDA" "$T/x.txt"
+	for o in b c; do as "$o" sync; done
+	id=$(as b --json dossier list | value dossier_id)
+	as b dossier decline "$id"
+	as c dossier get "$id" --output "$T/got"
+	as a sync
+	as a dossier view "$id" >"$T/view"
+	grep 'Declined' "$T/view" | grep -q ' b,'
+	grep 'Picked up' "$T/view" | grep -q ' c,'
+	as a --json dossier log >"$T/json"
+	python3 - "$T/json" <<-'END'
+		import json, sys
+		rows = [json.loads(line) for line in open(sys.argv[1])]
+		assert sorted((r["to"], r["state"]) for r in rows) == [("b", "declined"), ("c", "picked_up")], rows
+	END
+}

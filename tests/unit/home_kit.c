@@ -488,3 +488,95 @@ bool home_has_content(struct home *h, const uint8_t env_id[32])
 	env_abort(t);
 	return has;
 }
+
+/* ---- dossiers */
+
+struct bytes home_dossier(struct home *h, const char *name, const char *data, bool is_hash_right)
+{
+	Rk__DossierFile file = RK__DOSSIER_FILE__INIT, *files[] = {&file};
+	Rk__Dossier d = RK__DOSSIER__INIT;
+	Rk__Message m = RK__MESSAGE__INIT;
+	uint8_t digest[32];
+	struct bytes packed;
+
+	ids_sha256(digest, bytes_str(data));
+	digest[0] ^= !is_hash_right;
+	file.name = (char *)(uintptr_t)name;
+	file.plain_len = strlen(data);
+	file.plain_sha256 = pb_of(BYTES_OF(digest));
+	file.data = pb_of(bytes_str(data));
+	d.title = (char *)"Run 14";
+	d.text = (char *)"as discussed";
+	d.files = files;
+	d.n_files = 1;
+	m.msg_version = 1;
+	m.type = RK__MESSAGE_TYPE__MESSAGE_DOSSIER;
+	m.dossier = &d;
+	assert_int_equal(STRICT_PACK(&m, h->a, &packed), RK_OK);
+	return packed;
+}
+
+/* The home's own Pickup, as the link sends it. */
+static struct bytes own_pickup(struct home *h, const struct deal *deal, const struct sent *sent)
+{
+	Rk__Pickup p = RK__PICKUP__INIT;
+	ProtobufCBinaryData env_id = pb_of(BYTES_OF(sent->wire.env_id));
+	struct bytes wire;
+
+	p.version = 1;
+	p.n_env_ids = 1;
+	p.env_ids = &env_id;
+	p.nda_id = pb_of(BYTES_OF(deal->nda_id));
+	p.nda_set = pb_of(bytes_make(deal_load(h, deal)->row.nda_set, 32));
+	p.device_id = pb_of(bytes_make(client_device_id(h->client), 16));
+	p.time = home_now_ms;
+	assert_int_equal(object_make(OBJECT_KIND_PICKUP, h->f.exchange_id, keys_sign_sk(h->client, KEY_DEVICE), &p.base, h->a, &wire), RK_OK);
+	return wire;
+}
+
+/* The broker's answer to it; what the home makes of that. */
+int home_grant(struct home *h, const struct deal *deal, const struct sent *sent, bool logged)
+{
+	struct outcome answer = {.logged = logged, .log_index = logged ? ++h->log_index : 0, .time_ms = home_now_ms};
+	struct bytes wire = own_pickup(h, deal, sent);
+	struct txn *t;
+	int r;
+
+	assert_int_equal(env_begin(client_env(h->client), true, &t), RK_OK);
+	r = mail_on_pickup_answer(h->client, t, wire, &answer);
+	assert_int_equal(env_commit(t), RK_OK);
+	return r;
+}
+
+void home_give_bulk(struct home *h, const struct sent *sent, struct bytes wraps, struct bytes body)
+{
+	struct txn *t;
+
+	assert_int_equal(env_begin(client_env(h->client), true, &t), RK_OK);
+	assert_int_equal(mail_on_bulk(h->client, t, sent->wire.env_id, wraps, body), RK_OK);
+	assert_int_equal(env_commit(t), RK_OK);
+}
+
+static Rk__Pickup *pickup_of(struct home *h, const struct deal *deal, const struct sent *sent, int org)
+{
+	Rk__Pickup *p = fixed_alloc(h->a, sizeof(*p));
+
+	rk__pickup__init(p);
+	p->version = 1;
+	p->n_env_ids = 1;
+	p->env_ids = fixed_alloc(h->a, sizeof(*p->env_ids));
+	p->env_ids[0] = pb_of(bytes_make(sent->wire.env_id, 32));
+	p->nda_id = pb_of(BYTES_OF(deal->nda_id));
+	p->nda_set = pb_of(bytes_make(deal_load(h, deal)->row.nda_set, 32));
+	p->device_id = pb_of(BYTES_OF(h->f.orgs[org].device_id));
+	p->time = home_now_ms;
+	return p;
+}
+
+void home_deliver_pickup(struct home *h, const struct deal *deal, const struct sent *sent, int org, const uint8_t sk[64])
+{
+	struct bytes wire;
+
+	assert_int_equal(object_make(OBJECT_KIND_PICKUP, h->f.exchange_id, sk, &pickup_of(h, deal, sent, org)->base, h->a, &wire), RK_OK);
+	home_deliver(h, mail_on_pickup, wire, (struct bytes){0}, (struct bytes){0}, true);
+}

@@ -69,6 +69,14 @@ Rk__EnvelopeHeader *home_header(struct home *, Rk__Kind, int from, const struct 
 void home_seal(struct home *, Rk__EnvelopeHeader *, int from, struct bytes message, struct sent *);
 /** As the broker delivers this kind: NDA kinds are heads only. */
 void home_deliver_sent(struct home *, const struct sent *);
+/** A packed Message with one file; its hash in the message right or not.  In the home's arena. */
+struct bytes home_dossier(struct home *, const char *name, const char *data, bool is_hash_right);
+/** The broker's answer to the home's own Pickup, with or without a place in the log; what the home makes of it. */
+int home_grant(struct home *, const struct deal *, const struct sent *, bool logged);
+/** The answer to a FETCH. */
+void home_give_bulk(struct home *, const struct sent *, struct bytes wraps, struct bytes body);
+/** An entry with the Pickup of org's device, signed with sk. */
+void home_deliver_pickup(struct home *, const struct deal *, const struct sent *, int org, const uint8_t sk[64]);
 /** Record of an envelope, in the home's arena; NULL if there is none. */
 Rkl__EnvelopeRecord *home_record(struct home *, const uint8_t env_id[32]);
 /** How often something was counted, and how many inbox entries of a kind there are. */

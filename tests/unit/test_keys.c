@@ -105,6 +105,32 @@ static void dossier_keys(void **state)
 	bare_end(&h);
 }
 
+/* A destroyed key stands in no file of the home, nor did it ever in clear; the others are as they were, also for a new process. */
+static void a_destroyed_key_is_nowhere(void **state)
+{
+	uint8_t a[32] = {1}, b[32] = {2}, key_a[32], key_b[32], found[32];
+	struct bytes plain, sealed;
+	struct bare h;
+
+	(void)state;
+	bare_begin(&h, 1);
+	assert_int_equal(keys_dossier(h.c, a, true, key_a), RK_OK);
+	assert_int_equal(keys_dossier(h.c, b, true, key_b), RK_OK);
+	assert_false(bare_files_hold(&h, BYTES_OF(key_a)));
+	assert_int_equal(vault_seal(key_a, VAULT_CONTENT, BYTES_OF(a), bytes_str("secret"), h.a, &sealed), RK_OK);
+	assert_int_equal(keys_dossier_destroy(h.c, a), RK_OK);
+	bare_reopen(&h);
+	assert_int_equal(keys_unlock(h.c, KEY_DEVICE), RK_OK);
+	assert_false(bare_files_hold(&h, BYTES_OF(key_a)));
+	assert_int_equal(keys_dossier(h.c, a, false, found), RK_ENOTFOUND);
+	/* Asked for anew it is another one, which does not open the old row. */
+	assert_int_equal(keys_dossier(h.c, a, true, found), RK_OK);
+	assert_int_equal(vault_open(found, VAULT_CONTENT, BYTES_OF(a), sealed, h.a, &plain), RK_EINTEGRITY);
+	assert_int_equal(keys_dossier(h.c, b, false, found), RK_OK);
+	assert_memory_equal(key_b, found, 32);
+	bare_end(&h);
+}
+
 /* A file that another process has replaced is read again, and what it holds is not lost by our next change. */
 static void other_processes(void **state)
 {
@@ -153,7 +179,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(modes_and_restart), cmocka_unit_test(passphrases), cmocka_unit_test(dossier_keys),
-		cmocka_unit_test(other_processes),   cmocka_unit_test(damaged_files),
+		cmocka_unit_test(a_destroyed_key_is_nowhere), cmocka_unit_test(other_processes), cmocka_unit_test(damaged_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,8 +13,11 @@
 #include <sodium.h>
 #include <zmq.h>
 
-#include "client/client.h"
+#include "client/client_internal.h"
+#include "client/deposit.h"
+#include "client/mail.h"
 #include "proto/object.h"
+#include "proto/strict.h"
 #include "tests/unit/fixed_kit.h"
 #include "tests/unit/store_kit.h"
 
@@ -25,7 +28,7 @@
 #define RUN_MS 6000
 
 /* What the broker of a test does beside the rules. */
-enum trick { HONEST, ANNOUNCE_IN_CHANNEL, FAT, AHEAD, CHATTER, ODD_CODE };
+enum trick { HONEST, ANNOUNCE_IN_CHANNEL, FAT, AHEAD, CHATTER, ODD_CODE, UNLOGGED };
 
 struct rogue {
 	enum trick trick;
@@ -40,6 +43,9 @@ struct rogue {
 	uint32_t code;               /* ODD_CODE: answers HELLO */
 	uint64_t serial;             /* of the directory announced; 1 */
 	bool has_book;               /* the home has directory 2 */
+	/* What a test puts into the home before its link runs, and looks at after it; may be NULL. */
+	void (*prepare)(struct client *, struct txn *, struct fixed *);
+	void (*look)(struct client *, struct txn *);
 	atomic_bool stop;
 	atomic_uint asked_for_object;
 };
@@ -69,6 +75,7 @@ static void reply(struct rogue *g, const Rk__Request *q, Rk__Reply *r, const voi
 
 	r->op = q->op;
 	r->tag = q->tag;
+	r->number = q->number;
 	r->time_ms = now_ms();
 	down.reply = r;
 	send_down(g, &down, frame, len);
@@ -286,7 +293,17 @@ static int run_home(struct rogue *g)
 	if (g->has_book)
 		take_book(c, &f);
 	assert_int_equal(feed_follow(c, RK__CHANNEL__OFFER, true), RK_OK);
+	if (g->prepare != NULL) {
+		assert_int_equal(env_begin(client_env(c), true, &t), RK_OK);
+		g->prepare(c, t, &f);
+		assert_int_equal(env_commit(t), RK_OK);
+	}
 	r = link_run(c, &o);
+	if (g->look != NULL) {
+		assert_int_equal(env_begin(client_env(c), false, &t), RK_OK);
+		g->look(c, t);
+		env_abort(t);
+	}
 	client_close(c);
 	store_kit_remove(folder);
 	return r;
@@ -391,6 +408,126 @@ static void codes_that_are_none(void **state)
 	}
 }
 
+/* ---- what the broker grants and does not write down */
+
+static uint64_t unlogged_items[3];
+static uint8_t unlogged_env[32] = {9};
+
+/* A Pickup that was sent before and not answered. */
+static uint64_t put_sent_pickup(struct client *c, struct txn *t, struct fixed *f, struct arena *a)
+{
+	static uint8_t writer[8] = {1}, nda[32] = {8};
+	Rkl__OutboxItem item = RKL__OUTBOX_ITEM__INIT;
+	Rk__Request q = RK__REQUEST__INIT;
+	Rk__Pickup p = RK__PICKUP__INIT;
+	ProtobufCBinaryData frames[2], env_id = pb_of(BYTES_OF(unlogged_env));
+	struct bytes object, header;
+
+	p.version = 1;
+	p.n_env_ids = 1;
+	p.env_ids = &env_id;
+	p.nda_id = p.nda_set = pb_of(BYTES_OF(nda));
+	p.device_id = pb_of(BYTES_OF(f->orgs[1].device_id));
+	p.time = FIXED_TIME_MS;
+	assert_int_equal(object_make(OBJECT_KIND_PICKUP, f->exchange_id, keys_sign_sk(c, KEY_DEVICE), &p.base, a, &object), RK_OK);
+	item.id = meta_next_id(t);
+	q.protocol = 1;
+	q.op = RK__OP__OP_PICKUP;
+	q.number = 1;
+	q.tag = item.id;
+	q.writer_epoch = pb_of(BYTES_OF(writer));
+	assert_int_equal(STRICT_PACK(&q, a, &header), RK_OK);
+	frames[0] = pb_of(header);
+	frames[1] = pb_of(object);
+	item.op = RK__OP__OP_PICKUP;
+	item.what = (char *)(uintptr_t)"dossier get";
+	item.state = RKL__ITEM_STATE__SENT;
+	item.number = 1;
+	item.writer_epoch = q.writer_epoch;
+	item.frames = frames;
+	item.n_frames = 2;
+	assert_int_equal(outbox_store(t, &item, RKL__ITEM_STATE__ITEM_NONE), RK_OK);
+	assert_int_equal(meta_put(t, META_WRITER, BYTES_OF(writer)), RK_OK);
+	assert_int_equal(meta_put_u64(t, META_NUMBER, 1), RK_OK);
+	return item.id;
+}
+
+static uint64_t hopeless_item;
+static uint8_t hopeless_key_id[32];
+
+/* Under an agreement that is not here: our own gate ends it when the link is up. */
+static void put_hopeless_dossier(struct client *c, struct txn *t, struct arena *a)
+{
+	Rk__EnvelopeHeader header = RK__ENVELOPE_HEADER__INIT;
+	struct outbox_request dossier = {.op = RK__OP__OP_SUBMIT, .what = "dossier send", .header = &header, .lifetime_ms = 1000,
+	                                 .message = bytes_str("secret")};
+	Rkl__OutboxItem *item;
+
+	header.kind = RK__KIND__NDA;
+	assert_int_equal(outbox_add(c, t, &dossier, &hopeless_item), RK_OK);
+	assert_int_equal(outbox_load(t, hopeless_item, a, &item), RK_OK);
+	assert_int_equal(item->key_id.len, 32);
+	memcpy(hopeless_key_id, item->key_id.data, 32);
+}
+
+static void put_three_requests(struct client *c, struct txn *t, struct fixed *f)
+{
+	struct outbox_request nack = {.op = RK__OP__OP_NACK, .what = "dossier decline", .env_id = unlogged_env, .nda_id = unlogged_env,
+	                              .nack_reason = RK__NACK_REASON__NACK_DECLINED};
+	struct deposit_secret secret = {.name = "plan.pdf", .title = ""};
+	Rkl__EnvelopeRecord record = RKL__ENVELOPE_RECORD__INIT;
+	struct arena *a = arena_new((size_t)1 << 20);
+	uint8_t oh[32];
+
+	record.env_id = record.nda_id = pb_of(BYTES_OF(unlogged_env));
+	record.kind = RK__KIND__NDA;
+	record.state = RKL__ENVELOPE_STATE__LODGED;
+	assert_int_equal(record_put(t, C_ENVELOPE, BYTES_OF(unlogged_env), &record.base), RK_OK);
+	unlogged_items[0] = put_sent_pickup(c, t, f, a);
+	assert_int_equal(outbox_add(c, t, &nack, &unlogged_items[1]), RK_OK);
+	put_hopeless_dossier(c, t, a);
+	assert_int_equal(deposit_add(c, t, &secret, oh, &unlogged_items[2]), RK_OK);
+	arena_free(a);
+}
+
+static void look_at_three_requests(struct client *c, struct txn *t)
+{
+	static const char *const counters[] = {"count/" INBOX_UNLOGGED, "count/nack-unlogged", "count/deposit-unlogged"};
+	struct arena *a = arena_new((size_t)1 << 20);
+	Rkl__EnvelopeRecord *record;
+	struct outcome out;
+	uint8_t key[32];
+
+	assert_int_equal(outbox_outcome(t, hopeless_item, &out), RK_OK);
+	assert_int_not_equal(out.code, RK_OK);
+	assert_int_equal(keys_dossier(c, hopeless_key_id, false, key), RK_ENOTFOUND);
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(outbox_outcome(t, unlogged_items[i], &out), RK_OK);
+		assert_int_equal(out.code, RK_EINTEGRITY);
+		assert_int_equal(meta_u64(t, counters[i]), 1);
+	}
+	assert_int_equal(mail_load(t, unlogged_env, a, &record), RK_OK);
+	assert_int_equal(record->n_pickups, 0);
+	assert_int_equal(record->n_nacks, 0);
+	arena_free(a);
+}
+
+/* Each is answered with "ok" and no place in the log: that is no record of it, and the link goes on. */
+static void granted_but_not_written_down(void **state)
+{
+	struct rogue g;
+	int r;
+
+	(void)state;
+	rogue_start(&g, UNLOGGED);
+	g.has_book = true;
+	g.prepare = put_three_requests;
+	g.look = look_at_three_requests;
+	r = run_home(&g);
+	rogue_end(&g);
+	assert_int_equal(r, RK_OK);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -401,6 +538,7 @@ int main(void)
 		cmocka_unit_test(an_entry_from_tomorrow),
 		cmocka_unit_test(replies_to_nobody_without_end),
 		cmocka_unit_test(codes_that_are_none),
+		cmocka_unit_test(granted_but_not_written_down),
 	};
 
 	return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,29 +45,6 @@ static struct bytes pack(const Rk__Message *m)
 	return packed;
 }
 
-static struct bytes dossier_message(const char *name, const char *data, bool is_hash_right)
-{
-	Rk__DossierFile file = RK__DOSSIER_FILE__INIT, *files[] = {&file};
-	Rk__Dossier d = RK__DOSSIER__INIT;
-	Rk__Message m = RK__MESSAGE__INIT;
-	uint8_t digest[32];
-
-	ids_sha256(digest, bytes_str(data));
-	digest[0] ^= !is_hash_right;
-	file.name = (char *)(uintptr_t)name;
-	file.plain_len = strlen(data);
-	file.plain_sha256 = pb_of(BYTES_OF(digest));
-	file.data = pb_of(bytes_str(data));
-	d.title = (char *)"Run 14";
-	d.text = (char *)"as discussed";
-	d.files = files;
-	d.n_files = 1;
-	m.msg_version = 1;
-	m.type = RK__MESSAGE_TYPE__MESSAGE_DOSSIER;
-	m.dossier = &d;
-	return pack(&m);
-}
-
 static struct bytes interest_message(void)
 {
 	Rk__Interest i = RK__INTEREST__INIT;
@@ -110,15 +87,6 @@ static void expect_refused(const struct sent *sent, int problem)
 	assert_int_equal(home_inbox(&h, RKL__INBOX_KIND__INBOX_ALERT), 1);
 }
 
-static void give_bulk(const struct sent *sent, struct bytes wraps, struct bytes body)
-{
-	struct txn *t;
-
-	assert_int_equal(env_begin(client_env(h.client), true, &t), RK_OK);
-	assert_int_equal(mail_on_bulk(h.client, t, sent->wire.env_id, wraps, body), RK_OK);
-	assert_int_equal(env_commit(t), RK_OK);
-}
-
 /* ---- under an agreement */
 
 static void a_dossier_waits_and_opens_after_its_bulk_came(void **state)
@@ -130,14 +98,15 @@ static void a_dossier_waits_and_opens_after_its_bulk_came(void **state)
 
 	(void)state;
 	deal_conclude(&h, &deal);
-	send_nda(dossier_message("a.txt", "secret", true), &sent);
+	send_nda(home_dossier(&h, "a.txt", "secret", true), &sent);
 	home_deliver_sent(&h, &sent);
 	record = home_record(&h, sent.wire.env_id);
 	assert_non_null(record);
 	assert_int_equal(record->state, RKL__ENVELOPE_STATE__LODGED);
 	assert_int_equal(home_inbox(&h, RKL__INBOX_KIND__INBOX_DOSSIER), 1);
 	assert_false(home_has_content(&h, sent.wire.env_id));
-	give_bulk(&sent, sent.wire.wraps, sent.wire.body);
+	assert_int_equal(home_grant(&h, &deal, &sent, true), RK_OK);
+	home_give_bulk(&h, &sent, sent.wire.wraps, sent.wire.body);
 	record = home_record(&h, sent.wire.env_id);
 	assert_int_equal(record->state, RKL__ENVELOPE_STATE__OPENED);
 	assert_int_equal(env_begin(client_env(h.client), false, &t), RK_OK);
@@ -145,7 +114,7 @@ static void a_dossier_waits_and_opens_after_its_bulk_came(void **state)
 	env_abort(t);
 	assert_string_equal(m->dossier->title, "Run 14");
 	/* Once is enough: a second bulk, true or not, changes nothing. */
-	give_bulk(&sent, sent.wire.wraps, bytes_make(sent.wire.body.data, sent.wire.body.len - 1));
+	home_give_bulk(&h, &sent, sent.wire.wraps, bytes_make(sent.wire.body.data, sent.wire.body.len - 1));
 	assert_int_equal(home_record(&h, sent.wire.env_id)->state, RKL__ENVELOPE_STATE__OPENED);
 }
 
@@ -156,12 +125,13 @@ static void a_bent_bulk_is_not_opened(void **state)
 
 	(void)state;
 	deal_conclude(&h, &deal);
-	send_nda(dossier_message("a.txt", "secret", true), &sent);
+	send_nda(home_dossier(&h, "a.txt", "secret", true), &sent);
 	home_deliver_sent(&h, &sent);
+	assert_int_equal(home_grant(&h, &deal, &sent, true), RK_OK);
 	body = fixed_alloc(h.a, sent.wire.body.len);
 	memcpy(body, sent.wire.body.data, sent.wire.body.len);
 	body[40] ^= 1;
-	give_bulk(&sent, sent.wire.wraps, bytes_make(body, sent.wire.body.len));
+	home_give_bulk(&h, &sent, sent.wire.wraps, bytes_make(body, sent.wire.body.len));
 	expect_refused(&sent, RK_BAD_SIGNATURE);
 }
 
@@ -176,10 +146,10 @@ static void an_envelope_of_yesterdays_acts_is_refused(void **state)
 	/* A HOLD and its end: in force again, but the sender has not heard of them.  So it goes if a broker hides acts. */
 	deal_deliver_act(&h, deal_act(&h, &deal, 2, RK__ACT_KIND__HOLD, ""));
 	deal_deliver_act(&h, deal_act(&h, &deal, 2, RK__ACT_KIND__RESUME, ""));
-	home_seal(&h, e, 1, dossier_message("a.txt", "secret", true), &sent);
+	home_seal(&h, e, 1, home_dossier(&h, "a.txt", "secret", true), &sent);
 	home_deliver_sent(&h, &sent);
 	expect_refused(&sent, RK_STALE_NDA);
-	give_bulk(&sent, sent.wire.wraps, sent.wire.body);
+	home_give_bulk(&h, &sent, sent.wire.wraps, sent.wire.body);
 	assert_false(home_has_content(&h, sent.wire.env_id));
 }
 
@@ -190,8 +160,8 @@ static void after_the_expulsion_nothing_is_taken(void **state)
 
 	(void)state;
 	deal_conclude(&h, &deal);
-	send_nda(dossier_message("a.txt", "in time", true), &before);
-	send_nda(dossier_message("a.txt", "too late", true), &after);
+	send_nda(home_dossier(&h, "a.txt", "in time", true), &before);
+	send_nda(home_dossier(&h, "a.txt", "too late", true), &after);
 	home_expel(&h, 1, 7);
 	/* Accepted before, read after: so it goes for a home that comes late. */
 	h.control_seq = 6;
@@ -251,7 +221,7 @@ static void outside_the_agreement_nothing_is_taken(void **state)
 
 	(void)state;
 	deal_propose(&h, &deal);
-	send_nda(dossier_message("a.txt", "secret", true), &sent);
+	send_nda(home_dossier(&h, "a.txt", "secret", true), &sent);
 	home_deliver_sent(&h, &sent);
 	expect_refused(&sent, RK_NDA_PROPOSED);
 }
@@ -263,7 +233,7 @@ static void after_the_end_nothing_is_taken(void **state)
 	(void)state;
 	deal_conclude(&h, &deal);
 	deal_deliver_act(&h, deal_act(&h, &deal, 2, RK__ACT_KIND__TERMINATE, ""));
-	send_nda(dossier_message("a.txt", "secret", true), &sent);
+	send_nda(home_dossier(&h, "a.txt", "secret", true), &sent);
 	home_deliver_sent(&h, &sent);
 	expect_refused(&sent, RK_NDA_TERMINATED);
 }
@@ -278,7 +248,7 @@ static void a_stranger_under_our_agreement_is_refused(void **state)
 	e = home_header(&h, RK__KIND__NDA, 1, &deal);
 	e->sender_org = pb_of(BYTES_OF(h.f.orgs[0].org_id));
 	e->sender_device = pb_of(BYTES_OF(h.f.orgs[0].device_id));
-	home_seal(&h, e, 0, dossier_message("a.txt", "secret", true), &sent);
+	home_seal(&h, e, 0, home_dossier(&h, "a.txt", "secret", true), &sent);
 	home_deliver_sent(&h, &sent);
 	expect_refused(&sent, RK_NO_NDA);
 }
@@ -291,7 +261,7 @@ static void what_nobody_signed_leaves_no_record(void **state)
 	(void)state;
 	deal_conclude(&h, &deal);
 	e = home_header(&h, RK__KIND__NDA, 1, &deal);
-	home_seal(&h, e, 2, dossier_message("a.txt", "secret", true), &sent); /* org 2 signs as org 1 */
+	home_seal(&h, e, 2, home_dossier(&h, "a.txt", "secret", true), &sent); /* org 2 signs as org 1 */
 	home_deliver_sent(&h, &sent);
 	assert_null(home_record(&h, sent.wire.env_id));
 	assert_int_equal(home_count(&h, "mail-unproven"), 1);
@@ -300,7 +270,7 @@ static void what_nobody_signed_leaves_no_record(void **state)
 	/* Not for us at all. */
 	e = home_header(&h, RK__KIND__NDA, 1, &deal);
 	e->recipients[0]->org_id = pb_of(BYTES_OF(h.f.orgs[2].org_id));
-	home_seal(&h, e, 1, dossier_message("a.txt", "secret", true), &sent);
+	home_seal(&h, e, 1, home_dossier(&h, "a.txt", "secret", true), &sent);
 	home_deliver_sent(&h, &sent);
 	assert_null(home_record(&h, sent.wire.env_id));
 }
@@ -311,7 +281,7 @@ static void a_replay_is_dropped(void **state)
 
 	(void)state;
 	deal_conclude(&h, &deal);
-	send_nda(dossier_message("a.txt", "secret", true), &sent);
+	send_nda(home_dossier(&h, "a.txt", "secret", true), &sent);
 	home_deliver_sent(&h, &sent);
 	home_deliver_sent(&h, &sent);
 	assert_int_equal(home_inbox(&h, RKL__INBOX_KIND__INBOX_DOSSIER), 1);
@@ -323,7 +293,7 @@ static void old_and_expired_envelopes_are_refused(void **state)
 
 	(void)state;
 	deal_conclude(&h, &deal);
-	send_nda(dossier_message("a.txt", "secret", true), &sent);
+	send_nda(home_dossier(&h, "a.txt", "secret", true), &sent);
 	home_now_ms += ENVELOPE_CLOCK_MS + 1;
 	home_deliver_sent(&h, &sent);
 	expect_refused(&sent, RK_CLOCK);
@@ -342,7 +312,8 @@ static void an_unknown_type_is_kept_sealed(void **state)
 	deal_conclude(&h, &deal);
 	send_nda(BYTES_OF(newer), &sent);
 	home_deliver_sent(&h, &sent);
-	give_bulk(&sent, sent.wire.wraps, sent.wire.body);
+	assert_int_equal(home_grant(&h, &deal, &sent, true), RK_OK);
+	home_give_bulk(&h, &sent, sent.wire.wraps, sent.wire.body);
 	record = home_record(&h, sent.wire.env_id);
 	assert_int_equal(record->state, RKL__ENVELOPE_STATE__NEWER);
 	assert_true(home_has_content(&h, sent.wire.env_id));
@@ -356,7 +327,7 @@ static void a_type_in_the_wrong_kind_is_refused(void **state)
 	struct sent sent;
 
 	(void)state;
-	home_seal(&h, home_header(&h, RK__KIND__OPEN, 1, NULL), 1, dossier_message("a.txt", "secret", true), &sent);
+	home_seal(&h, home_header(&h, RK__KIND__OPEN, 1, NULL), 1, home_dossier(&h, "a.txt", "secret", true), &sent);
 	home_deliver_sent(&h, &sent);
 	expect_refused(&sent, RK_NOT_PERMITTED);
 }
@@ -408,30 +379,6 @@ static void only_the_proposer_sends_the_document(void **state)
 
 /* ---- what became of it */
 
-static Rk__Pickup *pickup_of(const struct sent *sent, int org)
-{
-	Rk__Pickup *p = fixed_alloc(h.a, sizeof(*p));
-
-	rk__pickup__init(p);
-	p->version = 1;
-	p->n_env_ids = 1;
-	p->env_ids = fixed_alloc(h.a, sizeof(*p->env_ids));
-	p->env_ids[0] = pb_of(bytes_make(sent->wire.env_id, 32));
-	p->nda_id = pb_of(BYTES_OF(deal.nda_id));
-	p->nda_set = pb_of(bytes_make(deal_load(&h, &deal)->row.nda_set, 32));
-	p->device_id = pb_of(BYTES_OF(h.f.orgs[org].device_id));
-	p->time = home_now_ms;
-	return p;
-}
-
-static void deliver_pickup(const struct sent *sent, int org, const uint8_t sk[64])
-{
-	struct bytes wire;
-
-	assert_int_equal(object_make(OBJECT_KIND_PICKUP, h.f.exchange_id, sk, &pickup_of(sent, org)->base, h.a, &wire), RK_OK);
-	home_deliver(&h, mail_on_pickup, wire, (struct bytes){0}, (struct bytes){0}, true);
-}
-
 static void a_pickup_counts_if_the_recipient_signed_it(void **state)
 {
 	Rkl__EnvelopeRecord *record;
@@ -439,14 +386,14 @@ static void a_pickup_counts_if_the_recipient_signed_it(void **state)
 
 	(void)state;
 	deal_conclude(&h, &deal);
-	home_seal(&h, home_header(&h, RK__KIND__NDA, HOME_SELF, &deal), HOME_SELF, dossier_message("a.txt", "mine", true), &sent);
+	home_seal(&h, home_header(&h, RK__KIND__NDA, HOME_SELF, &deal), HOME_SELF, home_dossier(&h, "a.txt", "mine", true), &sent);
 	home_deliver_sent(&h, &sent);
-	deliver_pickup(&sent, 1, h.f.orgs[2].device.sk); /* signed by another */
-	deliver_pickup(&sent, 2, h.f.orgs[2].device.sk); /* a party, but not a recipient */
+	home_deliver_pickup(&h, &deal, &sent, 1, h.f.orgs[2].device.sk); /* signed by another */
+	home_deliver_pickup(&h, &deal, &sent, 2, h.f.orgs[2].device.sk); /* a party, but not a recipient */
 	assert_int_equal(home_count(&h, "pickup-unproven"), 2);
 	assert_int_equal(home_record(&h, sent.wire.env_id)->state, RKL__ENVELOPE_STATE__LODGED);
-	deliver_pickup(&sent, 1, h.f.orgs[1].device.sk);
-	deliver_pickup(&sent, 1, h.f.orgs[1].device.sk);
+	home_deliver_pickup(&h, &deal, &sent, 1, h.f.orgs[1].device.sk);
+	home_deliver_pickup(&h, &deal, &sent, 1, h.f.orgs[1].device.sk);
 	record = home_record(&h, sent.wire.env_id);
 	assert_int_equal(record->state, RKL__ENVELOPE_STATE__PICKED_UP);
 	assert_int_equal(record->n_pickups, 1);
@@ -462,7 +409,7 @@ static void what_returns_is_told(void **state)
 
 	(void)state;
 	deal_conclude(&h, &deal);
-	home_seal(&h, home_header(&h, RK__KIND__NDA, HOME_SELF, &deal), HOME_SELF, dossier_message("a.txt", "mine", true), &sent);
+	home_seal(&h, home_header(&h, RK__KIND__NDA, HOME_SELF, &deal), HOME_SELF, home_dossier(&h, "a.txt", "mine", true), &sent);
 	home_deliver_sent(&h, &sent);
 	orgs[0] = pb_of(BYTES_OF(h.f.orgs[1].org_id));
 	returned.env_id = pb_of(BYTES_OF(sent.wire.env_id));
@@ -496,7 +443,7 @@ static void our_own_copy_is_kept_when_the_exchange_took_it(void **state)
 
 	(void)state;
 	deal_conclude(&h, &deal);
-	home_seal(&h, home_header(&h, RK__KIND__NDA, HOME_SELF, &deal), HOME_SELF, dossier_message("a.txt", "mine", true), &sent);
+	home_seal(&h, home_header(&h, RK__KIND__NDA, HOME_SELF, &deal), HOME_SELF, home_dossier(&h, "a.txt", "mine", true), &sent);
 	assert_int_equal(env_begin(client_env(h.client), true, &t), RK_OK);
 	assert_int_equal(mail_on_sent(h.client, t, sent.wire.head, sent.wire.wraps, sent.wire.body), RK_OK);
 	assert_int_equal(env_commit(t), RK_OK);
@@ -525,17 +472,17 @@ static void files_are_saved_without_harm(void **state)
 	(void)state;
 	assert_non_null(saved);
 	snprintf(folder, sizeof(folder), "%s/out", h.folder);
-	assert_int_equal(save(dossier_message("../../evil", "x", true), folder, saved, &n), RK_OK);
+	assert_int_equal(save(home_dossier(&h, "../../evil", "x", true), folder, saved, &n), RK_OK);
 	assert_int_equal(n, 2);
 	assert_string_equal(saved[0].name, "_._.._evil");
 	snprintf(path, sizeof(path), "%s/%s", folder, saved[0].name);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
 	/* The name is taken: nothing is written, the old content stays. */
-	assert_int_equal(save(dossier_message("../../evil", "other", true), folder, saved, &n), RK_EEXISTS);
+	assert_int_equal(save(home_dossier(&h, "../../evil", "other", true), folder, saved, &n), RK_EEXISTS);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_size, 1);
-	assert_int_equal(save(dossier_message("b.txt", "x", false), folder, saved, &n), RK_EINTEGRITY);
+	assert_int_equal(save(home_dossier(&h, "b.txt", "x", false), folder, saved, &n), RK_EINTEGRITY);
 	snprintf(path, sizeof(path), "%s/b.txt", folder);
 	assert_int_equal(stat(path, &st), -1);
 	free(saved);

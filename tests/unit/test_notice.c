@@ -219,6 +219,7 @@ static Rkl__EnvelopeRecord *receive(struct bytes message)
 
 	home_seal(&h, home_header(&h, RK__KIND__NDA_NOTICE, 1, &deal), 1, message, &sent);
 	home_deliver_sent(&h, &sent);
+	assert_int_equal(home_grant(&h, &deal, &sent, true), RK_OK);
 	assert_int_equal(env_begin(client_env(h.client), true, &t), RK_OK);
 	assert_int_equal(mail_on_bulk(h.client, t, sent.wire.env_id, sent.wire.wraps, sent.wire.body), RK_OK);
 	assert_int_equal(env_commit(t), RK_OK);

@@ -188,6 +188,33 @@ static void other_requests(void **state)
 	assert_memory_equal(q->put_object->oh.data, oh, 32);
 }
 
+/* A dossier waits under a key of its own: when that is gone, neither the home key nor an old page gives it back. */
+static void what_is_confidential_waits_under_its_own_key(void **state)
+{
+	struct bare *h = *state;
+	Rkl__OutboxItem *item;
+	uint8_t key[32], at[8];
+	struct bytes plain;
+	uint64_t id = add(h, RK__KIND__NDA, 2);
+
+	assert_int_equal(outbox_load(h->t, id, h->a, &item), RK_OK);
+	put_u64be(at, id);
+	assert_int_equal(item->key_id.len, 32);
+	assert_int_equal(vault_open(keys_home_key(h->c), VAULT_OUTBOX, BYTES_OF(at), bytes_of(item->sealed_compose), h->a, &plain),
+			 RK_EINTEGRITY);
+	assert_int_equal(keys_dossier(h->c, item->key_id.data, false, key), RK_OK);
+	assert_int_equal(vault_open(key, VAULT_OUTBOX, BYTES_OF(at), bytes_of(item->sealed_compose), h->a, &plain), RK_OK);
+	assert_int_equal(outbox_key_destroy(h->c, item), RK_OK);
+	assert_int_equal(outbox_key_destroy(h->c, item), RK_OK);
+	assert_int_equal(keys_dossier(h->c, item->key_id.data, false, key), RK_ENOTFOUND);
+	assert_int_equal(seal(h, id, 1, &item), RK_ENOTFOUND);
+	/* First contact lies under the home key, as it does once it was sent. */
+	id = add(h, RK__KIND__OPEN, 2);
+	assert_int_equal(outbox_load(h->t, id, h->a, &item), RK_OK);
+	assert_int_equal(item->key_id.len, 0);
+	assert_int_equal(outbox_key_destroy(h->c, item), RK_OK);
+}
+
 /* A large directory goes in parts of 256 KiB; the item to wait for is the last. */
 static void large_objects(void **state)
 {
@@ -341,7 +368,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(queued), TEST(sealed_for_the_wire), TEST(what_is_not_sealed), TEST(other_requests), TEST(large_objects),
+		TEST(queued), TEST(sealed_for_the_wire), TEST(what_is_not_sealed), TEST(other_requests), TEST(what_is_confidential_waits_under_its_own_key), TEST(large_objects),
 		TEST(sent_again_in_order), TEST(a_hole), TEST(refused_without_consuming), TEST(an_older_copy),
 	};
 

@@ -21,6 +21,7 @@ static const char *const names[TEXT_COUNT] = {
 #include "client/cli/text_stage_b.inc"
 #include "client/cli/text_log.inc"
 #include "client/cli/text_notice.inc"
+#include "client/cli/text_dossier.inc"
 #undef T
 };
 

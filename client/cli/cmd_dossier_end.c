@@ -1,0 +1,312 @@
+/* dossier decline and destroy: not taking one, and getting rid of one. */
+#include <stdlib.h>
+
+#include "client/cli/shared.h"
+#include "client/cli/show_dossier.h"
+#include "client/dossier_destroy.h"
+#include "proto/strict.h"
+
+#define EXCEPTIONS_MAX 1000 /* FIELDS "Notices" */
+#define EXCEPTION_ROOM 320  /* of one copy: a name of 255 bytes, a day, words */
+
+/* ---- decline */
+
+static int report_decline(struct cli *c, const Rkl__EnvelopeRecord *record, int r, const char *given)
+{
+	if (r != RK_CONFLICT)
+		return cli_fail(c, r, TEXT_CANNOT_DECLINE, given);
+	return cli_refuse(c, r, TEXT_NONE, record->outgoing ? TEXT_DECLINE_OWN
+	                  : record->state == RKL__ENVELOPE_STATE__FAILED ? TEXT_DECLINE_REFUSED : TEXT_DECLINE_LATE, given);
+}
+
+static int say_declined(struct cli *c, const char *given)
+{
+	Rkl__EnvelopeRecord *record;
+	struct shared s;
+	struct mail_fate f;
+	json_t *json;
+	int r;
+
+	out_say(c, TEXT_DECLINED_DOSSIER);
+	if (!c->json)
+		return RK_OK;
+	if ((r = shared_begin(c, false, &s)) != RK_OK)
+		return r;
+	if ((r = show_dossier_load(&s, given, &record)) == RK_OK) {
+		mail_fate(record, client_org_id(c->client), &f);
+		json = json_object();
+		out_set_id(json, "dossier_id", bytes_of(record->env_id));
+		out_set_text(json, "state", "declined");
+		out_set_time(json, "time", f.nack != NULL ? f.nack->time_ms : 0);
+		if (f.nack != NULL)
+			out_set_number(json, "log_index", (int64_t)f.nack->log_index);
+		r = out_json(json);
+	}
+	return shared_end(&s, r);
+}
+
+int cmd_dossier_decline(struct cli *c, int argc, char **argv)
+{
+	const struct cli_usage usage = {NULL, "ID", 1, 1, TEXT_NONE};
+	Rkl__EnvelopeRecord *record;
+	struct cli_args args;
+	struct shared s;
+	uint64_t item = 0;
+	int r;
+
+	if ((r = cli_parse(c, &usage, argc, argv, &args)) != RK_OK)
+		return r;
+	if ((r = shared_open(c)) != RK_OK || (r = shared_begin(c, true, &s)) != RK_OK)
+		return r;
+	if ((r = show_dossier_load(&s, args.arg[0], &record)) == RK_OK &&
+	    (r = mail_decline(c->client, s.t, record->env_id.data, &item)) != RK_OK)
+		r = report_decline(c, record, r, args.arg[0]);
+	if ((r = shared_end(&s, r)) != RK_OK)
+		return r;
+	if (item != 0 && (r = cli_finish(c, item, TEXT_DECLINE_WAITS, NULL)) != RK_OK)
+		return r;
+	return say_declined(c, args.arg[0]);
+}
+
+/* ---- destroy */
+
+struct ending {
+	const char *nda, *method, *exceptions, *signer;
+	bool yes, certificate;
+	uint8_t (*ids)[32];         /* malloc'ed */
+	size_t count;
+	uint8_t nda_id[32];         /* of the certificate */
+	int64_t done_at;
+};
+
+static int keep_ids(struct ending *e, Rkl__EnvelopeRecord *const *records, size_t n)
+{
+	e->ids = calloc(n + 1, sizeof(*e->ids));
+	if (e->ids == NULL)
+		return RK_ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		memcpy(e->ids[i], records[i]->env_id.data, 32);
+	e->count = n;
+	return RK_OK;
+}
+
+/* What the arguments name and what can be destroyed; what is gone already is said and left out. */
+static int named(struct shared *s, const struct cli_args *args, Rkl__EnvelopeRecord **records, size_t *n)
+{
+	char when[OUT_TIME_CHARS];
+	int r = RK_OK;
+
+	*n = 0;
+	for (unsigned i = 0; i < args->count && r == RK_OK; i++) {
+		Rkl__EnvelopeRecord *record;
+
+		if ((r = show_dossier_load(s, args->arg[i], &record)) != RK_OK)
+			break;
+		r = dossier_check_destroy(s->t, record);
+		for (size_t j = 0; r == RK_OK && j < *n; j++)
+			if (bytes_equal(bytes_of(records[j]->env_id), bytes_of(record->env_id)))
+				r = RK_EEXISTS;
+		if (r == RK_OK)
+			records[(*n)++] = record;
+		else if (r == RK_ENOTFOUND)
+			return cli_refuse(s->c, RK_CONFLICT, TEXT_NONE, TEXT_DESTROY_NOT_HERE, args->arg[i]);
+		else if (r == RK_EEXISTS && record->destroyed_at != 0)
+			out_say(s->c, TEXT_DOSSIER_DESTROYED, args->arg[i], out_time(when, record->destroyed_at));
+		if (r == RK_EEXISTS)
+			r = RK_OK;
+	}
+	return r;
+}
+
+static int choose(struct shared *s, const struct ending *e, const struct cli_args *args, Rkl__EnvelopeRecord ***records, size_t *n)
+{
+	struct agreement *ag;
+	int r;
+
+	if (e->nda == NULL) {
+		arena_raise(s->a, CLI_ARGS_MAX * sizeof(**records) + 32);
+		*records = arena_alloc(s->a, CLI_ARGS_MAX * sizeof(**records));
+		return *records == NULL ? RK_ENOMEM : named(s, args, *records, n);
+	}
+	if ((r = shared_agreement(s, e->nda, false, RK_ENOTFOUND, &ag)) != RK_OK)
+		return r;
+	return dossier_received(s->t, ag->nda_id, s->a, records, n);
+}
+
+/* "report.pdf (saved 2026-11-27); …": names and days, not folders: those are nobody else's business. */
+static const char *exceptions_of(struct shared *s, Rkl__EnvelopeRecord *const *records, size_t n)
+{
+	const char *all = "";
+	char day[OUT_TIME_CHARS];
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = 0; j < records[i]->n_copies; j++) {
+			const Rkl__SavedCopy *copy = records[i]->copies[j];
+			char *line = NULL;
+
+			if (strlen(all) + EXCEPTION_ROOM > EXCEPTIONS_MAX)
+				return shared_text(s, "%s%s", all, text(TEXT_AND_MORE, s->c->lang));
+			if (asprintf(&line, text(TEXT_EXCEPTION, s->c->lang), copy->name, out_day(day, copy->time_ms)) >= 0)
+				all = shared_text(s, "%s%s%s", all, all[0] != '\0' ? "; " : "", line);
+			free(line);
+		}
+	return all;
+}
+
+static int certify(struct shared *s, const struct ending *e, Rkl__EnvelopeRecord *const *records, size_t n, uint64_t *item)
+{
+	struct dossier_certificate d = {.nda_id = e->nda_id, .records = records, .count = n, .all = e->nda != NULL, .done_at = e->done_at};
+
+	d.method = e->method != NULL ? e->method : text(TEXT_DESTROY_METHOD, s->c->lang);
+	d.exceptions = e->exceptions != NULL ? e->exceptions : exceptions_of(s, records, n);
+	d.signer = e->signer != NULL ? e->signer : shared_name(s, client_org_id(s->client));
+	return dossier_certify(s->client, s->t, &d, s->a, item);
+}
+
+/* Before anything is destroyed: one agreement, and its gate for notices is open. */
+static int check_certificate(struct shared *s, struct ending *e, Rkl__EnvelopeRecord *const *records, size_t n)
+{
+	const Rkl__EnvelopeRecord *first = NULL;
+	int r;
+
+	for (size_t i = 0; i < n; i++) {
+		if (records[i]->outgoing)
+			continue;
+		if (first != NULL && !bytes_equal(bytes_of(first->nda_id), bytes_of(records[i]->nda_id)))
+			return cli_refuse(s->c, RK_EUSAGE, TEXT_HINT_HELP, TEXT_CERTIFICATE_ONE);
+		first = records[i];
+	}
+	if (first == NULL)
+		return cli_refuse(s->c, RK_EUSAGE, TEXT_NONE, TEXT_CERTIFICATE_NONE);
+	memcpy(e->nda_id, first->nda_id.data, 32);
+	r = certify(s, e, records, n, NULL);
+	if (r == RK_TOO_LARGE)
+		return cli_refuse(s->c, r, TEXT_NONE, TEXT_CERTIFICATE_MANY);
+	return r == RK_OK ? r : shared_fail(s->c, r, TEXT_CANNOT_CERTIFY);
+}
+
+static int plan(struct cli *c, struct ending *e, const struct cli_args *args)
+{
+	Rkl__EnvelopeRecord **records = NULL;
+	struct shared s;
+	size_t n = 0;
+	int r;
+
+	if ((r = shared_begin(c, false, &s)) != RK_OK)
+		return r;
+	if ((r = choose(&s, e, args, &records, &n)) == RK_OK && n > 0 && e->certificate)
+		r = check_certificate(&s, e, records, n);
+	if (r == RK_OK)
+		r = keep_ids(e, records, n);
+	return shared_end(&s, r);
+}
+
+static int say_destroyed(struct shared *s, Rkl__EnvelopeRecord *const *records, size_t n)
+{
+	const char *exceptions = exceptions_of(s, records, n);
+	char id[OUT_ID_CHARS], when[OUT_TIME_CHARS];
+	int r = RK_OK;
+
+	for (size_t i = 0; i < n && s->c->json && r == RK_OK; i++)
+		r = out_json(show_dossier_json(s, records[i], NULL));
+	if (s->c->json)
+		return r;
+	for (size_t i = 0; i < n; i++)
+		out_line(s->c, TEXT_DESTROYED, out_short(id, bytes_of(records[i]->env_id)));
+	if (exceptions[0] == '\0')
+		return RK_OK;
+	out_line(s->c, TEXT_COPIES_OUTSIDE);
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = 0; j < records[i]->n_copies; j++)
+			out_line(s->c, TEXT_COPY_LINE, records[i]->copies[j]->folder, records[i]->copies[j]->name,
+			         out_time(when, records[i]->copies[j]->time_ms));
+	out_say(s->c, TEXT_EXCEPTIONS_TEXT, exceptions);
+	return RK_OK;
+}
+
+static int destroy_all(struct shared *s, struct ending *e, uint64_t *item)
+{
+	Rkl__EnvelopeRecord **records;
+	int r = RK_OK;
+
+	arena_raise(s->a, e->count * sizeof(*records) + 32);
+	if ((records = arena_alloc(s->a, e->count * sizeof(*records))) == NULL)
+		return RK_ENOMEM;
+	for (size_t i = 0; i < e->count && r == RK_OK; i++) {
+		r = mail_load(s->t, e->ids[i], s->a, &records[i]);
+		/* Another process was quicker: as good. */
+		if (r == RK_OK && (r = dossier_destroy(s->client, s->t, records[i])) == RK_EEXISTS)
+			r = RK_OK;
+	}
+	if (r != RK_OK)
+		return cli_fail(s->c, r, TEXT_CANNOT_DESTROY);
+	if (e->certificate && (r = certify(s, e, records, e->count, item)) != RK_OK)
+		return shared_fail(s->c, r, TEXT_CANNOT_CERTIFY);
+	return say_destroyed(s, records, e->count);
+}
+
+static int finish_certificate(struct cli *c, uint64_t item)
+{
+	struct outcome out;
+	json_t *json;
+	int r;
+
+	if ((r = cli_finish(c, item, TEXT_CANNOT_CERTIFY, &out)) != RK_OK)
+		return r;
+	out_say(c, TEXT_CERTIFIED);
+	if (!c->json)
+		return RK_OK;
+	json = json_object();
+	out_set_id(json, "certificate_id", BYTES_OF(out.env_id));
+	out_set_time(json, "time", out.time_ms);
+	out_set_number(json, "log_index", (int64_t)out.log_index);
+	return out_json(json);
+}
+
+static int run_destroy(struct cli *c, struct ending *e, const struct cli_args *args)
+{
+	struct shared s;
+	uint64_t item = 0;
+	int r;
+
+	if ((r = shared_open(c)) != RK_OK || (r = plan(c, e, args)) != RK_OK)
+		return r;
+	if (e->count == 0) {
+		out_say(c, TEXT_DESTROY_NOTHING);
+		return RK_OK;
+	}
+	if (!e->yes && (r = cli_confirm(c, TEXT_DESTROY_ASK, (int)e->count)) != RK_OK)
+		return r;
+	e->done_at = client_now(c->client);
+	if ((r = shared_begin(c, true, &s)) != RK_OK)
+		return r;
+	r = destroy_all(&s, e, &item);
+	if ((r = shared_end(&s, r)) != RK_OK)
+		return r;
+	return item != 0 ? finish_certificate(c, item) : RK_OK;
+}
+
+int cmd_dossier_destroy(struct cli *c, int argc, char **argv)
+{
+	struct ending e = {0};
+	const struct cli_option options[] = {
+		{"nda", CLI_TEXT, &e.nda, "ID", TEXT_OPT_DESTROY_NDA, false},
+		{"certificate", CLI_FLAG, &e.certificate, NULL, TEXT_OPT_CERTIFICATE, false},
+		{"method", CLI_TEXT, &e.method, "TEXT", TEXT_OPT_CERT_METHOD, false},
+		{"exceptions", CLI_TEXT, &e.exceptions, "TEXT", TEXT_OPT_CERT_EXCEPTIONS, false},
+		{"signer", CLI_TEXT, &e.signer, "NAME", TEXT_OPT_SIGNER, false},
+		{"yes", CLI_FLAG, &e.yes, NULL, TEXT_OPT_DESTROY_YES, false},
+		{0},
+	};
+	const struct cli_usage usage = {options, "[ID…]", 0, CLI_ARGS_MAX, TEXT_HELP_DESTROY};
+	struct cli_args args;
+	int r;
+
+	if ((r = cli_parse(c, &usage, argc, argv, &args)) != RK_OK)
+		return r;
+	if ((e.nda != NULL) == (args.count > 0))
+		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_HELP, TEXT_DESTROY_WHICH);
+	r = run_destroy(c, &e, &args);
+	free(e.ids);
+	return r;
+}

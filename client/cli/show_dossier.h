@@ -1,0 +1,33 @@
+/*
+ * show_dossier: what the verbs of dossiers show alike: one as a page and as JSON, its state, its title, and what became of it at each of
+ * those it was sent to.
+ */
+#ifndef RENKEI_CLI_SHOW_DOSSIER_H
+#define RENKEI_CLI_SHOW_DOSSIER_H
+
+#include "client/cli/shared.h"
+
+/** True of what is sent under agreements: dossiers and notices. */
+bool show_is_dossier(const Rkl__EnvelopeRecord *);
+
+/** The dossier or notice that the user means by an id or a unique part of it; reported if there is none. */
+int show_dossier_load(struct shared *, const char *given, Rkl__EnvelopeRecord **);
+
+/** Content that is here; NULL while it is sealed, and once it is destroyed. */
+const Rk__Message *show_dossier_content(struct shared *, const Rkl__EnvelopeRecord *);
+
+/** Words for people, in the arena or of the table; never NULL. */
+const char *show_dossier_state(struct shared *, const Rkl__EnvelopeRecord *);
+const char *show_dossier_title(struct shared *, const Rkl__EnvelopeRecord *, const Rk__Message *);
+/** What became of it at one of its recipients, and when. */
+const char *show_dossier_fate(struct shared *, const Rkl__EnvelopeRecord *, const uint8_t org_id[16]);
+/** "none", "confidential", "strict", "no_own_secrets"; and the words for it. */
+const char *show_marking_name(uint32_t marking);
+const char *show_marking_text(struct shared *, uint32_t marking);
+
+/** NULL without memory. */
+json_t *show_dossier_json(struct shared *, const Rkl__EnvelopeRecord *, const Rk__Message *);
+/** The page: names and values on stdout. */
+void show_dossier_lines(struct shared *, const Rkl__EnvelopeRecord *, const Rk__Message *);
+
+#endif
