@@ -6,6 +6,8 @@
 
 #include <assert.h>
 
+#include "proto/ids.h"
+
 /* The directory that this one follows, parsed into the command's arena. */
 static int read_previous(struct apply *a, struct command *c, const Rk__Directory **out)
 {
@@ -34,7 +36,17 @@ static int check_newcomer(struct apply *a, const Rk__Org *org, const struct rows
 	return invite.state == INVITE_PENDING ? RK_OK : RK_CONFLICT;
 }
 
-static int check_rows(struct apply *a, const Rk__Directory *d)
+/*
+ * One that a restored store knows nothing of, not even its key: its enrolment was lost with what came after the copy.  Readers
+ * remember it, so its row cannot be left out; it can only be out for good, and enrol anew.
+ */
+static int check_lost(struct apply *a, const Rk__Org *org)
+{
+	return org->status == RK__ORG_STATUS__EXPELLED && !rows_has_key(a->txn, org->org_pk.data) ? RK_OK : RK_CONFLICT;
+}
+
+/* is_step: serials were stepped over. */
+static int check_rows(struct apply *a, const Rk__Directory *d, bool is_step)
 {
 	unsigned secretariats = 0;
 
@@ -43,6 +55,8 @@ static int check_rows(struct apply *a, const Rk__Directory *d)
 		struct rows_org row;
 		int rc = rows_get_org(a->txn, org->org_id.data, &row);
 
+		if (rc == RK_ENOTFOUND && is_step && (rc = check_lost(a, org)) == RK_OK)
+			continue;
 		if (rc == RK_ENOTFOUND || (rc == RK_OK && row.status == ORG_REJECTED))
 			return RK_CONFLICT;
 		if (rc != RK_OK || (row.status == ORG_PENDING && (rc = check_newcomer(a, org, &row)) != RK_OK))
@@ -58,22 +72,26 @@ static int check_rows(struct apply *a, const Rk__Directory *d)
 static int check_directory(struct apply *a, struct command *c, const Rk__Directory *d)
 {
 	struct trust_prev prev = {.serial = a->directory.serial};
+	bool is_step = d->serial != prev.serial + 1;
 	const Rk__Directory *before = NULL;
 	int rc;
 
 	memcpy(prev.oh, a->directory.oh, 32);
 	if ((rc = apply_check_signer(a, c, d->signer_id)) != RK_OK)
 		return rc;
-	if (d->serial != prev.serial + 1)
+	if (d->serial <= prev.serial)
 		return RK_CONFLICT; /* before the dear look at the one before */
 	if ((rc = apply_check_clock(a, d->issued_at)) != RK_OK)
 		return rc;
 	if (d->expires_at <= a->now_ms)
 		return RK_DIRECTORY_EXPIRED;
-	if ((rc = read_previous(a, c, &before)) != RK_OK ||
-	    (rc = trust_check_directory(d, a->charter, prev, before)) != RK_OK)
+	if ((rc = read_previous(a, c, &before)) != RK_OK)
 		return rc;
-	return check_rows(a, d);
+	if (is_step && (rc = apply_step_over(a, d->serial, d->prev_oh, before->issued_at, &prev)) != RK_OK)
+		return rc;
+	if ((rc = trust_check_directory(d, a->charter, prev, before)) != RK_OK)
+		return rc;
+	return check_rows(a, d, is_step);
 }
 
 /* ---- the second pass */
@@ -158,6 +176,23 @@ static int return_mail(struct apply *a, const uint8_t org_id[16])
 	return rc;
 }
 
+/* A row without devices, so that neither id nor key is ever taken again. */
+static int put_lost(struct apply *a, const Rk__Org *org)
+{
+	struct rows_org row = {.status = ORG_EXPELLED,
+			       .roles = org->roles,
+			       .devices_serial = org->min_devices_serial,
+			       .min_devices_serial = org->min_devices_serial};
+	int rc;
+
+	memcpy(row.org_pk, org->org_pk.data, 32);
+	ids_sha256(row.key_fp, bytes_of(org->org_pk));
+	if ((rc = rows_put_org(apply_w(a), org->org_id.data, &row)) != RK_OK ||
+	    (rc = rows_put_key(apply_w(a), org->org_pk.data, KEY_ORG, org->org_id.data)) != RK_OK)
+		return rc;
+	return apply_trust_change_org(a, org->org_id.data, &row);
+}
+
 static int change_org(struct apply *a, struct command *c, const Rk__Org *org)
 {
 	const uint8_t *id = org->org_id.data;
@@ -166,7 +201,7 @@ static int change_org(struct apply *a, struct command *c, const Rk__Org *org)
 	int rc = rows_get_org(a->txn, id, &row);
 
 	if (rc != RK_OK)
-		return rc == RK_ENOTFOUND ? RK_ESTORE : rc;
+		return rc == RK_ENOTFOUND ? put_lost(a, org) : rc;
 	before = row.status;
 	if (before == (uint8_t)org->status && row.roles == org->roles &&
 	    row.min_devices_serial == org->min_devices_serial)

@@ -205,6 +205,11 @@ int apply_check_clock(const struct apply *, int64_t t_ms);
 /** object_pk is the charter's key `signer_id` at this time: RK_NOT_PERMITTED, RK_BAD_SIGNATURE. */
 int apply_check_signer(const struct apply *, const struct command *, ProtobufCBinaryData signer_id);
 
+/** For a serial that is not the next one: RK_CONFLICT, or, after a restore (trust_may_step_over), *prev becomes what the object itself
+ * says came before it. */
+int apply_step_over(const struct apply *, uint64_t serial, ProtobufCBinaryData prev_oh, int64_t newest_ms,
+		    struct trust_prev *prev);
+
 /** Stores a trust object, logs it where its kind is, and puts it in the control stream.  id NULL, where the kind has
  * none; result (may be NULL) gets the index of its leaf. */
 int apply_trust_publish(struct apply *, enum object_kind, const uint8_t *id, uint64_t serial, const uint8_t oh[32],

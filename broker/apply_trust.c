@@ -28,6 +28,16 @@ static uint8_t entry_kind_of(enum object_kind kind)
 	}
 }
 
+int apply_step_over(const struct apply *a, uint64_t serial, ProtobufCBinaryData prev_oh, int64_t newest_ms,
+		    struct trust_prev *prev)
+{
+	if (serial <= prev->serial || prev_oh.len != sizeof(prev->oh) || !trust_may_step_over(a->charter, newest_ms))
+		return RK_CONFLICT;
+	prev->serial = serial - 1;
+	memcpy(prev->oh, prev_oh.data, sizeof(prev->oh));
+	return RK_OK;
+}
+
 int apply_trust_publish(struct apply *a, enum object_kind kind, const uint8_t *id, uint64_t serial,
 			const uint8_t oh[32], struct bytes wire, struct result *r)
 {
@@ -296,8 +306,11 @@ static int put_epoch(struct apply *a, struct command *c, struct member *m, struc
 
 	(void)m;
 	memcpy(prev.oh, a->epoch.oh, 32);
-	if ((rc = apply_check_signer(a, c, e->signer_id)) != RK_OK || (rc = apply_check_room(a, MARK_HARD)) != RK_OK ||
-	    (rc = trust_check_feed_epoch(e, prev)) != RK_OK)
+	if ((rc = apply_check_signer(a, c, e->signer_id)) != RK_OK || (rc = apply_check_room(a, MARK_HARD)) != RK_OK)
+		return rc;
+	if (e->n != prev.serial + 1 && (rc = apply_step_over(a, e->n, e->prev_oh, a->epoch.logged_at, &prev)) != RK_OK)
+		return rc;
+	if ((rc = trust_check_feed_epoch(e, prev)) != RK_OK)
 		return rc;
 	if (e->directory_serial != a->directory.serial)
 		return RK_STALE_DIRECTORY;

@@ -10,6 +10,7 @@
 #include "broker/apply.h"
 #include "broker/config.h"
 #include "store/env.h"
+#include "store/tables.h"
 
 #define CMD_VERSION "0.1.0"
 #define CMD_LOCK_NAME "renkeid.lock"
@@ -22,13 +23,16 @@ struct cmd_options {
 	const char *config;     /* --config FILE */
 	const char *check;      /* config --check FILE */
 	const char *file;       /* the one argument */
+	const char *output;     /* --output DIR */
 	bool accept_clock;
+	bool with_keys;
 };
 
 int cmd_init(const struct cmd_options *);
 int cmd_adopt(const struct cmd_options *);
 int cmd_run(const struct cmd_options *);
 int cmd_check(const struct cmd_options *);
+int cmd_backup(const struct cmd_options *);
 int cmd_config(const struct cmd_options *);
 
 /** Prints `renkeid: SENTENCE` on stderr, and the exit code's meaning; returns the exit code of `code`. */
@@ -41,6 +45,16 @@ int cmd_fail_code(int code, const char *format, ...) __attribute__((format(print
 bool cmd_lock(const char *data, int *fd, int *exit_code);
 /** Opens DATA/store; false after the sentence was printed. */
 bool cmd_open_store(const char *data, const struct config *, bool create, struct env **out, int *exit_code);
+/* What was found in a store that was read whole. */
+struct cmd_walked {
+	uint8_t exchange_id[32];
+	uint64_t rows[BROKER_TABLE_COUNT], bytes, log_size;
+	uint8_t log_root[32];   /* of the tree over its leaves */
+	uint64_t wrong;         /* records that do not prove themselves */
+};
+/** Reads every record, and names what is damaged on stderr (the first 20).  RK_OK also then; else why it could not be read.
+ * cmd_check.c */
+int cmd_walk(struct env *, struct cmd_walked *);
 /** Reads a small text file of the data folder, without its line end; false if it is not there or too long. */
 bool cmd_read_text(const char *data, const char *name, char out[CMD_TEXT_MAX_BYTES]);
 /** No core files, no tracing: secrets stay in memory (CRYPTO 4, mistake 20). */

@@ -18,13 +18,12 @@
 
 struct check {
 	struct arena *arena;
-	uint8_t exchange_id[32];
-	uint64_t rows[BROKER_TABLE_COUNT], bytes, log_next, wrong;
+	struct cmd_walked *w;
 };
 
 static void complain(struct check *c, unsigned table, struct bytes key, const char *what)
 {
-	if (c->wrong++ < 20) {
+	if (c->w->wrong++ < 20) {
 		fprintf(stderr, "renkeid: %s: %s, key ", broker_tables[table], what);
 		for (size_t i = 0; i < key.len && i < 48; i++)
 			fprintf(stderr, "%02x", key.data[i]);
@@ -34,9 +33,9 @@ static void complain(struct check *c, unsigned table, struct bytes key, const ch
 
 static void check_log(struct check *c, struct bytes key, struct bytes value)
 {
-	if (key.len != 8 || get_u64be(key.data) != c->log_next || value.len == 0)
+	if (key.len != 8 || get_u64be(key.data) != c->w->log_size || value.len == 0)
 		complain(c, T_LOG, key, "the log has a gap or an empty entry");
-	c->log_next = key.len == 8 ? get_u64be(key.data) + 1 : c->log_next;
+	c->w->log_size = key.len == 8 ? get_u64be(key.data) + 1 : c->w->log_size;
 }
 
 /* oh || Signed bytes: the hash names exactly these bytes. */
@@ -57,7 +56,7 @@ static void check_object(struct check *c, struct bytes key, struct bytes value)
 		complain(c, T_OBJECT, key, "an object that cannot be read");
 		return;
 	}
-	object_oh(oh, &object, c->exchange_id);
+	object_oh(oh, &object, c->w->exchange_id);
 	if (memcmp(oh, value.data, 32) != 0)
 		complain(c, T_OBJECT, key, "an object that is not what its hash says");
 }
@@ -66,8 +65,8 @@ static int on_row(void *user, unsigned table, struct bytes key, struct bytes val
 {
 	struct check *c = user;
 
-	c->rows[table]++;
-	c->bytes += key.len + value.len;
+	c->w->rows[table]++;
+	c->w->bytes += key.len + value.len;
 	if (table == T_LOG)
 		check_log(c, key, value);
 	else if (table == T_OBJECT)
@@ -137,6 +136,7 @@ static int check_tree(struct env *env, struct check *c)
 		(void)merkle_append(&edge, h, compare_node, &r);
 	}
 	merkle_edge_root(&edge, h);
+	memcpy(c->w->log_root, h, 32);
 	if (code == RK_OK && tree.size > 0 && memcmp(h, tree.root, 32) != 0)
 		complain(c, T_META, bytes_str("tree"), "the log does not lead to the root that was committed");
 	env_abort(r.txn);
@@ -144,50 +144,58 @@ static int check_tree(struct env *env, struct check *c)
 	return code == RK_ENOTFOUND ? RK_OK : code;
 }
 
-static int read_exchange(struct env *env, struct check *c)
+static int read_exchange(struct env *env, struct cmd_walked *w)
 {
 	struct txn *txn;
 	int r = env_begin(env, false, &txn);
 
 	if (r != RK_OK)
 		return r;
-	r = rows_get_meta(txn, "exchange", c->exchange_id, sizeof(c->exchange_id));
+	r = rows_get_meta(txn, "exchange", w->exchange_id, sizeof(w->exchange_id));
 	env_abort(txn);
 	return r;
 }
 
-int cmd_check(const struct cmd_options *o)
+int cmd_walk(struct env *env, struct cmd_walked *w)
 {
-	struct config config;
-	struct check c = {.arena = arena_new(0)};
-	struct env *env = NULL;
-	int code, r;
+	struct check c = {.arena = arena_new(0), .w = w};
+	int r;
 
-	config_defaults(&config);
+	memset(w, 0, sizeof(*w));
 	if (c.arena == NULL)
-		return cmd_fail_code(RK_ENOMEM, "check");
-	if (!cmd_open_store(o->data, &config, false, &env, &code)) {
-		arena_free(c.arena);
-		return code;
-	}
-	r = read_exchange(env, &c);
+		return RK_ENOMEM;
+	r = read_exchange(env, w);
 	if (r == RK_OK)
 		r = env_walk(env, on_row, &c);
 	if (r == RK_OK)
 		r = check_entries(env, &c);
 	if (r == RK_OK)
 		r = check_tree(env, &c);
-	env_close(env);
 	arena_free(c.arena);
+	return r;
+}
+
+int cmd_check(const struct cmd_options *o)
+{
+	struct config config;
+	struct cmd_walked w;
+	struct env *env = NULL;
+	int code, r;
+
+	config_defaults(&config);
+	if (!cmd_open_store(o->data, &config, false, &env, &code))
+		return code;
+	r = cmd_walk(env, &w);
+	env_close(env);
 	if (r != RK_OK)
 		return cmd_fail_code(r, "the store in %s cannot be read", o->data);
 	for (unsigned i = 0; i < BROKER_TABLE_COUNT; i++)
-		printf("%-12s %" PRIu64 "\n", broker_tables[i], c.rows[i]);
-	printf("bytes        %" PRIu64 "\n", c.bytes);
-	if (c.wrong != 0)
+		printf("%-12s %" PRIu64 "\n", broker_tables[i], w.rows[i]);
+	printf("bytes        %" PRIu64 "\n", w.bytes);
+	if (w.wrong != 0)
 		return cmd_fail(RK_EINTEGRITY,
 				"%" PRIu64 " records are damaged: stop the broker and restore the last backup",
-				c.wrong);
+				w.wrong);
 	printf("the store is whole\n");
 	return errcode_exit(fflush(stdout) == 0 ? RK_OK : RK_EIO);
 }

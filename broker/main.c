@@ -1,5 +1,5 @@
 /*
- * renkeid: the broker.  Verbs: init, adopt, run, check, config.
+ * renkeid: the broker.  Verbs: init, adopt, run, check, backup, config.
  */
 #include <argp.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@
 
 const char *argp_program_version = "renkeid " CMD_VERSION;
 
-enum { KEY_LISTEN = 256, KEY_ADVERTISE, KEY_CONFIG, KEY_ACCEPT_CLOCK, KEY_CHECK };
+enum { KEY_LISTEN = 256, KEY_ADVERTISE, KEY_CONFIG, KEY_ACCEPT_CLOCK, KEY_CHECK, KEY_OUTPUT, KEY_WITH_KEYS };
 
 #define OPTION_DATA {"data", 'd', "DIR", 0, "The broker's folder: its keys and its store", 0}
 #define OPTION_CONFIG {"config", KEY_CONFIG, "FILE", 0, "Settings; `renkeid config` prints them all", 0}
@@ -32,6 +32,12 @@ static const struct argp_option run_options[] = {
 	{0},
 };
 static const struct argp_option check_options[] = {OPTION_DATA, {0}};
+static const struct argp_option backup_options[] = {
+	OPTION_DATA,
+	{"output", KEY_OUTPUT, "DIR", 0, "Where the backup goes: a new folder, or an empty one", 0},
+	{"with-keys", KEY_WITH_KEYS, NULL, 0, "Copy curve.key and log.key too: keep such a backup as safe as the keys", 0},
+	{0},
+};
 static const struct argp_option config_options[] = {
 	{"check", KEY_CHECK, "FILE", 0, "Check a file of settings and say what is wrong with it", 0},
 	{0},
@@ -48,10 +54,12 @@ static const struct verb {
 	{"init", cmd_init, init_options, NULL, true,
 	 "Make the broker's keys and print its card, which the secretariat needs."},
 	{"adopt", cmd_adopt, adopt_options, "CHARTER-FILE", true,
-	 "Take the charter of an exchange that names this broker."},
+	 "Take the charter of an exchange that names this broker, or its next charter."},
 	{"run", cmd_run, run_options, NULL, true,
 	 "Run in the foreground; logs go to stderr.  SIGTERM stops in good order."},
 	{"check", cmd_check, check_options, NULL, true, "Read the whole store and check what proves itself."},
+	{"backup", cmd_backup, backup_options, NULL, true,
+	 "Copy the store, also of a broker that runs, and prove the copy."},
 	{"config", cmd_config, config_options, NULL, false, "Print every setting with its default, or check a file."},
 };
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
@@ -81,6 +89,12 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_CHECK:
 		o->check = arg;
+		return 0;
+	case KEY_OUTPUT:
+		o->output = arg;
+		return 0;
+	case KEY_WITH_KEYS:
+		o->with_keys = true;
 		return 0;
 	case KEY_ACCEPT_CLOCK:
 		o->accept_clock = true;

@@ -3,7 +3,7 @@
  *
  *   serial above the newest    verified, then the newest.  A step of more than one is taken too: a home that joins late, or for
  *                              which older ones are gone, cannot have the chain between; the signature and the pins still hold.
- *                              Charters and epochs make no such step
+ *                              Charters make no such step, and epochs only one after a restore (trust_may_step_over)
  *   the same object again      nothing to do: streams are read again from the start after a restore
  *   same serial, other object  both stay: the second as evidence, and an alarm.  Somebody signed two truths
  *   serial below               refused as a rollback, unless it is one that we have, or older than all that we ever had: a home that
@@ -144,6 +144,20 @@ static void step_over(struct taking *t)
 		memcpy(t->prev.oh, prev_oh.data, prev_oh.len);
 }
 
+/* Epochs are chained: each key is taken under the commitment of its own place.  What a restored broker has lost nobody can send. */
+static int check_epoch_step(struct taking *t)
+{
+	Rk__Charter *charter;
+	Rk__FeedEpoch *newest;
+	uint8_t oh[ID32_BYTES];
+	int r;
+
+	if ((r = book_charter(t->c, t->txn, t->arena, &charter)) != RK_OK ||
+	    (r = book_epoch(t->c, t->txn, 0, t->arena, &newest, oh)) != RK_OK)
+		return r;
+	return trust_may_step_over(charter, newest->not_before) ? RK_OK : RK_CONFLICT;
+}
+
 /* A home that joins takes whichever is the newest; from then on charters are chained without exception. */
 static int check_charter(struct taking *t, const Rk__Charter *next)
 {
@@ -165,9 +179,8 @@ static int check_rules(struct taking *t)
 	int r;
 
 	if (t->serial != t->prev.serial + 1) {
-		/* Epochs are chained without exception: each key is taken under the commitment of its own place. */
-		if (t->o.kind == OBJECT_KIND_FEED_EPOCH && !t->is_first)
-			return RK_CONFLICT;
+		if (t->o.kind == OBJECT_KIND_FEED_EPOCH && !t->is_first && (r = check_epoch_step(t)) != RK_OK)
+			return r;
 		step_over(t);
 	}
 	switch (t->o.kind) {

@@ -61,10 +61,10 @@ int secretariat_settle(struct client *, const uint8_t org_id[16], Rkl__Enrolment
  *  RK_NOT_PERMITTED (our own organisation), RK_CONFLICT (it has that status, or was expelled), RK_BUSY. */
 int secretariat_set_status(struct client *, const uint8_t org_id[16], Rk__OrgStatus, uint64_t *item);
 
-struct secretariat_done { bool directory, epoch, checkpoint; unsigned feed_keys; };
-/** What is due: a directory older than 7 days signed again, an epoch in its last week replaced, feed keys for active devices that lack
- *  one, queued in one transaction; then the log's newest checkpoint cosigned, daily (log_cosign).  RK_BUSY: an earlier change is not
- *  answered yet. */
+struct secretariat_done { bool directory, epoch, checkpoint; unsigned feed_keys; uint64_t directory_item; };
+/** What is due: a directory older than 7 days signed again, an epoch in its last week replaced, both after a charter of another log; feed
+ *  keys for active devices that lack one, queued in one transaction; then the log's newest checkpoint cosigned, daily (log_cosign).
+ *  RK_BUSY: an earlier change is not answered yet. */
 int secretariat_duties(struct client *, struct secretariat_done *);
 /** Is anything of that due?  Needs no key, so that nobody is asked for a passphrase in vain. */
 bool secretariat_is_due(struct client *);

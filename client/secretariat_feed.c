@@ -376,23 +376,48 @@ int secretariat_set_status(struct client *c, const uint8_t org_id[16], Rk__OrgSt
 	return rc;
 }
 
+/* What the duties look at.  After a restore both are due at once: the broker may have lost the newest ones, and what is sealed under them
+ * does not pass there. */
+struct newest {
+	Rk__Charter *charter;
+	Rk__Directory *directory;
+	Rk__FeedEpoch *epoch;
+};
+
+static int read_newest(struct client *c, struct txn *txn, struct arena *a, struct newest *n)
+{
+	uint8_t oh[32];
+	int rc = book_charter(c, txn, a, &n->charter);
+	if (rc == RK_OK)
+		rc = book_directory(c, txn, a, &n->directory, oh);
+	return rc == RK_OK ? book_epoch(c, txn, 0, a, &n->epoch, oh) : rc;
+}
+
+static bool is_directory_due(struct client *c, const struct newest *n)
+{
+	return n->directory->issued_at + RESIGN_AFTER_MS <= client_now(c) ||
+	       trust_may_step_over(n->charter, n->directory->issued_at);
+}
+
+static bool is_epoch_due(struct client *c, const struct newest *n)
+{
+	return n->epoch->not_after - ROTATE_BEFORE_MS <= client_now(c) || trust_may_step_over(n->charter, n->epoch->not_before);
+}
+
 static int queue_due(struct client *c, struct txn *txn, struct arena *a, struct secretariat_done *done)
 {
-	Rk__Directory *d;
-	Rk__FeedEpoch *e;
-	uint8_t oh[32];
-	uint64_t serial, item;
-	int rc = book_directory(c, txn, a, &d, oh);
-	if (rc == RK_OK)
-		rc = book_epoch(c, txn, 0, a, &e, oh);
+	struct newest n;
+	uint64_t serial;
+	int rc = read_newest(c, txn, a, &n);
 	if (rc != RK_OK)
 		return rc;
-	serial = d->serial;
-	if (d->issued_at + RESIGN_AFTER_MS <= client_now(c)) {
-		rc = secretariat_queue_directory(c, txn, NULL, NULL, RK__ORG_STATUS__ORG_STATUS_NONE, &serial, &item);
+	serial = n.directory->serial;
+	if (is_directory_due(c, &n)) {
+		rc = secretariat_queue_directory(c, txn, NULL, NULL, RK__ORG_STATUS__ORG_STATUS_NONE, &serial,
+						 &done->directory_item);
 		done->directory = rc == RK_OK;
 	}
-	if (rc == RK_OK && e->not_after - ROTATE_BEFORE_MS <= client_now(c)) {
+	if (rc == RK_OK && is_epoch_due(c, &n)) {
 		rc = queue_rotation(c, txn, serial, NULL, &done->feed_keys);
 		done->epoch = rc == RK_OK;
 	}
@@ -403,14 +428,12 @@ bool secretariat_is_due(struct client *c)
 {
 	struct arena *a = arena_new(BIG_ARENA_BYTES);
 	struct txn *txn = NULL;
-	Rk__Directory *d;
-	Rk__FeedEpoch *e;
-	uint8_t oh[32];
+	struct newest n;
 	bool due = false;
 	int rc = a ? env_begin(client_env(c), false, &txn) : RK_ENOMEM;
-	if (rc == RK_OK && book_directory(c, txn, a, &d, oh) == RK_OK && book_epoch(c, txn, 0, a, &e, oh) == RK_OK)
-		due = d->issued_at + RESIGN_AFTER_MS <= client_now(c) || e->not_after - ROTATE_BEFORE_MS <= client_now(c) ||
-		      log_is_cosign_due(c, txn) || each_target(c, txn, NULL, lacks_newest, &e->n) == RK_BUSY;
+	if (rc == RK_OK && read_newest(c, txn, a, &n) == RK_OK)
+		due = is_directory_due(c, &n) || is_epoch_due(c, &n) || log_is_cosign_due(c, txn) ||
+		      each_target(c, txn, NULL, lacks_newest, &n.epoch->n) == RK_BUSY;
 	env_abort(txn);
 	arena_free(a);
 	return due;

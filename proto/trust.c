@@ -202,6 +202,14 @@ int trust_check_charter_next(const Rk__Charter *next, const Rk__Charter *prev)
 	return note_open(bytes_of(next->prev_checkpoint), &prev_log, NULL, &last);
 }
 
+bool trust_may_step_over(const Rk__Charter *c, int64_t made_ms)
+{
+	struct note_key log;
+
+	return made_ms < c->issued_at && note_key_parse(&log, c->log_vkey) == RK_OK &&
+	       note_origin_number(log.name, c->exchange_id.data) > 1;
+}
+
 const uint8_t *trust_secretariat_pk(const Rk__Charter *c, const uint8_t *signer_id, int64_t t_ms)
 {
 	for (size_t i = 0; i < c->n_secretariat_keys; i++) {

@@ -249,6 +249,19 @@ static int sync_pending(struct cli *c, bool *approved)
 	return RK_OK;
 }
 
+/* Without a new directory nothing else that is due goes through: so it is said, and what may be behind it. */
+static int report_directory(struct cli *c, struct txn *txn, struct arena *a, void *user)
+{
+	struct secretariat_done *done = user;
+	struct outcome o;
+	(void)a;
+	if (!done->directory || outbox_outcome(txn, done->directory_item, &o) != RK_OK || o.code == RK_OK)
+		return RK_OK;
+	memset(done, 0, sizeof(*done));
+	out_warn(c, TEXT_DIRECTORY_REFUSED, errcode_sentence(o.code, c->lang));
+	return CLI_PARTIAL;
+}
+
 /* What the secretariat owes the exchange; without its passphrase the rest of the sync stands. */
 static int do_duties(struct cli *c, struct secretariat_done *done)
 {
@@ -260,7 +273,7 @@ static int do_duties(struct cli *c, struct secretariat_done *done)
 		return cli_fail(c, CLI_PARTIAL, TEXT_DUTIES_WAIT);
 	if (rc == RK_OK && (done->directory || done->epoch || done->checkpoint || done->feed_keys))
 		rc = link_sync(c->client, &c->stop);
-	return rc == RK_OK ? RK_OK : cli_fail(c, rc, TEXT_CANNOT_DO_DUTIES);
+	return rc == RK_OK ? show_read(c, report_directory, done) : cli_fail(c, rc, TEXT_CANNOT_DO_DUTIES);
 }
 
 /* What waited before this sync, to be looked at again after it: nobody else waits for these answers. */

@@ -23,6 +23,7 @@ static int set_up(void **state)
 	(void)state;
 	world_open(&w);
 	world_admit(&w, A);
+	w.now_ms += WORLD_DAY_MS; /* charters are later than what they find */
 	return 0;
 }
 
@@ -191,6 +192,97 @@ static void another_officers_key_counts_from_then_on(void **state)
 	assert_int_equal(world_put_directory(&w, world_directory(&w)), RK_OK);
 }
 
+/* As a secretariat whose last two directories the copy does not have. */
+static void lose_directories(void)
+{
+	w.directory_serial += 2;
+	memset(w.directory_oh, 7, 32);
+}
+
+static void lost_directories_are_stepped_over_once(void **state)
+{
+	uint64_t before = w.directory_serial;
+	uint8_t oh[32];
+	(void)state;
+
+	memcpy(oh, w.directory_oh, 32);
+	lose_directories();
+	assert_int_equal(world_put_directory(&w, world_directory(&w)), RK_CONFLICT);
+	/* A plain renewal does not permit it. */
+	assert_int_equal(adopt(next_charter(2)), RK_OK);
+	world_restart(&w);
+	w.now_ms += 1;
+	assert_int_equal(world_put_directory(&w, world_directory(&w)), RK_CONFLICT);
+	assert_int_equal(adopt(another_log(3, 2)), RK_OK);
+	world_restart(&w);
+	w.now_ms += 1;
+	/* Never backwards, and not without a name for what came before. */
+	w.directory_serial = before - 1;
+	assert_int_equal(world_put_directory(&w, world_directory(&w)), RK_CONFLICT);
+	w.directory_serial = before;
+	assert_int_equal(world_put_directory(&w, world_directory(&w)), RK_CONFLICT); /* the next one names its predecessor truly */
+	lose_directories();
+	Rk__Directory *d = world_directory(&w);
+	d->prev_oh.len = 0;
+	assert_int_equal(world_put_directory(&w, d), RK_CONFLICT);
+	assert_int_equal(world_put_directory(&w, world_directory(&w)), RK_OK);
+	assert_true(w.directory_serial == before + 3);
+	/* From then on strictly again. */
+	assert_int_equal(world_put_directory(&w, world_directory(&w)), RK_OK);
+	lose_directories();
+	assert_int_equal(world_put_directory(&w, world_directory(&w)), RK_CONFLICT);
+}
+
+/* One whose enrolment the copy does not have: nobody here can vouch for it any more, and its id and key stay taken. */
+static void a_lost_member_can_only_be_out(void **state)
+{
+	struct txn *t;
+	struct rows_org row;
+	(void)state;
+
+	assert_int_equal(adopt(another_log(2, 2)), RK_OK);
+	world_restart(&w);
+	w.now_ms += 1;
+	lose_directories();
+	w.orgs[2].status = RK__ORG_STATUS__ACTIVE;
+	assert_int_equal(world_put_directory(&w, world_directory(&w)), RK_CONFLICT);
+	w.orgs[2].status = RK__ORG_STATUS__SUSPENDED;
+	assert_int_equal(world_put_directory(&w, world_directory(&w)), RK_CONFLICT);
+	w.orgs[2].status = RK__ORG_STATUS__EXPELLED;
+	assert_int_equal(world_put_directory(&w, world_directory(&w)), RK_OK);
+	assert_int_equal(env_begin(w.env, false, &t), RK_OK);
+	assert_int_equal(rows_get_org(t, w.orgs[2].id, &row), RK_OK);
+	assert_int_equal(row.status, ORG_EXPELLED);
+	assert_true(rows_has_key(t, w.orgs[2].key.pk));
+	env_abort(t);
+	assert_int_equal(world_put_invite(&w, world_invite(&w, 2)), RK_OK);
+	assert_int_equal(world_put_enrol(&w, 2, world_enrol(&w, 2)), RK_CONFLICT);
+	/* Its row goes on in every later directory; another unknown one comes in no more in this way. */
+	assert_int_equal(world_put_directory(&w, world_directory(&w)), RK_OK);
+	w.orgs[3].status = RK__ORG_STATUS__EXPELLED;
+	assert_int_equal(world_put_directory(&w, world_directory(&w)), RK_CONFLICT);
+	w.orgs[3].status = RK__ORG_STATUS__ORG_STATUS_NONE;
+	world_restart(&w);
+	world_admit(&w, 4);
+}
+
+static void lost_epochs_are_stepped_over_once(void **state)
+{
+	(void)state;
+	w.epoch += 2;
+	memset(w.epoch_oh, 7, 32);
+	assert_int_equal(world_put_epoch(&w, world_epoch(&w)), RK_CONFLICT);
+	assert_int_equal(adopt(another_log(2, 2)), RK_OK);
+	world_restart(&w);
+	w.now_ms += 1;
+	assert_int_equal(world_put_epoch(&w, world_epoch(&w)), RK_OK);
+	assert_int_equal(w.epoch, 4);
+	assert_int_equal(world_post(&w, A, RK__CHANNEL__OFFER, RK__POST_OP__NEW, 0, 1), RK_OK);
+	assert_int_equal(world_put_epoch(&w, world_epoch(&w)), RK_OK);
+	w.epoch += 2;
+	assert_int_equal(world_put_epoch(&w, world_epoch(&w)), RK_CONFLICT);
+}
+
 static void what_does_not_follow_is_refused(void **state)
 {
 	Rk__CharterFile file = file_of(next_charter(2), &w.f.secretariat);
@@ -244,6 +336,9 @@ int main(void)
 		TEST(a_renewal_goes_on_with_the_log),
 		TEST(another_log_begins_over_what_is_there),
 		TEST(another_officers_key_counts_from_then_on),
+		TEST(lost_directories_are_stepped_over_once),
+		TEST(a_lost_member_can_only_be_out),
+		TEST(lost_epochs_are_stepped_over_once),
 		TEST(what_does_not_follow_is_refused),
 	};
 	return cmocka_run_group_tests_name("apply a later charter", tests, NULL, NULL);

@@ -172,6 +172,27 @@ static void a_late_home_begins_with_the_newest_charter(void **state)
 	bare_end(&h);
 }
 
+/* Epochs that a restored broker has lost nobody can send: the first one after another log's charter steps over them, once. */
+static void epochs_step_over_a_gap_after_another_log(void **state)
+{
+	struct bare *h = *state;
+	Rk__FeedEpoch *e = fixed_feed_epoch(&h->f, h->a);
+
+	bare_write(h);
+	e->n = 4;
+	e->prev_oh = fixed_data(h->a, 32, "what came before");
+	e->not_before += 30 * DAY_MS;
+	e->not_after += 30 * DAY_MS;
+	assert_int_equal(bare_take(h, OBJECT_KIND_FEED_EPOCH, bare_sign(h, OBJECT_KIND_FEED_EPOCH, h->f.secretariat.sk, &e->base)),
+			 RK_CONFLICT);
+	assert_int_equal(take_charter(h, another_log(h, &h->f.log)), RK_OK);
+	assert_int_equal(bare_take(h, OBJECT_KIND_FEED_EPOCH, bare_sign(h, OBJECT_KIND_FEED_EPOCH, h->f.secretariat.sk, &e->base)),
+			 RK_OK);
+	e->n = 6;
+	assert_int_equal(bare_take(h, OBJECT_KIND_FEED_EPOCH, bare_sign(h, OBJECT_KIND_FEED_EPOCH, h->f.secretariat.sk, &e->base)),
+			 RK_CONFLICT);
+}
+
 static void only_its_signer(void **state)
 {
 	struct bare *h = *state;
@@ -407,7 +428,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(the_whole_chain), TEST(a_charter_follows_the_one_held),
+		TEST(the_whole_chain), TEST(a_charter_follows_the_one_held), TEST(epochs_step_over_a_gap_after_another_log),
 		cmocka_unit_test(a_late_home_begins_with_the_newest_charter), cmocka_unit_test(nothing_without_a_charter), TEST(another_exchange), TEST(only_its_signer),
 		TEST(never_backwards), TEST(late_comers), TEST(pinned_lists), TEST(stolen_devices), TEST(who_gets_a_wrap),
 		TEST(names), TEST(aborted), TEST(control_entries), TEST(epoch_keys),

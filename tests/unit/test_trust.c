@@ -212,6 +212,19 @@ static void a_charter_follows_another(void **state)
 	assert_int_equal(trust_check_charter_next(third, second), RK_CONFLICT);
 }
 
+static void a_gap_is_stepped_over_after_another_log_only(void **state)
+{
+	Rk__Charter *first = fixed_charter(&f, arena), *second = fixed_charter(&f, arena);
+	(void)state;
+
+	c_log2(second);
+	assert_false(trust_may_step_over(first, first->issued_at - 1));
+	assert_true(trust_may_step_over(second, second->issued_at - 1));
+	assert_false(trust_may_step_over(second, second->issued_at));
+	first->serial = 2; /* a plain renewal */
+	assert_false(trust_may_step_over(first, first->issued_at - 1));
+}
+
 static void charter_rules(void **state)
 {
 	static const struct {
@@ -655,6 +668,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(charter_rules, clear), cmocka_unit_test_setup(a_charter_follows_another, clear),
+		cmocka_unit_test_setup(a_gap_is_stepped_over_after_another_log_only, clear),
 		cmocka_unit_test_setup(secretariat_key_counts_within_its_window, clear),
 		cmocka_unit_test_setup(directory_rules, clear),
 		cmocka_unit_test_setup(directory_follows_the_one_before, clear),
