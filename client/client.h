@@ -239,7 +239,8 @@ struct link_options {
 	/* called after each commit of new entries and at least each 250 ms; non-zero ends the link with that code, RK_OK goes on */
 	int (*step)(struct client *, void *user);
 	void *user;
-	bool until_synced;                /* end when outbox is empty and every stream has reached the head told at subscribe */
+	bool until_synced;                /* end when outbox is empty (or the broker takes nothing), every stream has reached the head
+	                                   * told at subscribe, and nothing is left to ask about the log */
 	uint64_t until_item;              /* end when this item is DONE (0: none) */
 };
 /** Runs the link if the lock is free; else waits on the store for what another process's link does, taking the lock when it falls

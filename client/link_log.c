@@ -1,5 +1,5 @@
 /*
- * link_log: questions about the exchange's log, on the connection that is there.  What is asked and what an answer means is log_ask.c's;
+ * link_log: questions about the exchange's log, on the connection that is there.  What is asked and what an answer means is log_ask.c's and log_answer.c's;
  * here is when.  The newest checkpoint is asked for after each connecting, before anything is sealed; the rest once the streams have
  * caught up, so that one question proves many leaves.  A broker without answers (of an older version, or one that hides something:
  * log_on_refusal tells them apart) is left alone for a while and holds nothing up.

@@ -4,7 +4,8 @@
  *   log.c          what is known
  *   log_row.c      its rows: notes, heads, notes that wait, contradictions
  *   log_take.c     taking in: leaves, checkpoints of peers and of the control stream, the next log
- *   log_ask.c      questions to the broker, and what its answers prove
+ *   log_ask.c      questions to the broker
+ *   log_answer.c   what its answers prove
  *   log_witness.c  cosigning
  *
  * Verified checkpoints of one origin form a chain: each was proven consistent with the newest before it, so any two of them are
@@ -41,6 +42,8 @@ int log_follow(struct client *, struct txn *, struct log_keys *);
 
 void log_leaf_key(uint8_t key[LOG_LEAF_KEY_BYTES], unsigned number, uint64_t index);
 void log_seen_key(uint8_t key[LOG_SEEN_KEY_BYTES], unsigned number, uint64_t size, const merkle_hash root);
+/** The checkpoint that such a key names. */
+void log_seen_checkpoint(const struct log_keys *, const uint8_t key[LOG_SEEN_KEY_BYTES], struct checkpoint *);
 /** The first key of a table with this origin number; RK_ENOTFOUND.  key has room for LOG_SEEN_KEY_BYTES. */
 int log_first(struct txn *, unsigned table, unsigned number, uint8_t *key, size_t len);
 
@@ -71,8 +74,8 @@ int log_proven(struct client *, struct txn *, const struct log_keys *, const str
 
 /** Records a contradiction, once; ours is filled with the newest verified note if it is empty. */
 int log_fault(struct client *, struct txn *, const struct log_keys *, const struct log_fork *);
-/** Its proof came after all: an UNPROVEN stands no longer.  theirs empty: the leaf's. */
-int log_resolve(struct client *, struct txn *, const struct log_keys *, struct bytes theirs, uint64_t leaf);
+/** Its proof came after all: an UNPROVEN stands no longer.  theirs NULL: the leaf's. */
+int log_resolve(struct client *, struct txn *, const struct log_keys *, const struct checkpoint *theirs, uint64_t leaf);
 
 /* ---- the witness */
 

@@ -18,6 +18,13 @@ void log_seen_key(uint8_t key[LOG_SEEN_KEY_BYTES], unsigned number, uint64_t siz
 	memcpy(key + LOG_LEAF_KEY_BYTES, root, sizeof(merkle_hash));
 }
 
+void log_seen_checkpoint(const struct log_keys *k, const uint8_t key[LOG_SEEN_KEY_BYTES], struct checkpoint *cp)
+{
+	memcpy(cp->origin, k->log.name, sizeof(cp->origin));
+	cp->size = get_u64be(key + 4);
+	memcpy(cp->root, key + LOG_LEAF_KEY_BYTES, sizeof(merkle_hash));
+}
+
 int log_first(struct txn *t, unsigned table, unsigned number, uint8_t *key, size_t len)
 {
 	struct env_cursor *cursor = NULL;
@@ -228,53 +235,59 @@ int log_compare(struct client *c, struct txn *t, const struct log_keys *k, const
 	return r;
 }
 
-static int drop_waiting(struct client *c, struct txn *t, const struct log_keys *k, const struct checkpoint *cp, struct arena *a)
+/* What waited for this proof waits no longer; *note and *witness_ms become its own where it has the witness's line and ours has none. */
+static int end_waiting(struct client *c, struct txn *t, const struct log_keys *k, const struct checkpoint *cp, struct arena *a,
+		       struct bytes *note, int64_t *witness_ms)
 {
 	uint8_t key[LOG_SEEN_KEY_BYTES];
-	ProtobufCMessage *m;
+	Rkl__LogSeen *seen;
 	int r;
 
 	log_seen_key(key, k->number, cp->size, cp->root);
-	r = record_get(t, C_LOG_SEEN, BYTES_OF(key), &rkl__log_seen__descriptor, a, &m);
-	if (r == RK_OK)
-		r = log_resolve(c, t, k, bytes_of(((Rkl__LogSeen *)m)->note), 0);
-	if (r == RK_OK)
-		r = env_del(t, C_LOG_SEEN, BYTES_OF(key));
-	return r == RK_ENOTFOUND ? RK_OK : r;
+	r = record_get(t, C_LOG_SEEN, BYTES_OF(key), &rkl__log_seen__descriptor, a, (ProtobufCMessage **)&seen);
+	if (r != RK_OK)
+		return r == RK_ENOTFOUND ? RK_OK : r;
+	if (seen->witness_ms > *witness_ms) {
+		*note = bytes_of(seen->note);
+		*witness_ms = seen->witness_ms;
+	}
+	r = env_del(t, C_LOG_SEEN, BYTES_OF(key));
+	return r == RK_OK ? log_resolve(c, t, k, cp, 0) : r;
 }
 
 int log_proven(struct client *c, struct txn *t, const struct log_keys *k, const struct log_signed *s)
 {
 	uint64_t size = s->o.checkpoint.size, head = log_head_size(t, k->number), cosigned = log_cosigned_size(t, k->number);
 	int64_t witness_ms = s->o.is_cosigned ? s->o.witness_s * 1000 : 0;
-	Rkl__LogNote fresh = RKL__LOG_NOTE__INIT, *note = &fresh;
+	Rkl__LogNote fresh = RKL__LOG_NOTE__INIT, *row;
 	struct arena *a = arena_new(LOG_ARENA);
+	struct bytes note = s->note;
 	int r;
 
 	if (a == NULL)
 		return RK_ENOMEM;
-	if ((r = drop_waiting(c, t, k, &s->o.checkpoint, a)) != RK_OK)
+	if ((r = end_waiting(c, t, k, &s->o.checkpoint, a, &note, &witness_ms)) != RK_OK)
 		goto out;
-	r = log_note_get(t, k->number, size, a, &note);
+	r = log_note_get(t, k->number, size, a, &row);
 	if (r == RK_ENOTFOUND && size <= head && (witness_ms == 0 || size <= cosigned)) {
 		r = RK_OK; /* proven, and nothing will ever stand on it */
 		goto out;
 	}
 	if (r == RK_ENOTFOUND)
-		note = &fresh;
+		row = &fresh;
 	else if (r != RK_OK)
 		goto out;
-	if (note->note.len == 0 || witness_ms > note->witness_ms) {
-		note->note = pb_of(s->note);
-		note->witness_ms = witness_ms;
+	if (row->note.len == 0 || witness_ms > row->witness_ms) {
+		row->note = pb_of(note);
+		row->witness_ms = witness_ms;
 	}
-	note->root = pb_of(BYTES_OF(s->o.checkpoint.root));
-	if (note->verified_at == 0 || s->from_org == NULL)
-		note->verified_at = client_now(c);
-	r = log_note_put(t, k->number, size, note);
+	row->root = pb_of(BYTES_OF(s->o.checkpoint.root));
+	if (row->verified_at == 0 || s->from_org == NULL)
+		row->verified_at = client_now(c);
+	r = log_note_put(t, k->number, size, row);
 	if (r == RK_OK && size > head)
 		r = move_head(t, "head", k->number, size);
-	if (r == RK_OK && note->witness_ms != 0 && size >= cosigned)
+	if (r == RK_OK && row->witness_ms != 0 && size >= cosigned)
 		r = move_head(t, "cosigned", k->number, size);
 out:
 	arena_free(a);
@@ -383,9 +396,21 @@ int log_fault(struct client *c, struct txn *t, const struct log_keys *k, const s
 	return inbox_add(t, RKL__INBOX_KIND__INBOX_ALERT, BYTES_OF(id), found->from_org, client_now(c), counter_of(found->fault));
 }
 
-int log_resolve(struct client *c, struct txn *t, const struct log_keys *k, struct bytes theirs, uint64_t leaf)
+/* By what it says, not by its bytes: the witness's line may have been added since. */
+static bool is_about(const Rkl__LogFork *f, const struct log_keys *k, const struct checkpoint *theirs, uint64_t leaf)
 {
-	const struct log_fork like = {.fault = LOG_FAULT_UNPROVEN, .theirs = theirs, .leaf = theirs.len > 0 ? 0 : leaf};
+	struct checkpoint cp;
+
+	if (f->origin != k->number || f->fault != LOG_FAULT_UNPROVEN || f->resolved_at != 0)
+		return false;
+	if (theirs == NULL)
+		return f->theirs.len == 0 && f->leaf == leaf;
+	return f->theirs.len > 0 && note_read(bytes_of(f->theirs), &cp) == RK_OK && cp.size == theirs->size &&
+	       memcmp(cp.root, theirs->root, sizeof(merkle_hash)) == 0;
+}
+
+int log_resolve(struct client *c, struct txn *t, const struct log_keys *k, const struct checkpoint *theirs, uint64_t leaf)
+{
 	struct arena *a = arena_new(LOG_ARENA);
 	uint8_t key[8];
 	int r = RK_OK;
@@ -398,7 +423,7 @@ int log_resolve(struct client *c, struct txn *t, const struct log_keys *k, struc
 		put_u64be(key, id);
 		arena_reset(a, LOG_ARENA);
 		r = record_get(t, C_LOG_FORK, BYTES_OF(key), &rkl__log_fork__descriptor, a, (ProtobufCMessage **)&f);
-		if (r != RK_OK || !is_same_fault(f, k, &like))
+		if (r != RK_OK || !is_about(f, k, theirs, leaf))
 			continue;
 		f->resolved_at = client_now(c);
 		r = record_put(t, C_LOG_FORK, BYTES_OF(key), &f->base);

@@ -14,7 +14,7 @@
 /* ---- the next log */
 
 /* What was told of the old log and stands in the part that the next one goes on from is proven there; the rest is lost. */
-static int carry_unproven(struct client *c, struct txn *t, unsigned from, unsigned to, uint64_t kept)
+static int carry_unproven(struct txn *t, unsigned from, unsigned to, uint64_t kept)
 {
 	static const uint8_t yes = 1;
 	uint8_t key[LOG_LEAF_KEY_BYTES], moved[LOG_LEAF_KEY_BYTES];
@@ -22,7 +22,6 @@ static int carry_unproven(struct client *c, struct txn *t, unsigned from, unsign
 	Rkl__LogLeaf *leaf;
 	int r = RK_OK;
 
-	(void)c;
 	if (a == NULL)
 		return RK_ENOMEM;
 	while (r == RK_OK && (r = log_first(t, C_UNPROVEN, from, key, sizeof(key))) == RK_OK) {
@@ -101,7 +100,7 @@ static int begin_next(struct client *c, struct txn *t, const struct log_keys *k,
 	if (note_read(bytes_of(charter->prev_checkpoint), &end) != RK_OK)
 		end.size = 0;
 	if ((r = drop_old(t, before, &largest)) == RK_OK && (r = compare_ends(c, t, before, &end, largest, a)) == RK_OK)
-		r = carry_unproven(c, t, before, k->number, end.size);
+		r = carry_unproven(t, before, k->number, end.size);
 out:
 	arena_free(a);
 	return r;

@@ -249,7 +249,7 @@ static void many_leaves(void **state)
 {
 	struct world *w = *state;
 	struct log_question q;
-	char name[16];
+	char name[32];
 
 	settle(w, &w->log);
 	for (int i = 0; i < 150; i++) {
@@ -761,9 +761,11 @@ static void unproven_for_a_day(void **state)
 	assert_int_equal(fault_of(w), LOG_FAULT_NONE); /* a machine that slept has not asked yet */
 	answer(w, &w->log, &q, older_version);
 	assert_int_equal(fault_of(w), LOG_FAULT_UNPROVEN);
+	see(w, log_kit_note(&w->log, 30, home_now_ms / 1000, w->h.a), 2); /* the same, with the witness's line by now */
 	settle(w, &w->log);
 	assert_int_equal(fault_of(w), LOG_FAULT_NONE);
 	assert_int_equal(head_size(w), 30);
+	assert_int_equal(cosigned_size(w), 30);
 	t = begin(w);
 	assert_int_equal(log_fork_at(w->h.client, t, 1, w->h.a, &f), RK_OK);
 	assert_true(!f.stands && f.fault == LOG_FAULT_UNPROVEN);
