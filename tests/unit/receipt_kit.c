@@ -372,18 +372,45 @@ static void deep_path(uint64_t index, uint64_t size, const uint8_t *entry, size_
 	}
 }
 
-void receipt_kit_prove(struct receipt_kit *k, struct receipt_object *o, uint64_t index)
+static struct note sign_tree(struct receipt_kit *k, struct checkpoint *c)
 {
 	struct note_key witness = {.type = NOTE_TYPE_WITNESS};
-	merkle_hash path[MERKLE_PROOF_MAX];
+	struct note note;
+
+	note_origin(c->origin, k->f.exchange_id, 1);
+	note_witness_name(witness.name, k->f.exchange_id);
+	memcpy(witness.pk, k->f.witness.pk, 32);
+	note_sign(&note, c, k->f.log.sk);
+	if (!k->is_uncosigned)
+		need(note_cosign(&note, bytes_make(note.text, note.len), &witness, k->f.witness.sk, k->witness_ms / 1000) == RK_OK,
+		     "note_cosign");
+	return note;
+}
+
+struct note receipt_kit_checkpoint(struct receipt_kit *k, uint64_t size)
+{
+	struct checkpoint c = {.size = size};
+
+	need(merkle_root(size, get_node, k, c.root) == RK_OK, "merkle_root");
+	return sign_tree(k, &c);
+}
+
+size_t receipt_kit_consistency(struct receipt_kit *k, uint64_t size1, uint64_t size2, merkle_hash proof[MERKLE_PROOF_MAX])
+{
+	size_t n;
+
+	need(merkle_consistency(size1, size2, get_node, k, proof, &n) == RK_OK, "merkle_consistency");
+	return n;
+}
+
+void receipt_kit_prove(struct receipt_kit *k, struct receipt_object *o, uint64_t index)
+{
 	struct checkpoint c = {.size = k->has_many_checkpoints ? index + 1 : k->edge.size};
+	merkle_hash path[MERKLE_PROOF_MAX];
 	uint8_t text[NOTE_PROOF_MAX_BYTES];
 	struct note note;
 	size_t n = 0;
 
-	note_origin(c.origin, k->f.exchange_id, 1);
-	note_witness_name(witness.name, k->f.exchange_id);
-	memcpy(witness.pk, k->f.witness.pk, 32);
 	if (k->deep_size) {
 		c.size = k->deep_size + index;
 		deep_path(index, c.size, o->entry.data, o->entry.len, path, &n, c.root);
@@ -391,10 +418,7 @@ void receipt_kit_prove(struct receipt_kit *k, struct receipt_object *o, uint64_t
 		need(merkle_root(c.size, get_node, k, c.root) == RK_OK, "merkle_root");
 		need(merkle_inclusion(index, c.size, get_node, k, path, &n) == RK_OK, "merkle_inclusion");
 	}
-	note_sign(&note, &c, k->f.log.sk);
-	if (!k->is_uncosigned)
-		need(note_cosign(&note, bytes_make(note.text, note.len), &witness, k->f.witness.sk, k->witness_ms / 1000) == RK_OK,
-		     "note_cosign");
+	note = sign_tree(k, &c);
 	o->proof = kept(k, bytes_make(text, note_proof_write(text, sizeof(text), index, path, n, bytes_make(note.text, note.len))));
 }
 

@@ -6,6 +6,7 @@
 #define RENKEI_TESTS_RECEIPT_KIT_H
 
 #include "proto/arena.h"
+#include "proto/note.h"
 #include "proto/receipt.h"
 #include "tests/unit/fixed_kit.h"
 
@@ -74,6 +75,10 @@ void receipt_kit_run(struct receipt_kit *, struct arena *);
 /** The same, made: the archive in the arena.  Ends the test if it does not verify. */
 struct bytes receipt_kit_make(struct receipt_kit *, struct arena *);
 
+/** The checkpoint of the first `size` leaves, signed and, unless the kit says otherwise, cosigned. */
+struct note receipt_kit_checkpoint(struct receipt_kit *, uint64_t size);
+/** As merkle_consistency; returns the number of hashes. */
+size_t receipt_kit_consistency(struct receipt_kit *, uint64_t size1, uint64_t size2, merkle_hash proof[MERKLE_PROOF_MAX]);
 /** Proves an object anew, as the kit is set now. */
 void receipt_kit_prove(struct receipt_kit *, struct receipt_object *, uint64_t index);
 
