@@ -10,6 +10,7 @@ static const char *const sentences[TEXT_COUNT][LANG_COUNT] = {
 #include "client/cli/text_common.inc"
 #include "client/cli/text_stage_a.inc"
 #include "client/cli/text_stage_b.inc"
+#include "client/cli/text_receipt.inc"
 #undef T
 };
 

@@ -13,6 +13,7 @@ enum text_id {
 #include "client/cli/text_common.inc"
 #include "client/cli/text_stage_a.inc"
 #include "client/cli/text_stage_b.inc"
+#include "client/cli/text_receipt.inc"
 #undef T
 	TEXT_COUNT
 };
