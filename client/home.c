@@ -34,6 +34,7 @@ const char *const client_tables[CLIENT_TABLE_COUNT] = {
 	[C_ENROLMENT] = "enrolment",
 	[C_INVITE] = "invite",
 	[C_WAITING] = "waiting",
+	[C_EVIDENCE] = "evidence",
 };
 
 static int64_t real_now_ms(void)

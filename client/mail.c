@@ -1,6 +1,9 @@
 #include "client/mail_internal.h"
 
+#include <sodium.h>
+
 #include "client/agreement.h"
+#include "client/evidence.h"
 #include "proto/ids.h"
 #include "proto/strict.h"
 
@@ -248,8 +251,10 @@ static bool is_failure(int r)
 	       r == RK_EKEYFILE;
 }
 
+/* What was sent under an agreement keeps its salt too: with it the plaintext can be shown to be what was committed to. */
 static int open_bulk(struct letter *l, struct bytes wraps, struct bytes body, struct bytes *packed)
 {
+	uint8_t salt[ENVELOPE_SALT_BYTES];
 	Rk__WrapList *list = NULL;
 	int r;
 
@@ -260,7 +265,11 @@ static int open_bulk(struct letter *l, struct bytes wraps, struct bytes body, st
 	arena_raise(l->a, 4 * body.len + MAIL_ARENA);
 	if ((r = envelope_check_bulk(&l->e, wraps, body, l->a, &list)) != RK_OK)
 		return r;
-	return envelope_open(&l->e, list, body, NULL, client_device_id(l->c), find_kx, l->c, l->a, packed, NULL);
+	r = envelope_open(&l->e, list, body, NULL, client_device_id(l->c), find_kx, l->c, l->a, packed, salt);
+	if (r == RK_OK && mail_has_own_key((uint32_t)l->e.header->kind))
+		r = evidence_on_salt(l->c, l->t, l->env_id, salt);
+	sodium_memzero(salt, sizeof(salt));
+	return r;
 }
 
 /* The envelope has reached its record; now its content, if it came along.  Leaves state and problem in the record. */
@@ -317,8 +326,8 @@ int mail_on_envelope(struct client *c, struct txn *t, const struct delivery *d)
 	/* Seen before: a replay, or our own cursor that was set back. */
 	if (env_has(t, C_ENVELOPE, BYTES_OF(l.env_id)))
 		goto out;
-	if ((r = make_record(&l)) == RK_OK && (r = take_in(&l)) == RK_OK)
-		r = mail_store(t, &l.record);
+	if ((r = make_record(&l)) == RK_OK && (r = take_in(&l)) == RK_OK && (r = mail_store(t, &l.record)) == RK_OK)
+		r = evidence_on_envelope(c, t, &l.e, d->object, d->log_index);
 out:
 	arena_free_wiped(l.a);
 	return r;

@@ -1,5 +1,6 @@
 /* What became of it: pickups, which are signed, and returns, which are the broker's word. */
 #include "client/agreement.h"
+#include "client/evidence.h"
 #include "client/mail_internal.h"
 #include "proto/strict.h"
 #include "proto/trust.h"
@@ -55,7 +56,7 @@ static const uint8_t *find_signer(struct client *c, struct txn *t, const struct 
 	return NULL;
 }
 
-static int mark_picked_up(struct txn *t, Rkl__EnvelopeRecord *record, const Rk__Pickup *p, const uint8_t *org,
+static int mark_picked_up(struct client *c, struct txn *t, Rkl__EnvelopeRecord *record, const Rk__Pickup *p, const uint8_t *org,
                           const struct delivery *d, struct arena *a)
 {
 	Rkl__PickupMark *mark, **marks;
@@ -80,7 +81,8 @@ static int mark_picked_up(struct txn *t, Rkl__EnvelopeRecord *record, const Rk__
 	record->pickups = marks;
 	if (record->state == RKL__ENVELOPE_STATE__LODGED)
 		record->state = RKL__ENVELOPE_STATE__PICKED_UP;
-	if ((r = mail_store(t, record)) != RK_OK || !record->outgoing)
+	if ((r = mail_store(t, record)) != RK_OK ||
+	    (r = evidence_on_pickup(c, t, record->env_id.data, d->object, d->log_index)) != RK_OK || !record->outgoing)
 		return r;
 	return inbox_add(t, RKL__INBOX_KIND__INBOX_PICKED_UP, bytes_of(record->env_id), org, d->time_ms, "");
 }
@@ -110,7 +112,7 @@ static int take_pickup(struct client *c, struct txn *t, const struct object *o, 
 		if (r != RK_OK)
 			return r;
 	}
-	return mark_picked_up(t, record, p, org, d, a);
+	return mark_picked_up(c, t, record, p, org, d, a);
 }
 
 int mail_on_pickup(struct client *c, struct txn *t, const struct delivery *d)
