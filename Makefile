@@ -37,9 +37,9 @@ KIT       := $(call obj,$(filter-out tests/unit/test_%.c,$(wildcard tests/unit/*
 MAINS     := $(call obj,$(wildcard broker/main.c client/cli/main.c))
 LIBS      := $(addprefix $(BUILD)/,libproto.a libstore.a libbroker.a librenkei.a libcli.a)
 PROGRAMS  := $(if $(wildcard broker/main.c),$(BUILD)/renkeid) $(if $(wildcard client/cli/main.c),$(BUILD)/renkei)
-# tests/unit/test_x.c is build/tests/test_x; a helper program tests/e2e/x.c is build/tests/e2e/x (also crash, bench).
+# tests/unit/test_x.c is build/tests/test_x; a helper program tests/e2e/x.c is build/tests/e2e/x (also crash, bench, interop).
 UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
-HELPERS   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/e2e/*.c tests/crash/*.c tests/bench/*.c))
+HELPERS   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/e2e/*.c tests/crash/*.c tests/bench/*.c tests/interop/*.c))
 # tests/fuzz/fuzz_x.c is build/tests/fuzz/fuzz_x, which replays folders of inputs; with SANITIZE=...,fuzzer-no-link and clang, a fuzzer.
 FUZZER    := $(findstring fuzzer,$(SANITIZE))
 FUZZ      := $(patsubst %.c,$(BUILD)/%,$(filter-out %_kit.c,$(wildcard tests/fuzz/fuzz_*.c)))

@@ -46,6 +46,7 @@ enum client_table {
 	C_LOG_SEEN,  /* origin number u32be || size u64be || root (32) -> LogSeen: signed, and not yet proven consistent */
 	C_LOG_FORK,  /* id u64be -> LogFork: contradictions; never deleted */
 	C_DEPOSIT,   /* oh -> DepositRecord */
+	C_EVIDENCE,  /* kind u8 || id 32 -> see evidence.h: copies of what was signed, by oh; which of them prove an envelope or deposit */
 	CLIENT_TABLE_COUNT
 };
 
@@ -141,6 +142,7 @@ int vault_open(const uint8_t key[32], const char *label, struct bytes id, struct
 #define VAULT_INVITE_SEED "renkei/home/invite-seed" /* META_INVITE_SEED, id empty */
 #define VAULT_OUTBOX "renkei/home/outbox"           /* OutboxItem.sealed_compose, id u64be */
 #define VAULT_CONTENT "renkei/home/content"         /* C_CONTENT, id env_id; use content_put */
+#define VAULT_SALT "renkei/home/evidence-salt"      /* C_EVIDENCE, id env_id or oh of the deposit; use evidence_on_salt */
 /** C_CONTENT with the home key, or the dossier's own key for NDA kinds. */
 int content_put(struct client *, struct txn *, const uint8_t env_id[32], bool own_key, struct bytes message);
 int content_get(struct client *, struct txn *, const uint8_t env_id[32], bool own_key, struct arena *, struct bytes *message);

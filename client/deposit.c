@@ -8,6 +8,7 @@
 
 #include <sodium.h>
 
+#include "client/evidence.h"
 #include "proto/ids.h"
 #include "proto/strict.h"
 #include "proto/trust.h"
@@ -283,6 +284,17 @@ static bool is_own(struct client *c, struct txn *t, const struct object *o, int6
 	       object_check(o, client_exchange_id(c), device->sign_pk.data) == RK_OK;
 }
 
+/* What a receipt will need; of another device's deposit nobody here has the salt. */
+static int keep_evidence(struct client *c, struct txn *t, const Rkl__DepositRecord *record, struct bytes object, struct arena *a)
+{
+	struct deposit_secret secret;
+	int r = deposit_open(c, record, a, &secret);
+
+	if (r == RK_OK)
+		return evidence_on_deposit(c, t, object, secret.salt, secret.sha256);
+	return r == RK_ENOTFOUND ? evidence_on_deposit(c, t, object, NULL, NULL) : r;
+}
+
 int deposit_on_entry(struct client *c, struct txn *t, const struct delivery *d)
 {
 	struct arena *a = arena_new(OBJECT_ARENA);
@@ -307,8 +319,9 @@ int deposit_on_entry(struct client *c, struct txn *t, const struct delivery *d)
 	} else if (r != RK_OK) {
 		goto out;
 	}
-	r = set_logged(t, record, d->time_ms, d->log_index);
+	if ((r = set_logged(t, record, d->time_ms, d->log_index)) == RK_OK)
+		r = keep_evidence(c, t, record, d->object, a);
 out:
-	arena_free(a);
+	arena_free_wiped(a);
 	return r;
 }

@@ -42,6 +42,7 @@ const char *const client_tables[CLIENT_TABLE_COUNT] = {
 	[C_LOG_SEEN] = "log_seen",
 	[C_LOG_FORK] = "log_fork",
 	[C_DEPOSIT] = "deposit",
+	[C_EVIDENCE] = "evidence",
 };
 
 static int64_t real_now_ms(void)

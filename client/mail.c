@@ -1,6 +1,9 @@
 #include "client/mail_internal.h"
 
+#include <sodium.h>
+
 #include "client/agreement.h"
+#include "client/evidence.h"
 #include "client/log.h"
 #include "client/notice.h"
 #include "proto/ids.h"
@@ -279,8 +282,10 @@ static bool is_failure(int r)
 	       r == RK_EKEYFILE;
 }
 
+/* What was sent under an agreement keeps its salt too: with it the plaintext can be shown to be what was committed to. */
 static int open_bulk(struct letter *l, struct bytes wraps, struct bytes body, struct bytes *packed)
 {
+	uint8_t salt[ENVELOPE_SALT_BYTES];
 	Rk__WrapList *list = NULL;
 	int r;
 
@@ -291,7 +296,11 @@ static int open_bulk(struct letter *l, struct bytes wraps, struct bytes body, st
 	arena_raise(l->a, 4 * body.len + MAIL_ARENA);
 	if ((r = envelope_check_bulk(&l->e, wraps, body, l->a, &list)) != RK_OK)
 		return r;
-	return envelope_open(&l->e, list, body, NULL, client_device_id(l->c), find_kx, l->c, l->a, packed, NULL);
+	r = envelope_open(&l->e, list, body, NULL, client_device_id(l->c), find_kx, l->c, l->a, packed, salt);
+	if (r == RK_OK && mail_has_own_key((uint32_t)l->e.header->kind))
+		r = evidence_on_salt(l->c, l->t, l->env_id, salt);
+	sodium_memzero(salt, sizeof(salt));
+	return r;
 }
 
 /* The envelope has reached its record; now its content, if it came along.  Leaves state and problem in the record. */
@@ -360,8 +369,8 @@ int mail_on_envelope(struct client *c, struct txn *t, const struct delivery *d)
 	/* Whatever becomes of the letter, its sender has signed what it saw of the log. */
 	if (!l.outgoing && (r = log_on_seen(c, t, bytes_of(l.h->seen_checkpoint), l.h->sender_org.data)) != RK_OK)
 		goto out;
-	if ((r = make_record(&l)) == RK_OK && (r = take_in(&l)) == RK_OK)
-		r = mail_store(t, &l.record);
+	if ((r = make_record(&l)) == RK_OK && (r = take_in(&l)) == RK_OK && (r = mail_store(t, &l.record)) == RK_OK)
+		r = evidence_on_envelope(c, t, &l.e, d->object, d->log_index);
 out:
 	arena_free_wiped(l.a);
 	return r;

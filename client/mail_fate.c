@@ -1,5 +1,6 @@
 /* What became of it: pickups and refusals, which are signed, and returns, which are the broker's word. */
 #include "client/agreement.h"
+#include "client/evidence.h"
 #include "client/log.h"
 #include "client/mail_internal.h"
 #include "proto/strict.h"
@@ -217,7 +218,8 @@ static int take_pickup(struct client *c, struct txn *t, const struct object *o, 
 		if (r != RK_OK)
 			return r;
 	}
-	return mail_mark_pickup(t, record, &(struct mail_mark){org, p->device_id.data, d->time_ms, d->log_index}, a);
+	r = mail_mark_pickup(t, record, &(struct mail_mark){org, p->device_id.data, d->time_ms, d->log_index}, a);
+	return r == RK_OK ? evidence_on_pickup(c, t, env_id, d->object, d->log_index) : r;
 }
 
 int mail_on_pickup(struct client *c, struct txn *t, const struct delivery *d)
@@ -258,7 +260,8 @@ static int take_nack(struct client *c, struct txn *t, const struct object *o, co
 		client_count(t, "nack-unproven");
 		return env_error(t);
 	}
-	return mail_mark_nack(t, record, &(struct mail_mark){org, n->device_id.data, d->time_ms, d->log_index}, n->reason, a);
+	r = mail_mark_nack(t, record, &(struct mail_mark){org, n->device_id.data, d->time_ms, d->log_index}, n->reason, a);
+	return r == RK_OK ? evidence_on_nack(c, t, record->env_id.data, d->object, d->log_index) : r;
 }
 
 int mail_on_nack(struct client *c, struct txn *t, const struct delivery *d)

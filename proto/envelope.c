@@ -47,9 +47,8 @@ static void feed_body_key(uint8_t key[CEK_BYTES], const uint8_t ek[32])
 
 /* ---- making */
 
-/* body_plain = salt || message, padded; in the arena, a secret. */
-static int make_plain(struct bytes message, const uint8_t salt[ENVELOPE_SALT_BYTES], struct arena *a, uint8_t **plain,
-                      size_t *plain_len)
+int envelope_plain(struct bytes message, const uint8_t salt[ENVELOPE_SALT_BYTES], struct arena *a, uint8_t **plain,
+                   size_t *plain_len)
 {
 	size_t room = (message.len / ENVELOPE_PAD_BYTES + 1) * ENVELOPE_PAD_BYTES, padded;
 	uint8_t *p = arena_alloc(a, ENVELOPE_SALT_BYTES + room);
@@ -199,7 +198,7 @@ int envelope_seal(Rk__EnvelopeHeader *h, struct bytes message, const uint8_t *ek
 		goto out;
 	/* Plaintext, ciphertext, wraps before and after packing, header, head twice. */
 	arena_raise(a, 2 * (message.len + 2 * ENVELOPE_PAD_BYTES) + target_count * 512 + 8 * ENVELOPE_HEADER_MAX_BYTES);
-	if ((r = make_plain(message, random->salt, a, &plain, &plain_len)) != RK_OK)
+	if ((r = envelope_plain(message, random->salt, a, &plain, &plain_len)) != RK_OK)
 		goto out;
 	envelope_pc(wire.pc, bytes_make(plain, plain_len));
 	if ((r = finish_header(h, random, wire.pc, plain_len + TAG_BYTES, a, &header)) != RK_OK)

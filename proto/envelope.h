@@ -105,6 +105,10 @@ int envelope_open(const struct envelope *, const Rk__WrapList *wraps, struct byt
                   const uint8_t device_id[16], envelope_kx_lookup *, void *user, struct arena *, struct bytes *message,
                   uint8_t *salt_out);
 
+/** body_plain = salt || message, padded; in the arena, whose budget is the caller's, and a secret.  RK_ENOMEM. */
+int envelope_plain(struct bytes message, const uint8_t salt[ENVELOPE_SALT_BYTES], struct arena *, uint8_t **plain,
+                   size_t *plain_len);
+
 /** H("renkei/v1/plain", body_plain). */
 void envelope_pc(uint8_t pc[32], struct bytes body_plain);
 

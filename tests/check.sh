@@ -16,7 +16,7 @@ step() {
 	shift
 	printf '%-14s ' "$name"
 	if "$@" >"$log" 2>&1 </dev/null; then
-		printf 'ok    %4d s  %s\n' $((SECONDS - start)) "$(grep -E '^(architecture|unit|e2e|crash|fuzz): |^1\.\.' "$log" | tail -n 1)"
+		printf 'ok    %4d s  %s\n' $((SECONDS - start)) "$(grep -E '^(architecture|unit|e2e|interop|crash|fuzz): |^1\.\.' "$log" | tail -n 1)"
 		grep '^ *skipped:' "$log" | sort -u | sed 's/^ */               /'
 		done_steps+=("$name")
 		return
@@ -56,6 +56,7 @@ step unit-asan    $make -j2 SANITIZE=address,undefined unit
 step unit-tsan    $make -j2 SANITIZE=thread unit-threads
 step e2e          $make e2e
 step e2e-asan     $make -j2 SANITIZE=address,undefined e2e
+step interop      tests/interop/run.sh
 if_there crash    tests/crash/run.sh
 if_there fuzz     tests/fuzz/run.sh
 step tree-clean   tree_clean

@@ -22,6 +22,7 @@
 #define VERB(noun, verb, run, does) int run(struct cli *, int argc, char **argv);
 #include "client/cli/verbs_a.inc"
 #include "client/cli/verbs_b.inc"
+#include "client/cli/verbs_receipt.inc"
 #include "client/cli/verbs_c.inc"
 #undef NOUN
 #undef VERB
@@ -37,6 +38,7 @@ static const struct row rows[] = {
 #define VERB(noun, verb, run, does) {noun, verb, run, does},
 #include "client/cli/verbs_a.inc"
 #include "client/cli/verbs_b.inc"
+#include "client/cli/verbs_receipt.inc"
 #include "client/cli/verbs_c.inc"
 #undef NOUN
 #undef VERB

@@ -14,6 +14,7 @@
 #include "proto/note.h"
 #include "proto/keyfile.h"
 #include "proto/strict.h"
+#include "proto/ustar.h"
 #include "tests/fuzz/fuzz_kit.h"
 #include "tests/fuzz/seed_kit.h"
 #include "tests/unit/schema_kit.h"
@@ -330,6 +331,34 @@ static void make_enrol(struct seed *s, struct arena *a)
 	seed_write("enrol", "payloads", s);
 }
 
+/* An archive that is no receipt; then each genuine one as it is, and with one edit of each kind. */
+static void make_receipt(struct seed *s, struct arena *a)
+{
+	static const struct ustar_member members[] = {{"README.txt", {(const uint8_t *)"x", 1}}, {"charter.tbs", {(const uint8_t *)"", 0}}};
+	struct bytes archive;
+	char name[32];
+
+	MUST(ustar_write(members, 2, a, &archive) == RK_OK);
+	seed_add_u8(s, 0);
+	seed_add(s, archive);
+	seed_write("receipt", "archive", s);
+	for (unsigned sample = 1; sample <= 3; sample++) {
+		snprintf(name, sizeof(name), "genuine-%u", sample);
+		seed_add_u8(s, sample);
+		seed_write("receipt", name, s);
+		for (unsigned what = 0; what < 5; what++) {
+			snprintf(name, sizeof(name), "edit-%u-%u", sample, what);
+			seed_add_u8(s, sample);
+			seed_add_u8(s, 4 * sample + what);
+			seed_add_u8(s, what);
+			seed_add_u8(s, 0);
+			seed_add_u8(s, 40);
+			seed_add_part(s, bytes_str("edit"));
+			seed_write("receipt", name, s);
+		}
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct seed *s = calloc(1, sizeof(*s));
@@ -352,6 +381,7 @@ int main(int argc, char **argv)
 	make_strict(s, a);
 	make_message(s, a);
 	make_newer(s, a);
+	make_receipt(s, a);
 	arena_free(a);
 	free(s);
 	return EXIT_SUCCESS;

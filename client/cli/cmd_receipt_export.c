@@ -1,0 +1,139 @@
+/* receipt export: writes the evidence of one envelope or deposit of this home into a file, for others to check. */
+#include <stdio.h>
+#include <string.h>
+
+#include "client/cli/shared.h"
+#include "client/evidence.h"
+#include "client/savefile.h"
+#include "proto/ids.h"
+
+#define FOLDER_MAX 4096
+
+/* An envelope or a deposit, by id or prefix. */
+static int find_subject(struct shared *s, const char *given, uint8_t id[32])
+{
+	int r = cli_find_id(s->t, C_ENVELOPE, given, id, 32);
+
+	if (r == RK_ENOTFOUND)
+		r = cli_find_id(s->t, C_DEPOSIT, given, id, 32);
+	return r == RK_OK ? RK_OK : cli_fail(s->c, r, TEXT_CANNOT_EXPORT_RECEIPT, given);
+}
+
+static enum text_id why_not(enum evidence_why why)
+{
+	switch (why) {
+	case EVIDENCE_NO_PROOF:
+		return TEXT_LACK_NO_PROOF;
+	case EVIDENCE_NO_LEAF:
+		return TEXT_LACK_NO_LEAF;
+	default:
+		return TEXT_LACK_NO_COPY;
+	}
+}
+
+static int report_failure(struct shared *s, int r, const char *given, const struct receipt *x, const struct evidence_lack *lack)
+{
+	struct cli *c = s->c;
+
+	if (r == RK_ENOTFOUND && lack->part[0] != '\0')
+		return cli_refuse(c, r, lack->why == EVIDENCE_NO_PROOF ? TEXT_HINT_SYNC_AGAIN : TEXT_NONE, why_not(lack->why), lack->part);
+	if (r == RK_EINTEGRITY && x->check_count > 0) {
+		const struct receipt_check *last = &x->checks[x->check_count - 1];
+
+		return cli_refuse(c, r, TEXT_NONE, TEXT_RECEIPT_WOULD_FAIL, receipt_step_name(last->step), last->member,
+		                  errcode_name(last->code));
+	}
+	return cli_fail(c, r, TEXT_CANNOT_EXPORT_RECEIPT, given);
+}
+
+/* Beside what is there, never over it. */
+static int write_receipt(struct cli *c, const char *path, struct bytes archive)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	size_t len = slash ? (size_t)(slash - path) : 0;
+	char folder[FOLDER_MAX];
+	int fd, r;
+
+	if (len >= sizeof(folder) || name[0] == '\0' || strlen(name) >= SAVEFILE_NAME_MAX)
+		return cli_fail(c, RK_EUSAGE, TEXT_CANNOT_WRITE, path);
+	snprintf(folder, sizeof(folder), "%.*s", (int)len, path);
+	if ((r = savefile_open(slash == path ? "/" : slash ? folder : ".", &fd)) == RK_OK) {
+		int closed;
+
+		r = savefile_write(fd, name, archive);
+		closed = savefile_close(fd);
+		r = r == RK_OK ? closed : r;
+	}
+	if (r == RK_EEXISTS)
+		return cli_refuse(c, r, TEXT_HINT_OTHER_OUTPUT, TEXT_OUT_EXISTS, path);
+	return r == RK_OK ? RK_OK : cli_fail(c, r, TEXT_CANNOT_WRITE, path);
+}
+
+static int print_result(struct cli *c, const char *path, size_t len, const struct receipt *x, const struct evidence_lack *lack)
+{
+	char fingerprint[IDS_ROOT_FINGERPRINT_CHARS];
+
+	ids_root_fingerprint(fingerprint, client_exchange_id(c->client));
+	if (c->json) {
+		json_t *j = json_object();
+
+		out_set_text(j, "output", path);
+		out_set_number(j, "bytes", (int64_t)len);
+		out_set_text(j, "level", receipt_level_name(x->level));
+		out_set_number(j, "left_out", lack->left_out);
+		out_set_time(j, "witnessed_at", x->event.witness_ms);
+		out_set_text(j, "root_fingerprint", fingerprint);
+		return out_json(j);
+	}
+	out_field(c, TEXT_F_RECEIPT, path);
+	out_field(c, TEXT_F_LEVEL,
+	          text(x->level == RECEIPT_LODGED ? TEXT_LEVEL_LODGED : x->level == RECEIPT_PICKED_UP ? TEXT_LEVEL_PICKED_UP
+	                                                                                               : TEXT_LEVEL_OPENED, c->lang));
+	out_field(c, TEXT_F_ROOT_FINGERPRINT, fingerprint);
+	if (x->event.witness_ms == 0)
+		out_say(c, TEXT_RECEIPT_UNWITNESSED);
+	if (lack->left_out > 0)
+		out_say(c, TEXT_RECEIPT_LEFT_OUT, lack->left_out);
+	return RK_OK;
+}
+
+static int export(struct shared *s, const char *given, const char *path, bool with_content)
+{
+	struct evidence_lack lack = {"", EVIDENCE_NONE, 0};
+	struct bytes archive;
+	struct receipt x = {0};
+	uint8_t id[32];
+	int r = find_subject(s, given, id);
+
+	if (r != RK_OK)
+		return r;
+	r = evidence_receipt(s->client, s->t, id, with_content, bytes_make(NULL, 0), s->a, &archive, &x, &lack);
+	if (r != RK_OK)
+		return report_failure(s, r, given, &x, &lack);
+	if ((r = write_receipt(s->c, path, archive)) != RK_OK)
+		return r;
+	if (with_content && x.is_deposit)
+		out_say(s->c, TEXT_RECEIPT_GIVE_ORIGINAL);
+	return print_result(s->c, path, archive.len, &x, &lack);
+}
+
+int cmd_receipt_export(struct cli *c, int argc, char **argv)
+{
+	const char *output = NULL;
+	bool with_content = false;
+	const struct cli_option options[] = {
+		{"output", CLI_TEXT, &output, "FILE", TEXT_OPT_RECEIPT_OUTPUT, true},
+		{"with-content", CLI_FLAG, &with_content, NULL, TEXT_OPT_WITH_CONTENT, false},
+		{0},
+	};
+	const struct cli_usage usage = {options, "ID", 1, 1, TEXT_NOTES_RECEIPT_EXPORT};
+	struct cli_args args;
+	struct shared s;
+	int r;
+
+	if ((r = cli_parse(c, &usage, argc, argv, &args)) != RK_OK)
+		return r;
+	if ((r = shared_open(c)) != RK_OK || (r = shared_begin(c, false, &s)) != RK_OK)
+		return r;
+	return shared_end(&s, export(&s, args.arg[0], output, with_content));
+}

@@ -1,0 +1,162 @@
+/* A header is a function of name and size: the reader takes these two, makes the header again and compares it. */
+#include "proto/ustar.h"
+
+#include <stdio.h>
+
+#include "proto/errcode.h"
+
+#define BLOCK_BYTES ((size_t)512)
+#define END_BYTES (2 * BLOCK_BYTES)
+#define SIZE_DIGITS 11
+
+struct header {
+	char name[100], mode[8], uid[8], gid[8], size[12], mtime[12], chksum[8], typeflag;
+	char linkname[100], magic[6], version[2], uname[32], gname[32], devmajor[8], devminor[8], prefix[155], pad[12];
+};
+
+_Static_assert(sizeof(struct header) == BLOCK_BYTES, "a header is one block");
+
+static size_t padded(size_t len)
+{
+	return (len + BLOCK_BYTES - 1) / BLOCK_BYTES * BLOCK_BYTES;
+}
+
+static bool is_name(const char *name, size_t len)
+{
+	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+
+	return len >= 1 && len < USTAR_NAME_CHARS && strspn(name, allowed) == len;
+}
+
+static void make_header(struct header *h, const char *name, size_t name_len, size_t size)
+{
+	unsigned sum = 0;
+
+	memset(h, 0, sizeof(*h));
+	memcpy(h->name, name, name_len);
+	memcpy(h->mode, "0000644", 8);
+	memcpy(h->uid, "0000000", 8);
+	memcpy(h->gid, "0000000", 8);
+	snprintf(h->size, sizeof(h->size), "%011llo", (unsigned long long)size);
+	memcpy(h->mtime, "00000000000", 12);
+	memset(h->chksum, ' ', sizeof(h->chksum));
+	h->typeflag = '0';
+	memcpy(h->magic, "ustar", 6);
+	memcpy(h->version, "00", 2);
+	memcpy(h->devmajor, "0000000", 8);
+	memcpy(h->devminor, "0000000", 8);
+	for (size_t i = 0; i < sizeof(*h); i++)
+		sum += ((const uint8_t *)h)[i];
+	snprintf(h->chksum, sizeof(h->chksum) - 1, "%06o", sum); /* six digits, NUL, and the space that stands there */
+}
+
+static bool is_name_new(const struct ustar_member *members, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(members[i].name, name) == 0)
+			return false;
+	return true;
+}
+
+/* Length of the archive, or a refusal. */
+static int measure(const struct ustar_member *members, size_t n, size_t *total)
+{
+	*total = END_BYTES;
+	if (n > USTAR_MEMBERS_MAX)
+		return RK_TOO_LARGE;
+	for (size_t i = 0; i < n; i++) {
+		if (!is_name(members[i].name, strlen(members[i].name)) || !is_name_new(members, i, members[i].name))
+			return RK_MALFORMED;
+		if (members[i].data.len > USTAR_MAX_BYTES)
+			return RK_TOO_LARGE;
+		*total += BLOCK_BYTES + padded(members[i].data.len);
+		if (*total > USTAR_MAX_BYTES)
+			return RK_TOO_LARGE;
+	}
+	return RK_OK;
+}
+
+int ustar_write(const struct ustar_member *members, size_t n, struct arena *a, struct bytes *out)
+{
+	uint8_t *archive, *at;
+	size_t total;
+	int r;
+
+	*out = bytes_make(NULL, 0);
+	if ((r = measure(members, n, &total)) != RK_OK)
+		return r;
+	arena_raise(a, total + 16);
+	if ((archive = at = arena_alloc(a, total)) == NULL)
+		return RK_ENOMEM;
+	memset(archive, 0, total);
+	for (size_t i = 0; i < n; i++) {
+		struct bytes data = members[i].data;
+		struct header h;
+
+		make_header(&h, members[i].name, strlen(members[i].name), data.len);
+		memcpy(at, &h, sizeof(h));
+		if (data.len > 0)
+			memcpy(at + BLOCK_BYTES, data.data, data.len);
+		at += BLOCK_BYTES + padded(data.len);
+	}
+	*out = bytes_make(archive, total);
+	return RK_OK;
+}
+
+static bool take_size(const char digits[SIZE_DIGITS], size_t *out)
+{
+	size_t size = 0;
+
+	for (int i = 0; i < SIZE_DIGITS; i++) {
+		if (digits[i] < '0' || digits[i] > '7' || size > USTAR_MAX_BYTES)
+			return false;
+		size = size * 8 + (size_t)(digits[i] - '0');
+	}
+	*out = size;
+	return size <= USTAR_MAX_BYTES;
+}
+
+/* One member off the front of rest, which holds at least the end after it. */
+static int take_member(struct bytes *rest, struct ustar_member *out)
+{
+	const struct header *found = (const struct header *)rest->data;
+	struct header again;
+	size_t size, name_len;
+
+	if (rest->len < BLOCK_BYTES + END_BYTES)
+		return RK_MALFORMED;
+	name_len = strnlen(found->name, sizeof(found->name));
+	if (name_len == sizeof(found->name) || !is_name(found->name, name_len) || !take_size(found->size, &size))
+		return RK_MALFORMED;
+	make_header(&again, found->name, name_len, size);
+	if (memcmp(&again, found, sizeof(again)) != 0 || rest->len - BLOCK_BYTES - END_BYTES < padded(size))
+		return RK_MALFORMED;
+	*out = (struct ustar_member){found->name, bytes_make(rest->data + BLOCK_BYTES, size)};
+	if (!bytes_is_zero(out->data.data + size, padded(size) - size))
+		return RK_MALFORMED;
+	*rest = bytes_make(out->data.data + padded(size), rest->len - BLOCK_BYTES - padded(size));
+	return RK_OK;
+}
+
+int ustar_read(struct bytes archive, struct ustar_member *out, size_t max, size_t *n)
+{
+	struct bytes rest = archive;
+	int r;
+
+	*n = 0;
+	if (archive.len > USTAR_MAX_BYTES)
+		return RK_TOO_LARGE;
+	if (archive.len < END_BYTES || archive.len % BLOCK_BYTES != 0)
+		return RK_MALFORMED;
+	/* A zero block can only be the end: a header starts with a name. */
+	while (rest.data[0] != 0) {
+		if (*n == max || *n == USTAR_MEMBERS_MAX)
+			return RK_TOO_LARGE;
+		if ((r = take_member(&rest, &out[*n])) != RK_OK)
+			return r;
+		if (!is_name_new(out, *n, out[*n].name))
+			return RK_MALFORMED;
+		(*n)++;
+	}
+	return rest.len == END_BYTES && bytes_is_zero(rest.data, END_BYTES) ? RK_OK : RK_MALFORMED;
+}

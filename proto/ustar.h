@@ -1,0 +1,31 @@
+/*
+ * ustar: archives of a few small files, in memory, one form for each content: POSIX ustar, regular files only, mode 0644, owner 0, time
+ * 0, no names of users, nothing after the two zero blocks.  tar lists and extracts them.  The reader accepts that form and no other,
+ * so what it accepts, the writer writes again byte for byte: no byte of an archive is without meaning.  CRYPTO 2.11.
+ * Pure; any thread.
+ */
+#ifndef RENKEI_PROTO_USTAR_H
+#define RENKEI_PROTO_USTAR_H
+
+#include "proto/arena.h"
+#include "proto/bytes.h"
+
+#define USTAR_NAME_CHARS 100                       /* with its NUL */
+#define USTAR_MEMBERS_MAX 256
+#define USTAR_MAX_BYTES ((size_t)16 * 1024 * 1024)
+
+struct ustar_member {
+	const char *name;       /* [A-Za-z0-9._-]{1,99} */
+	struct bytes data;
+};
+
+/**
+ * Writes n members, in the order given, into the arena (whose budget it raises itself).  RK_MALFORMED: a name that may not be, or
+ * twice; RK_TOO_LARGE: over a limit above; RK_ENOMEM.
+ */
+int ustar_write(const struct ustar_member *, size_t n, struct arena *, struct bytes *out);
+
+/** Reads at most max members; names and data borrow from `archive`.  RK_MALFORMED, RK_TOO_LARGE. */
+int ustar_read(struct bytes archive, struct ustar_member *out, size_t max, size_t *n);
+
+#endif

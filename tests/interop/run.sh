@@ -1,0 +1,111 @@
+#!/bin/bash
+# run.sh: receipts that our code wrote, checked by programs that know nothing of it: tar, openssl, Go's x/mod/sumdb, and the Python program
+# that stands in proto/RECEIPT.md.  Each of them must also refuse a receipt with one byte changed.  RENKEI_BUILD names the build folder.
+set -u
+cd "$(dirname "$0")/../.."
+build=${RENKEI_BUILD:-build}
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+checks=0
+
+fail() {
+	echo "interop: FAILED: $*"
+	exit 1
+}
+
+ok() {
+	"$@" >"$dir/out" 2>&1 || { tail -n 20 "$dir/out"; fail "refused: $*"; }
+	checks=$((checks + 1))
+}
+
+refused() {
+	"$@" >"$dir/out" 2>&1 && fail "accepted what was changed: $*"
+	checks=$((checks + 1))
+}
+
+# bend FILE OFFSET: one bit of one byte, in place.
+bend() {
+	python3 -c 'import sys; f = open(sys.argv[1], "r+b"); b = bytearray(f.read()); b[int(sys.argv[2])] ^= 1; f.seek(0); f.write(b)' "$1" "$2"
+}
+
+# where FILE MEMBER: the offset of its first byte in the archive.
+where() {
+	python3 -c 'import sys, tarfile; print(tarfile.open(sys.argv[1]).getmember(sys.argv[2]).offset_data)' "$1" "$2"
+}
+
+"$build/tests/interop/make_receipt" "$dir" || fail "make_receipt"
+fingerprint=$(<"$dir/fingerprint")
+awk '/^<!-- verify.py -->/ { on = 1; next } /^<!-- end of verify.py -->/ { on = 0 } on && !/^```/' proto/RECEIPT.md >"$dir/verify.py"
+[[ -s $dir/verify.py ]] || fail "there is no program in proto/RECEIPT.md"
+export GO111MODULE=off GOPATH=/usr/share/gocode GOFLAGS=-mod= GOCACHE=$dir/go-cache GOPROXY=off
+go build -o "$dir/verify-go" tests/interop/verify.go || fail "verify.go does not compile"
+
+# ---- tar: names in order, contents, the same by GNU tar and by libarchive where it is installed
+for tar in tar bsdtar; do
+	command -v $tar >/dev/null || continue
+	for file in "$dir"/*.renkei-receipt; do
+		out=$dir/$tar-$(basename "$file" .renkei-receipt)
+		mkdir "$out"
+		ok $tar -tvf "$file"
+		ok $tar -xf "$file" -C "$out"
+		[[ $($tar -tf "$file" | head -n 1) == README.txt ]] || fail "$tar: $file"
+	done
+done
+[[ ! -e $dir/bsdtar-opened ]] || ok diff -r "$dir/tar-opened" "$dir/bsdtar-opened"
+
+# ---- openssl: each signature, by one of the keys of the chain
+# keys_of FOLDER FILE...: each run of 32 bytes in a field of these files may be a key; openssl says which one signed.
+keys_of() {
+	python3 -c '
+import sys
+found = set()
+for name in sys.argv[2:]:
+    b = open(name, "rb").read()
+    found |= {b[i + 1:i + 33] for i in range(1, len(b) - 32) if b[i] == 32 and b[i - 1] & 7 == 2}
+for n, key in enumerate(sorted(found)):
+    open("%s/%d.der" % (sys.argv[1], n), "wb").write(bytes.fromhex("302a300506032b6570032100") + key)' "$@"
+}
+
+signed_by() { # KEY TBS SIG
+	openssl pkeyutl -verify -pubin -keyform DER -inkey "$1" -rawin -in "$2" -sigfile "$3" >/dev/null 2>&1
+}
+
+for name in three deposit; do
+	here=$dir/tar-$name keys=$dir/keys-$name
+	mkdir "$keys"
+	keys_of "$keys" "$here"/charter.tbs "$here"/directory.tbs "$here"/orgdevices-*.tbs
+	for sig in "$here"/*.sig; do
+		tbs=${sig%.sig}.tbs by=
+		for key in "$keys"/*.der; do
+			signed_by "$key" "$tbs" "$sig" && by=$key && break
+		done
+		[[ $by ]] || fail "openssl: $tbs"
+		checks=$((checks + 1))
+		{ cat "$tbs"; printf x; } >"$dir/longer"
+		refused signed_by "$by" "$dir/longer" "$sig"
+	done
+done
+
+# ---- the page's Python program, and Go: every receipt; then one with a byte changed in each kind of member
+for file in "$dir"/*.renkei-receipt; do
+	ok python3 "$dir/verify.py" "$file" "$fingerprint"
+	grep -q '^PROVEN' "$dir/out" || fail "python: $file"
+	ok "$dir/verify-go" receipt "$file"
+	refused python3 "$dir/verify.py" "$file" "${fingerprint//[0-8]/9}"
+done
+for member in charter.tbs directory.sig orgdevices-B.entry terms.tbs act-02.tbs act-01.tlog-proof envelope.tbs pickup-1.sig body_plain \
+	nda-document nda-salt; do
+	cp "$dir/opened.renkei-receipt" "$dir/bent"
+	bend "$dir/bent" $(($(where "$dir/bent" $member) + 30))
+	refused python3 "$dir/verify.py" "$dir/bent" "$fingerprint"
+done
+for member in envelope.entry pickup-1.tlog-proof; do
+	cp "$dir/opened.renkei-receipt" "$dir/bent"
+	bend "$dir/bent" $(($(where "$dir/bent" $member) + 40))
+	refused "$dir/verify-go" receipt "$dir/bent"
+done
+ok "$dir/verify-go" tree "$dir/opened.renkei-receipt" "$dir/old.note" "$dir/new.note" "$dir/consistency"
+bend "$dir/consistency" 10
+refused "$dir/verify-go" tree "$dir/opened.renkei-receipt" "$dir/old.note" "$dir/new.note" "$dir/consistency"
+
+echo "interop: $checks checks of what we wrote by tar, openssl, Go and the Python of proto/RECEIPT.md"

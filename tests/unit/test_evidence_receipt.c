@@ -1,0 +1,293 @@
+/*
+ * From what a home kept to a receipt: with the leaves and proofs of its log, once they are there.  The receipt is checked by the
+ * verifier, which knows nothing of the home.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "client/evidence_internal.h"
+#include "client/log.h"
+#include "proto/strict.h"
+#include "tests/unit/home_kit.h"
+#include "tests/unit/log_kit.h"
+
+#define FIRST_MAIL_INDEX 20 /* trust objects have the indexes below */
+
+static struct home h;
+static struct deal deal;
+static struct log_kit *ledger;
+static struct sent sent;
+
+/* One leaf, and what the broker delivered with it. */
+static struct entry {
+	struct delivery d;
+} entries[FIRST_MAIL_INDEX + 40];
+
+static int set_up(void **state)
+{
+	(void)state;
+	memset(&deal, 0, sizeof(deal));
+	memset(entries, 0, sizeof(entries));
+	home_open(&h);
+	h.log_index = FIRST_MAIL_INDEX;
+	deal_init(&h, &deal);
+	deal_finish(&h, &deal);
+	assert_non_null(ledger = calloc(1, sizeof(*ledger)));
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	home_close(&h);
+	free(ledger);
+	return 0;
+}
+
+static struct txn *begin(bool write)
+{
+	struct txn *t;
+
+	assert_int_equal(env_begin(client_env(h.client), write, &t), RK_OK);
+	return t;
+}
+
+static void note_entry(uint64_t index, Rk__EntryKind kind, struct bytes object)
+{
+	uint8_t *copy = fixed_alloc(h.a, object.len);
+
+	memcpy(copy, object.data, object.len);
+	entries[index].d = (struct delivery){.stream = stream_mailbox(h.org_id), .kind = kind, .time_ms = home_now_ms, .logged = true,
+	                                     .log_index = index, .object = bytes_make(copy, object.len)};
+}
+
+/* ---- the history: an agreement, a dossier of ours, its pickup */
+
+static void note_objects(const Rkl__EvidenceRecord *record)
+{
+	const ProtobufCBinaryData trust[] = {record->charter, record->directory, record->devices[0], record->devices[1], record->devices[2]};
+	struct txn *t = begin(false);
+
+	for (size_t i = 0; i < 5; i++) {
+		uint8_t key[EVIDENCE_KEY_BYTES];
+		struct bytes wire;
+
+		evidence_key(key, EVIDENCE_OBJECT, trust[i].data);
+		assert_int_equal(env_get(t, C_EVIDENCE, BYTES_OF(key), &wire), RK_OK);
+		note_entry(3 * i, i == 0 ? RK__ENTRY_KIND__ENTRY_CHARTER : i == 1 ? RK__ENTRY_KIND__ENTRY_DIRECTORY
+		                                                               : RK__ENTRY_KIND__ENTRY_ORG_DEVICES, wire);
+	}
+	env_abort(t);
+}
+
+static void note_agreement(void)
+{
+	struct agreement *ag = deal_load(&h, &deal);
+
+	note_entry(ag->record->log_index, RK__ENTRY_KIND__ENTRY_NDA_TERMS, deal.terms_bytes);
+	for (size_t i = 0; i < ag->act_count; i++)
+		note_entry(ag->acts[i].log_index, RK__ENTRY_KIND__ENTRY_NDA_ACT, ag->details[i].wire);
+}
+
+static void pick_up(int org)
+{
+	Rk__Pickup *p = fixed_pickup(&h.f, org, h.a);
+	struct bytes wire;
+
+	p->env_ids[0] = pb_of(bytes_make(sent.wire.env_id, 32));
+	p->nda_id = pb_of(BYTES_OF(deal.nda_id));
+	p->nda_set = pb_of(bytes_make(deal_load(&h, &deal)->row.nda_set, 32));
+	p->time = home_now_ms;
+	assert_int_equal(object_make(OBJECT_KIND_PICKUP, h.f.exchange_id, h.f.orgs[org].device.sk, &p->base, h.a, &wire), RK_OK);
+	home_deliver(&h, mail_on_pickup, wire, (struct bytes){0}, (struct bytes){0}, true);
+	note_entry(h.log_index, RK__ENTRY_KIND__ENTRY_PICKUP, wire);
+}
+
+static void make_history(void)
+{
+	Rkl__EvidenceRecord *record;
+	struct txn *t;
+
+	deal_conclude(&h, &deal);
+	home_seal(&h, home_header(&h, RK__KIND__NDA, HOME_SELF, &deal), HOME_SELF, fixed_message("ours", h.a), &sent);
+	t = begin(true);
+	assert_int_equal(mail_on_sent(h.client, t, sent.wire.head, sent.wire.wraps, sent.wire.body), RK_OK);
+	assert_int_equal(env_commit(t), RK_OK);
+	home_deliver_sent(&h, &sent);
+	note_entry(h.log_index, RK__ENTRY_KIND__ENTRY_ENVELOPE, sent.wire.head);
+	pick_up(1);
+	t = begin(false);
+	assert_int_equal(evidence_load(t, sent.wire.env_id, h.a, &record), RK_OK);
+	env_abort(t);
+	assert_int_equal(record->n_devices, 3);
+	note_objects(record);
+	note_agreement();
+}
+
+/* ---- the log */
+
+/* The leaf of an entry, as the broker writes it. */
+static void add_leaf(const struct delivery *d)
+{
+	static const struct { Rk__EntryKind entry; enum object_kind kind; } kinds[] = {
+		{RK__ENTRY_KIND__ENTRY_CHARTER, OBJECT_KIND_CHARTER}, {RK__ENTRY_KIND__ENTRY_DIRECTORY, OBJECT_KIND_DIRECTORY},
+		{RK__ENTRY_KIND__ENTRY_ORG_DEVICES, OBJECT_KIND_ORG_DEVICES}, {RK__ENTRY_KIND__ENTRY_NDA_ACT, OBJECT_KIND_NDA_ACT},
+		{RK__ENTRY_KIND__ENTRY_ENVELOPE, OBJECT_KIND_ENVELOPE}, {RK__ENTRY_KIND__ENTRY_PICKUP, OBJECT_KIND_PICKUP}};
+	struct object o;
+	uint8_t oh[32];
+
+	if (d->kind == RK__ENTRY_KIND__ENTRY_NDA_TERMS) {
+		log_kit_add(ledger, RK__LOG_TYPE__LOG_NDA_TERMS, d->time_ms, deal.nda_id);
+		return;
+	}
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		if (kinds[i].entry != d->kind)
+			continue;
+		assert_int_equal(object_parse(kinds[i].kind, d->object, h.a, &o), RK_OK);
+		object_oh(oh, &o, h.f.exchange_id);
+		log_kit_add(ledger, object_info(o.kind)->log_type, d->time_ms, oh);
+		return;
+	}
+	log_kit_fill(ledger, 1, 1);
+}
+
+static void write_log(void)
+{
+	log_kit_init(ledger, &h.f, 1);
+	for (uint64_t i = 0; i <= h.log_index; i++)
+		add_leaf(&entries[i].d);
+	log_kit_fill(ledger, 3, 1);
+}
+
+static void tell_entries(void)
+{
+	struct txn *t = begin(true);
+
+	for (uint64_t i = 0; i <= h.log_index; i++)
+		if (entries[i].d.object.data)
+			assert_int_equal(log_on_entry(h.client, t, &entries[i].d), RK_OK);
+	assert_int_equal(env_commit(t), RK_OK);
+}
+
+/* Asks until nothing is to be asked. */
+static void prove_all(void)
+{
+	struct log_kit_answer *a = calloc(1, sizeof(*a));
+	struct log_question q;
+
+	assert_non_null(a);
+	for (int i = 0; i < 100; i++) {
+		struct txn *t = begin(true);
+		bool any = log_next_question(h.client, t, i == 0, &q);
+
+		if (any) {
+			memset(a, 0, sizeof(*a));
+			log_kit_answer(ledger, q.size, q.from_size, q.indexes, q.index_count, h.a, a);
+			assert_int_equal(a->code, RK_OK);
+			assert_int_equal(log_on_answer(h.client, t, &q, &a->reply, log_kit_pack(a, h.a)), RK_OK);
+		}
+		assert_int_equal(env_commit(t), RK_OK);
+		if (!any)
+			break;
+	}
+	free(a);
+}
+
+/* ---- receipts */
+
+static struct evidence_lack lack;
+static struct receipt out;
+
+static int make(bool with_content)
+{
+	struct txn *t = begin(false);
+	struct bytes archive;
+	int r = evidence_receipt(h.client, t, sent.wire.env_id, with_content, (struct bytes){0}, h.a, &archive, &out, &lack);
+
+	env_abort(t);
+	assert_true((r == RK_OK) == (archive.data != NULL));
+	if (r == RK_OK)
+		assert_int_equal(receipt_verify(archive, h.f.exchange_id, h.a, &out), RK_OK);
+	return r;
+}
+
+static void a_receipt_waits_for_the_proofs(void **state)
+{
+	(void)state;
+	make_history();
+	write_log();
+	assert_int_equal(make(false), RK_ENOTFOUND);
+	assert_string_equal(lack.part, "charter");
+	assert_int_equal(lack.why, EVIDENCE_NO_LEAF);
+	tell_entries();
+	assert_int_equal(make(false), RK_ENOTFOUND);
+	assert_string_equal(lack.part, "charter");
+	assert_int_equal(lack.why, EVIDENCE_NO_PROOF);
+	prove_all();
+	assert_int_equal(make(false), RK_OK);
+	assert_int_equal(out.level, RECEIPT_PICKED_UP);
+	assert_int_equal(lack.left_out, 0);
+	assert_int_equal(make(true), RK_OK);
+	assert_int_equal(out.level, RECEIPT_OPENED);
+	assert_string_equal(out.message->text, "ours");
+	assert_memory_equal(out.id, sent.wire.env_id, 32);
+	assert_memory_equal(out.pickups[0].org_id, h.f.orgs[1].org_id, 16);
+}
+
+/* An act that was logged after the last pickup changes nothing. */
+static void what_came_later_is_not_shown(void **state)
+{
+	(void)state;
+	make_history();
+	deal_deliver_act(&h, deal_act(&h, &deal, 2, RK__ACT_KIND__TERMINATE, "over"));
+	note_agreement();
+	write_log();
+	tell_entries();
+	prove_all();
+	assert_int_equal(make(true), RK_OK);
+	assert_int_equal(out.level, RECEIPT_OPENED);
+}
+
+static void a_destroyed_key_leaves_a_receipt_without_content(void **state)
+{
+	(void)state;
+	make_history();
+	write_log();
+	tell_entries();
+	prove_all();
+	assert_int_equal(keys_dossier_destroy(h.client, sent.wire.env_id), RK_OK);
+	assert_int_equal(make(true), RK_ENOTFOUND);
+	assert_string_equal(lack.part, "body_plain");
+	assert_int_equal(lack.why, EVIDENCE_NO_COPY);
+	assert_int_equal(make(false), RK_OK);
+	assert_int_equal(out.level, RECEIPT_PICKED_UP);
+}
+
+static void nothing_is_known_of_others(void **state)
+{
+	(void)state;
+	memset(&sent, 0, sizeof(sent));
+	assert_int_equal(make(false), RK_ENOTFOUND);
+	assert_string_equal(lack.part, "");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_receipt_waits_for_the_proofs),
+		TEST(what_came_later_is_not_shown),
+		TEST(a_destroyed_key_leaves_a_receipt_without_content),
+		TEST(nothing_is_known_of_others),
+	};
+
+	return cmocka_run_group_tests_name("receipts of a home", tests, NULL, NULL);
+}
