@@ -76,7 +76,6 @@ struct ending {
 	uint8_t (*ids)[32];         /* malloc'ed */
 	size_t count;
 	uint8_t nda_id[32];         /* of the certificate */
-	int64_t done_at;
 };
 
 static int keep_ids(struct ending *e, Rkl__EnvelopeRecord *const *records, size_t n)
@@ -155,7 +154,8 @@ static const char *exceptions_of(struct shared *s, Rkl__EnvelopeRecord *const *r
 
 static int certify(struct shared *s, const struct ending *e, Rkl__EnvelopeRecord *const *records, size_t n, uint64_t *item)
 {
-	struct dossier_certificate d = {.nda_id = e->nda_id, .records = records, .count = n, .all = e->nda != NULL, .done_at = e->done_at};
+	struct dossier_certificate d = {.nda_id = e->nda_id, .records = records, .count = n, .all = e->nda != NULL,
+	                                .done_at = client_now(s->client)};
 
 	d.method = e->method != NULL ? e->method : text(TEXT_DESTROY_METHOD, s->c->lang);
 	d.exceptions = e->exceptions != NULL ? e->exceptions : exceptions_of(s, records, n);
@@ -170,7 +170,7 @@ static int check_certificate(struct shared *s, struct ending *e, Rkl__EnvelopeRe
 	int r;
 
 	for (size_t i = 0; i < n; i++) {
-		if (records[i]->outgoing)
+		if (!dossier_is_received(records[i]))
 			continue;
 		if (first != NULL && !bytes_equal(bytes_of(first->nda_id), bytes_of(records[i]->nda_id)))
 			return cli_refuse(s->c, RK_EUSAGE, TEXT_HINT_HELP, TEXT_CERTIFICATE_ONE);
@@ -277,7 +277,6 @@ static int run_destroy(struct cli *c, struct ending *e, const struct cli_args *a
 	}
 	if (!e->yes && (r = cli_confirm(c, TEXT_DESTROY_ASK, (int)e->count)) != RK_OK)
 		return r;
-	e->done_at = client_now(c->client);
 	if ((r = shared_begin(c, true, &s)) != RK_OK)
 		return r;
 	r = destroy_all(&s, e, &item);
