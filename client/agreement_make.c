@@ -28,11 +28,6 @@ static ProtobufCBinaryData random_bytes(struct arena *a, size_t len)
 }
 
 /* protobuf-c wants char *; nothing is written through it. */
-static char *pb_text(const char *s)
-{
-	return (char *)(uintptr_t)(s != NULL ? s : "");
-}
-
 static enum lang lang_of(const char *language)
 {
 	return strncmp(language, "ja", 2) == 0 ? LANG_JA : LANG_EN;

@@ -115,11 +115,6 @@ static int by_id(const void *a, const void *b)
 	return memcmp(a, b, 16);
 }
 
-static char *pb_text(const char *s)
-{
-	return (char *)(uintptr_t)(s != NULL ? s : "");
-}
-
 /* Sorted, each once, as headers require.  A stranger among them is the gate's to refuse. */
 static int set_recipients(struct sending *s, uint8_t (*ids)[16], size_t count)
 {

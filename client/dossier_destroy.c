@@ -8,11 +8,6 @@
 #include "proto/nda.h"
 #include "proto/strict.h"
 
-static char *pb_text(const char *s)
-{
-	return (char *)(uintptr_t)(s != NULL ? s : "");
-}
-
 static int store(struct txn *t, const Rkl__EnvelopeRecord *record)
 {
 	return record_put(t, C_ENVELOPE, bytes_of(record->env_id), &record->base);

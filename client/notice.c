@@ -306,7 +306,7 @@ static int compose(struct sending *s, struct bytes *message)
 	m.msg_version = 1;
 	m.type = s->type->type;
 	m.notice = (Rk__NdaNotice *)(uintptr_t)s->made->notice;
-	m.text = (char *)(uintptr_t)text;
+	m.text = pb_text(text);
 	return STRICT_PACK(&m, s->a, message);
 }
 

@@ -26,11 +26,6 @@ struct notice_options {
 
 /* ---- reading what was given */
 
-static char *pb_text(const char *s)
-{
-	return (char *)(uintptr_t)(s != NULL ? s : "");
-}
-
 static int read_kind(struct cli *c, struct notice_options *o, const struct cli_args *args)
 {
 	if (args->count > 2)
