@@ -141,13 +141,11 @@ static const char *exceptions_of(struct shared *s, Rkl__EnvelopeRecord *const *r
 	for (size_t i = 0; i < n; i++)
 		for (size_t j = 0; j < records[i]->n_copies; j++) {
 			const Rkl__SavedCopy *copy = records[i]->copies[j];
-			char *line = NULL;
 
 			if (strlen(all) + EXCEPTION_ROOM > EXCEPTIONS_MAX)
 				return shared_text(s, "%s%s", all, text(TEXT_AND_MORE, s->c->lang));
-			if (asprintf(&line, text(TEXT_EXCEPTION, s->c->lang), copy->name, out_day(day, copy->time_ms)) >= 0)
-				all = shared_text(s, "%s%s%s", all, all[0] != '\0' ? "; " : "", line);
-			free(line);
+			all = shared_text(s, "%s%s%s", all, all[0] != '\0' ? "; " : "",
+			                  shared_fill(s, TEXT_EXCEPTION, copy->name, out_day(day, copy->time_ms)));
 		}
 	return all;
 }

@@ -1,5 +1,4 @@
 /* nda list, nda view: what was agreed, rendered from the signed terms; what is unusual; what comes next. */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "client/cli/cmd_nda.h"
@@ -13,29 +12,6 @@ const char *cmd_nda_title(const struct agreement *ag)
 	if (ag->cover == NULL)
 		return "";
 	return ag->cover->title[0] != '\0' ? ag->cover->title : ag->cover->purpose;
-}
-
-/* A sentence of the table with its one argument, in the arena. */
-static const char *fill(struct shared *s, enum text_id id, long long value)
-{
-	char *made = NULL;
-	const char *kept = "";
-
-	if (asprintf(&made, text(id, s->c->lang), value) >= 0)
-		kept = shared_text(s, "%s", made);
-	free(made);
-	return kept;
-}
-
-static const char *fill_text(struct shared *s, enum text_id id, const char *value)
-{
-	char *made = NULL;
-	const char *kept = "";
-
-	if (asprintf(&made, text(id, s->c->lang), value) >= 0)
-		kept = shared_text(s, "%s", made);
-	free(made);
-	return kept;
 }
 
 /* ---- dates */
@@ -132,13 +108,13 @@ static const char *difference_text(struct shared *s, const struct agreement_diff
 		if (rules[i].kind == d->kind) {
 			enum text_id word = d->value >= 0 && d->value < RULE_WORDS ? rules[i].words[d->value] : TEXT_NONE;
 
-			return fill_text(s, sentence, text(word != TEXT_NONE ? word : TEXT_RULE_UNSAID, s->c->lang));
+			return shared_fill(s, sentence, text(word != TEXT_NONE ? word : TEXT_RULE_UNSAID, s->c->lang));
 		}
 	if (d->kind == AGREEMENT_DIFFERS_RECEIVERS)
-		return fill_text(s, sentence, classes_text(s, d->value));
+		return shared_fill(s, sentence, classes_text(s, d->value));
 	if (d->kind == AGREEMENT_DIFFERS_NEXT_STEP)
-		return fill_text(s, sentence, d->value != 0 ? day_text(s, (uint32_t)d->value) : "—");
-	return fill(s, sentence, (long long)d->value);
+		return shared_fill(s, sentence, d->value != 0 ? day_text(s, (uint32_t)d->value) : "—");
+	return shared_fill(s, sentence, (long long)d->value);
 }
 
 static void show_differences(struct shared *s, const struct agreement *ag)
@@ -161,7 +137,7 @@ static const char *signed_by(struct shared *s, const struct agreement *ag, const
 
 	switch (agreement_page(s->client, ag, p->org_id, s->a, &page, &reveal)) {
 	case RK_OK:
-		return fill_text(s, TEXT_SIGNED_BY, page->title[0] != '\0' ?
+		return shared_fill(s, TEXT_SIGNED_BY, page->title[0] != '\0' ?
 				 shared_text(s, "%s%s%s", page->name, text(TEXT_COMMA, s->c->lang), page->title) : page->name);
 	case RK_ENOTFOUND:
 		return text(TEXT_PAGE_MISSING, s->c->lang);
@@ -175,24 +151,22 @@ static void show_party(struct shared *s, const struct agreement *ag, int i)
 	const struct nda_party *p = &ag->row.parties[i];
 	enum lang lang = s->c->lang;
 	const char *rest = "", *by = "", *when = text(TEXT_NOT_SIGNED, lang);
-	char time[OUT_TIME_CHARS], *line = NULL;
+	char time[OUT_TIME_CHARS];
+	enum text_id may;
 
 	if (p->has_accepted) {
-		when = fill_text(s, TEXT_SIGNED_ON, out_time(time, p->accepted_at));
+		when = shared_fill(s, TEXT_SIGNED_ON, out_time(time, p->accepted_at));
 		by = signed_by(s, ag, p);
 	}
 	if (p->is_held)
 		rest = text(TEXT_IS_HELD, lang);
 	if (p->has_terminated)
-		rest = shared_text(s, "%s%s", rest, fill_text(s, TEXT_HAS_TERMINATED, out_time(time, p->terminated_at)));
+		rest = shared_text(s, "%s%s", rest, shared_fill(s, TEXT_HAS_TERMINATED, out_time(time, p->terminated_at)));
 	if (!(ag->active & 1u << i))
 		rest = shared_text(s, "%s%s", rest, text(TEXT_IS_INACTIVE, lang));
-	if (asprintf(&line, text(TEXT_PARTY_LINE, lang), shared_name(s, p->org_id),
-	             text(p->may_disclose && p->may_receive ? TEXT_MAY_BOTH : p->may_disclose ? TEXT_MAY_DISCLOSE : TEXT_MAY_RECEIVE, lang),
-	             when, by, rest) < 0)
-		return;
-	out_field(s->c, i == 0 ? TEXT_F_PARTY : TEXT_NONE, line);
-	free(line);
+	may = p->may_disclose && p->may_receive ? TEXT_MAY_BOTH : p->may_disclose ? TEXT_MAY_DISCLOSE : TEXT_MAY_RECEIVE;
+	out_field(s->c, i == 0 ? TEXT_F_PARTY : TEXT_NONE,
+	          shared_fill(s, TEXT_PARTY_LINE, shared_name(s, p->org_id), text(may, lang), when, by, rest));
 }
 
 /* ---- the whole */
@@ -206,19 +180,17 @@ static void show_terms(struct shared *s, const struct agreement *ag)
 {
 	const Rk__NdaTerms *t = ag->terms;
 	enum lang lang = s->c->lang;
-	char when[OUT_TIME_CHARS], *line = NULL;
+	char when[OUT_TIME_CHARS];
 
-	if (asprintf(&line, text(TEXT_FROM_TO, lang), day_text(s, t->first_day), day_text(s, t->last_day), t->zone) >= 0)
-		out_field(s->c, TEXT_F_IN_FORCE, line);
-	free(line);
+	out_field(s->c, TEXT_F_IN_FORCE, shared_fill(s, TEXT_FROM_TO, day_text(s, t->first_day), day_text(s, t->last_day), t->zone));
 	if (ag->row.complete_at == 0)
 		out_field(s->c, TEXT_F_ACCEPT_BY, out_time(when, t->accept_by));
 	for (int i = 0; i < ag->row.party_count; i++)
 		show_party(s, ag, i);
 	out_field(s->c, TEXT_F_EXIT, t->exit_rule == RK__EXIT_RULE__EXIT_NONE ? text(TEXT_EXIT_NO, lang)
-	          : t->notice_days == 0 ? text(TEXT_EXIT_AT_ONCE, lang) : fill(s, TEXT_EXIT_NOTICE, t->notice_days));
+	          : t->notice_days == 0 ? text(TEXT_EXIT_AT_ONCE, lang) : shared_fill(s, TEXT_EXIT_NOTICE, (long long)t->notice_days));
 	out_field(s->c, TEXT_F_MARKING, text(t->marking_required ? TEXT_MARKING_NEEDED : TEXT_MARKING_FREE, lang));
-	out_field(s->c, TEXT_F_WINDOW, fill(s, TEXT_N_DAYS, t->notice_window_days));
+	out_field(s->c, TEXT_F_WINDOW, shared_fill(s, TEXT_N_DAYS, (long long)t->notice_window_days));
 }
 
 static void show_cover(struct shared *s, const struct agreement *ag)
@@ -226,13 +198,13 @@ static void show_cover(struct shared *s, const struct agreement *ag)
 	static const enum text_id survivals[] = {TEXT_SURVIVAL_PERPETUAL, TEXT_SURVIVAL_END, TEXT_SURVIVAL_START,
 		TEXT_SURVIVAL_DISCLOSURE, TEXT_SURVIVAL_PERPETUAL};
 	const Rk__NdaCover *cover = ag->cover;
-	char id[OUT_ID_CHARS], *line = NULL;
 	unsigned basis = cover->survival != NULL ? (unsigned)cover->survival->basis : 0;
+	long long months = cover->survival != NULL ? cover->survival->months : 0;
+	char id[OUT_ID_CHARS];
 
-	out_field(s->c, TEXT_F_SURVIVAL, fill(s, survivals[basis < 5 ? basis : 0], cover->survival != NULL ? cover->survival->months : 0));
-	if (asprintf(&line, text(TEXT_DOCUMENT_LINE, s->c->lang), ag->proposal->document_name, (unsigned)ag->proposal->document.len) >= 0)
-		out_field(s->c, TEXT_F_DOCUMENT, line);
-	free(line);
+	out_field(s->c, TEXT_F_SURVIVAL, shared_fill(s, survivals[basis < 5 ? basis : 0], months));
+	out_field(s->c, TEXT_F_DOCUMENT,
+	          shared_fill(s, TEXT_DOCUMENT_LINE, ag->proposal->document_name, (unsigned)ag->proposal->document.len));
 	if (cover->counters.len == 32)
 		out_field(s->c, TEXT_F_ANSWERS, out_short(id, bytes_of(cover->counters)));
 }
@@ -252,14 +224,13 @@ static void show_history(struct shared *s, const struct agreement *ag)
 {
 	for (size_t i = 0; i < ag->act_count; i++) {
 		const struct agreement_act *d = &ag->details[i];
-		char when[OUT_TIME_CHARS], *line = NULL;
+		char when[OUT_TIME_CHARS];
 		const char *act = text(shared_act_text(d->act->kind), s->c->lang);
 
 		if (d->act->reason[0] != '\0')
 			act = shared_text(s, "%s: %s", act, d->act->reason);
-		if (asprintf(&line, text(TEXT_HISTORY_LINE, s->c->lang), out_time(when, d->time_ms), shared_name(s, d->act->org_id.data), act) >= 0)
-			out_field(s->c, i == 0 ? TEXT_F_HISTORY : TEXT_NONE, line);
-		free(line);
+		out_field(s->c, i == 0 ? TEXT_F_HISTORY : TEXT_NONE,
+		          shared_fill(s, TEXT_HISTORY_LINE, out_time(when, d->time_ms), shared_name(s, d->act->org_id.data), act));
 	}
 }
 
@@ -273,11 +244,11 @@ static void show_may(struct shared *s, const struct agreement *ag)
 	for (size_t i = 0; i < sizeof(mays) / sizeof(mays[0]); i++) {
 		if (!(may & mays[i].bit))
 			continue;
-		out_field(s->c, label, fill_text(s, mays[i].text, id));
+		out_field(s->c, label, shared_fill(s, mays[i].text, id));
 		label = TEXT_NONE;
 	}
 	if (may == 0)
-		out_field(s->c, label, fill_text(s, TEXT_MAY_NOTHING, id));
+		out_field(s->c, label, shared_fill(s, TEXT_MAY_NOTHING, id));
 }
 
 void cmd_nda_show(struct shared *s, const struct agreement *ag, const struct duty_facts *facts)

@@ -1,7 +1,4 @@
 /* nda notice: what is said to the other parties beside dossiers, also after the end. */
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "client/cli/notice_show.h"
 #include "client/days.h"
 #include "proto/strict.h"
@@ -189,7 +186,7 @@ static int report_fault(struct shared *s, const struct notice_options *o, const 
 /* What will be said, and whether it comes in time. */
 static void show_before(struct shared *s, const struct notice_options *o, const struct notice_made *made)
 {
-	char day[11], *line = NULL;
+	char day[11];
 
 	if (made->is_late) {
 		days_text(day, made->confirm_by);
@@ -201,9 +198,7 @@ static void show_before(struct shared *s, const struct notice_options *o, const 
 	if (made->confirm_by == 0)
 		return;
 	days_text(day, made->confirm_by);
-	if (asprintf(&line, text(TEXT_CONFIRM_LATE, s->c->lang), day) >= 0)
-		out_field(s->c, TEXT_F_CONFIRM_BY, made->is_late ? line : day);
-	free(line);
+	out_field(s->c, TEXT_F_CONFIRM_BY, made->is_late ? shared_fill(s, TEXT_CONFIRM_LATE, day) : day);
 }
 
 /* Everything but the sending, and the question. */

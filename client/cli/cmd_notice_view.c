@@ -1,6 +1,4 @@
 /* nda notices, nda read: what the parties told each other.  A notice is small: reading one signs for it and fetches it. */
-#include <stdio.h>
-
 #include "client/cli/cmd_dossier.h"
 #include "client/cli/show_dossier.h"
 #include "client/cli/notice_show.h"

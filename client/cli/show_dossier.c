@@ -1,8 +1,5 @@
 #include "client/cli/show_dossier.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "client/dossier.h"
 #include "proto/strict.h"
 
@@ -22,17 +19,6 @@ static const char *return_text(struct shared *s, uint32_t reason)
 	return reason < sizeof(texts) / sizeof(texts[0]) ? text(texts[reason], s->c->lang) : "";
 }
 
-static const char *with(struct shared *s, enum text_id id, const char *value)
-{
-	char *made = NULL;
-	const char *kept = "";
-
-	if (asprintf(&made, text(id, s->c->lang), value) >= 0)
-		kept = shared_text(s, "%s", made);
-	free(made);
-	return kept;
-}
-
 /* Waiting for us: unless the gate is closed now, or it is too late for ever. */
 static const char *waiting_text(struct shared *s, const Rkl__EnvelopeRecord *record)
 {
@@ -46,7 +32,7 @@ static const char *waiting_text(struct shared *s, const Rkl__EnvelopeRecord *rec
 	default:
 		if (agreement_load(s->client, s->t, record->nda_id.data, false, s->a, &ag) != RK_OK)
 			return "";
-		return with(s, TEXT_DSTATE_LOCKED, text(shared_state_text(ag->state), s->c->lang));
+		return shared_fill(s, TEXT_DSTATE_LOCKED, text(shared_state_text(ag->state), s->c->lang));
 	}
 }
 
@@ -57,12 +43,12 @@ static const char *outcome_text(struct shared *s, enum mail_outcome outcome, uin
 		[MAIL_DECLINED] = TEXT_DSTATE_DECLINED_OUT, [MAIL_RETURNED] = TEXT_NONE,
 	};
 
-	return outcome == MAIL_RETURNED ? with(s, TEXT_DSTATE_RETURNED, return_text(s, return_reason)) : text(texts[outcome], s->c->lang);
+	return outcome == MAIL_RETURNED ? shared_fill(s, TEXT_DSTATE_RETURNED, return_text(s, return_reason)) : text(texts[outcome], s->c->lang);
 }
 
 const char *show_dossier_fate(struct shared *s, const Rkl__EnvelopeRecord *record, const uint8_t org_id[16])
 {
-	char when[OUT_TIME_CHARS], *line = NULL;
+	char when[OUT_TIME_CHARS];
 	struct mail_fate f;
 	const char *what;
 	int64_t at = 0;
@@ -75,11 +61,7 @@ const char *show_dossier_fate(struct shared *s, const Rkl__EnvelopeRecord *recor
 		at = f.nack->time_ms;
 	else if (f.outcome == MAIL_RETURNED && f.returned != NULL)
 		at = f.returned->time_ms;
-	if (at == 0 || asprintf(&line, text(TEXT_FATE_AT, s->c->lang), what, out_time(when, at)) < 0)
-		return what;
-	what = shared_text(s, "%s", line);
-	free(line);
-	return what;
+	return at == 0 ? what : shared_fill(s, TEXT_FATE_AT, what, out_time(when, at));
 }
 
 /* Is our own word on record, or does it still wait here? */
@@ -106,7 +88,7 @@ static const char *received_text(struct shared *s, const Rkl__EnvelopeRecord *re
 	case RKL__ENVELOPE_STATE__NEWER:
 		return text(TEXT_DSTATE_NEWER, lang);
 	default:
-		return with(s, TEXT_DSTATE_FAILED, errcode_name(record->problem));
+		return shared_fill(s, TEXT_DSTATE_FAILED, errcode_name(record->problem));
 	}
 }
 
@@ -118,7 +100,7 @@ const char *show_dossier_state(struct shared *s, const Rkl__EnvelopeRecord *reco
 	if (record->destroyed_at == 0)
 		return state;
 	return shared_text(s, "%s%s%s", record->outgoing ? state : "", record->outgoing ? text(TEXT_COMMA, s->c->lang) : "",
-	                   with(s, TEXT_DSTATE_DESTROYED, out_time(when, record->destroyed_at)));
+	                   shared_fill(s, TEXT_DSTATE_DESTROYED, out_time(when, record->destroyed_at)));
 }
 
 const Rk__Message *show_dossier_content(struct shared *s, const Rkl__EnvelopeRecord *record)
@@ -280,14 +262,9 @@ static void view_content(struct shared *s, const Rk__Message *m)
 	const Rk__Dossier *d = m->dossier;
 	const char *words = d != NULL ? d->text : m->text;
 
-	for (size_t i = 0; d != NULL && i < d->n_files; i++) {
-		char *line = NULL;
-
-		if (asprintf(&line, text(TEXT_FILE_LINE, s->c->lang), d->files[i]->name, d->files[i]->media_type,
-		             (unsigned long long)d->files[i]->plain_len) >= 0)
-			out_field(s->c, TEXT_F_FILE, line);
-		free(line);
-	}
+	for (size_t i = 0; d != NULL && i < d->n_files; i++)
+		out_field(s->c, TEXT_F_FILE, shared_fill(s, TEXT_FILE_LINE, d->files[i]->name, d->files[i]->media_type,
+		                                         (unsigned long long)d->files[i]->plain_len));
 	if (words[0] != '\0')
 		out_field(s->c, TEXT_F_TEXT, words);
 }
@@ -296,12 +273,11 @@ static void view_content(struct shared *s, const Rk__Message *m)
 static void view_mark(struct shared *s, enum text_id field, const uint8_t *org_id, struct bytes device_id, int64_t time_ms,
                       uint64_t log_index, const char *why)
 {
-	char when[OUT_TIME_CHARS], id[OUT_ID_CHARS], *line = NULL;
+	char when[OUT_TIME_CHARS], id[OUT_ID_CHARS];
+	const char *line = shared_fill(s, TEXT_MARK_LINE, shared_name(s, org_id), out_short(id, device_id), out_time(when, time_ms),
+	                               (unsigned long long)log_index);
 
-	if (asprintf(&line, text(TEXT_MARK_LINE, s->c->lang), shared_name(s, org_id), out_short(id, device_id), out_time(when, time_ms),
-	             (unsigned long long)log_index) >= 0)
-		out_field(s->c, field, shared_text(s, "%s%s%s", why, why[0] != '\0' ? text(TEXT_COMMA, s->c->lang) : "", line));
-	free(line);
+	out_field(s->c, field, shared_text(s, "%s%s%s", why, why[0] != '\0' ? text(TEXT_COMMA, s->c->lang) : "", line));
 }
 
 static void view_fates(struct shared *s, const Rkl__EnvelopeRecord *record)
