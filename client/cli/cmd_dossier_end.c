@@ -9,6 +9,11 @@
 #define EXCEPTIONS_MAX 1000 /* FIELDS "Notices" */
 #define EXCEPTION_ROOM 320  /* of one copy: a name of 255 bytes, a day, words */
 
+static int load(struct shared *s, const char *given, Rkl__EnvelopeRecord **record)
+{
+	return show_envelope_load(s, given, show_is_dossier, TEXT_DOSSIER_UNKNOWN, record);
+}
+
 /* ---- decline */
 
 static int report_decline(struct cli *c, const Rkl__EnvelopeRecord *record, int r, const char *given)
@@ -32,7 +37,7 @@ static int say_declined(struct cli *c, const char *given)
 		return RK_OK;
 	if ((r = shared_begin(c, false, &s)) != RK_OK)
 		return r;
-	if ((r = show_dossier_load(&s, given, &record)) == RK_OK) {
+	if ((r = load(&s, given, &record)) == RK_OK) {
 		mail_fate(record, client_org_id(c->client), &f);
 		json = json_object();
 		out_set_id(json, "dossier_id", bytes_of(record->env_id));
@@ -58,7 +63,7 @@ int cmd_dossier_decline(struct cli *c, int argc, char **argv)
 		return r;
 	if ((r = shared_open(c)) != RK_OK || (r = shared_begin(c, true, &s)) != RK_OK)
 		return r;
-	if ((r = show_dossier_load(&s, args.arg[0], &record)) == RK_OK &&
+	if ((r = load(&s, args.arg[0], &record)) == RK_OK &&
 	    (r = mail_decline(c->client, s.t, record->env_id.data, &item)) != RK_OK)
 		r = report_decline(c, record, r, args.arg[0]);
 	if ((r = shared_end(&s, r)) != RK_OK)
@@ -99,7 +104,7 @@ static int named(struct shared *s, const struct cli_args *args, Rkl__EnvelopeRec
 	for (unsigned i = 0; i < args->count && r == RK_OK; i++) {
 		Rkl__EnvelopeRecord *record;
 
-		if ((r = show_dossier_load(s, args->arg[i], &record)) != RK_OK)
+		if ((r = load(s, args->arg[i], &record)) != RK_OK)
 			break;
 		r = dossier_check_destroy(s->t, record);
 		for (size_t j = 0; r == RK_OK && j < *n; j++)

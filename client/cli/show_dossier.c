@@ -216,45 +216,69 @@ static bool is_available(struct shared *s, const Rkl__EnvelopeRecord *record, co
 	       dossier_check_get(s->client, s->t, record) == RK_OK;
 }
 
-json_t *show_dossier_json(struct shared *s, const Rkl__EnvelopeRecord *record, const Rk__Message *m)
+json_t *show_envelope_json(struct shared *s, const Rkl__EnvelopeRecord *record, const char *id_name)
 {
 	json_t *o = json_object();
 
-	out_set_id(o, "dossier_id", bytes_of(record->env_id));
+	out_set_id(o, id_name, bytes_of(record->env_id));
 	out_set_id(o, "nda_id", bytes_of(record->nda_id));
 	out_set_text(o, "direction", record->outgoing ? "out" : "in");
 	out_set_text(o, "state", mail_state_name(record));
-	out_set_text(o, "title", m != NULL && m->dossier != NULL ? m->dossier->title : NULL);
 	json_object_set_new(o, "from", shared_org_json(s, record->sender_org.data));
 	json_object_set_new(o, "to", recipients_json(s, record));
-	out_set_text(o, "marking", show_marking_name(record->marking));
-	out_set_bool(o, "reply_only", record->reply_only);
 	out_set_time(o, "time", record->time_ms);
 	out_set_time(o, "expires_at", record->expires_at);
 	out_set_number(o, "log_index", (int64_t)record->log_index);
-	out_set_bool(o, "available", is_available(s, record, m));
 	json_object_set_new(o, "pickups", pickups_json(s, record));
 	json_object_set_new(o, "nacks", nacks_json(s, record));
-	json_object_set_new(o, "saved", copies_json(s, record));
 	out_set_time(o, "destroyed_at", record->destroyed_at);
 	out_set_text(o, "return_reason", record->return_reason != 0 ? mail_return_name(record->return_reason) : NULL);
 	out_set_text(o, "problem", record->problem != 0 ? errcode_name(record->problem) : NULL);
 	return o;
 }
 
-int show_dossier_load(struct shared *s, const char *given, Rkl__EnvelopeRecord **record)
+json_t *show_dossier_json(struct shared *s, const Rkl__EnvelopeRecord *record, const Rk__Message *m)
+{
+	json_t *o = show_envelope_json(s, record, "dossier_id");
+
+	out_set_text(o, "title", m != NULL && m->dossier != NULL ? m->dossier->title : NULL);
+	out_set_text(o, "marking", show_marking_name(record->marking));
+	out_set_bool(o, "reply_only", record->reply_only);
+	out_set_bool(o, "available", is_available(s, record, m));
+	json_object_set_new(o, "saved", copies_json(s, record));
+	return o;
+}
+
+/* ---- lists and pages */
+
+int show_envelope_load(struct shared *s, const char *given, bool (*wants)(const Rkl__EnvelopeRecord *), enum text_id unknown,
+                       Rkl__EnvelopeRecord **record)
 {
 	uint8_t env_id[32];
 	int r;
 
-	if ((r = shared_id(s, C_ENVELOPE, given, env_id, 32, TEXT_DOSSIER_UNKNOWN)) != RK_OK)
+	if ((r = shared_id(s, C_ENVELOPE, given, env_id, 32, unknown)) != RK_OK)
 		return r;
 	r = mail_load(s->t, env_id, s->a, record);
-	if (r == RK_OK && !show_is_dossier(*record))
+	if (r == RK_OK && !wants(*record))
 		r = RK_ENOTFOUND;
 	if (r == RK_ENOTFOUND)
-		return cli_refuse(s->c, r, TEXT_HINT_SYNC, TEXT_DOSSIER_UNKNOWN, given);
+		return cli_refuse(s->c, r, TEXT_HINT_SYNC, unknown, given);
 	return r;
+}
+
+void show_envelope_row(struct shared *s, struct out_table *table, const Rkl__EnvelopeRecord *record, const char *last)
+{
+	char id[OUT_ID_CHARS], when[OUT_TIME_CHARS];
+
+	out_table_row(table);
+	out_table_cell(table, out_short(id, bytes_of(record->env_id)));
+	out_table_cell(table, text(record->outgoing ? TEXT_WAY_OUT : TEXT_WAY_IN, s->c->lang));
+	out_table_cell(table, out_time(when, record->time_ms));
+	out_table_cell(table, show_dossier_state(s, record));
+	out_table_cell(table, record->outgoing ? shared_names(s, record->recipients, record->n_recipients)
+	               : shared_name(s, record->sender_org.data));
+	out_table_cell(table, last);
 }
 
 static void view_content(struct shared *s, const Rk__Message *m)
@@ -280,7 +304,7 @@ static void view_mark(struct shared *s, enum text_id field, const uint8_t *org_i
 	out_field(s->c, field, shared_text(s, "%s%s%s", why, why[0] != '\0' ? text(TEXT_COMMA, s->c->lang) : "", line));
 }
 
-static void view_fates(struct shared *s, const Rkl__EnvelopeRecord *record)
+void show_envelope_fates(struct shared *s, const Rkl__EnvelopeRecord *record)
 {
 	char when[OUT_TIME_CHARS];
 
@@ -301,7 +325,7 @@ static void view_fates(struct shared *s, const Rkl__EnvelopeRecord *record)
 		          return_text(s, record->returns[i]->reason), out_time(when, record->returns[i]->time_ms)));
 }
 
-void show_dossier_lines(struct shared *s, const Rkl__EnvelopeRecord *record, const Rk__Message *m)
+void show_envelope_head(struct shared *s, const Rkl__EnvelopeRecord *record)
 {
 	struct cli *c = s->c;
 	char id[OUT_ID_CHARS], when[OUT_TIME_CHARS];
@@ -314,9 +338,17 @@ void show_dossier_lines(struct shared *s, const Rkl__EnvelopeRecord *record, con
 	out_field(c, TEXT_F_TIME, out_time(when, record->time_ms));
 	if (record->logged)
 		out_field(c, TEXT_F_LOG_INDEX, shared_text(s, "%llu", (unsigned long long)record->log_index));
+}
+
+void show_dossier_lines(struct shared *s, const Rkl__EnvelopeRecord *record, const Rk__Message *m)
+{
+	struct cli *c = s->c;
+	char id[OUT_ID_CHARS], when[OUT_TIME_CHARS];
+
+	show_envelope_head(s, record);
 	out_field(c, TEXT_F_TITLE, show_dossier_title(s, record, m));
 	out_field(c, TEXT_F_MARK, show_marking_text(s, record->marking));
-	view_fates(s, record);
+	show_envelope_fates(s, record);
 	if (m != NULL)
 		view_content(s, m);
 	for (size_t i = 0; i < record->n_copies; i++)
