@@ -94,18 +94,12 @@ static int finish_send(struct cli *c, uint64_t item)
 {
 	struct outcome out;
 	char id[OUT_ID_CHARS];
-	json_t *json;
 	int r;
 
 	if ((r = cli_finish(c, item, TEXT_CANNOT_SEND, &out)) != RK_OK)
 		return r;
-	if (c->json) {
-		json = json_object();
-		out_set_id(json, "dossier_id", BYTES_OF(out.env_id));
-		out_set_time(json, "time", out.time_ms);
-		out_set_number(json, "log_index", (int64_t)out.log_index);
-		return out_json(json);
-	}
+	if (c->json)
+		return out_json(shared_outcome_json("dossier_id", &out));
 	out_field(c, TEXT_F_ID, out_hex(id, BYTES_OF(out.env_id)));
 	out_say(c, TEXT_DOSSIER_SENT);
 	return RK_OK;

@@ -251,19 +251,12 @@ static int destroy_all(struct shared *s, struct ending *e, uint64_t *item)
 static int finish_certificate(struct cli *c, uint64_t item)
 {
 	struct outcome out;
-	json_t *json;
 	int r;
 
 	if ((r = cli_finish(c, item, TEXT_CANNOT_CERTIFY, &out)) != RK_OK)
 		return r;
 	out_say(c, TEXT_CERTIFIED);
-	if (!c->json)
-		return RK_OK;
-	json = json_object();
-	out_set_id(json, "certificate_id", BYTES_OF(out.env_id));
-	out_set_time(json, "time", out.time_ms);
-	out_set_number(json, "log_index", (int64_t)out.log_index);
-	return out_json(json);
+	return c->json ? out_json(shared_outcome_json("certificate_id", &out)) : RK_OK;
 }
 
 static int run_destroy(struct cli *c, struct ending *e, const struct cli_args *args)

@@ -251,12 +251,9 @@ static int finish(struct cli *c, const struct notice_options *o, uint64_t item)
 	if (r != RK_OK)
 		return cli_fail_finish(c, r, TEXT_CANNOT_NOTICE);
 	if (c->json) {
-		json = json_object();
-		out_set_id(json, "notice_id", BYTES_OF(out.env_id));
+		json = shared_outcome_json("notice_id", &out);
 		out_set_id(json, "nda_id", BYTES_OF(o->nda_id));
 		out_set_text(json, "notice", o->type->name);
-		out_set_time(json, "time", out.time_ms);
-		out_set_number(json, "log_index", (int64_t)out.log_index);
 		return out_json(json);
 	}
 	out_field(c, TEXT_F_ID, out_hex(id, BYTES_OF(out.env_id)));

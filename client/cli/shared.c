@@ -179,6 +179,16 @@ json_t *shared_org_json(struct shared *s, const uint8_t *org_id)
 	return o;
 }
 
+json_t *shared_outcome_json(const char *id_name, const struct outcome *out)
+{
+	json_t *o = json_object();
+
+	out_set_id(o, id_name, BYTES_OF(out->env_id));
+	out_set_time(o, "time", out->time_ms);
+	out_set_number(o, "log_index", (int64_t)out->log_index);
+	return o;
+}
+
 static const char *keep_text(struct shared *s, const char *format, va_list ap)
 {
 	char *made = NULL, *kept;
