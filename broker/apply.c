@@ -7,8 +7,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "proto/ids.h"
-
 const struct apply_limits apply_default_limits = {
 	.org_stored_bytes = (uint64_t)2 << 30,
 	.pair_pending_bytes = (uint64_t)100 << 20,
@@ -22,197 +20,7 @@ const struct apply_limits apply_default_limits = {
 	.burst = 500,
 };
 
-/* ---- what is kept in memory between batches */
-static int load_charter(struct apply *a, struct txn *t)
-{
-	struct object o;
-	struct bytes wire;
-	int rc;
-
-	if (a->charter)
-		return RK_OK; /* a Charter enters by an adoption alone, and none runs beside us */
-	if ((rc = rows_get_object(t, RK__OBJECT_TYPE__OBJECT_CHARTER, NULL, 0, NULL, NULL, &wire)) != RK_OK)
-		return rc;
-	if (!a->charter_arena && !(a->charter_arena = arena_new(arena_budget(wire.len))))
-		return RK_ENOMEM;
-	if ((rc = object_parse(OBJECT_KIND_CHARTER, wire, a->charter_arena, &o)) != RK_OK)
-		return rc < 0 ? rc : RK_ESTORE;
-	a->charter = (const Rk__Charter *)o.message;
-	return note_key_parse(&a->log_key, a->charter->log_vkey) == RK_OK ? RK_OK : RK_ESTORE;
-}
-
-static void fill_device(struct roster_device *out, const uint8_t device_id[16], const struct rows_device *d,
-			bool active)
-{
-	memcpy(out->device_id, device_id, 16);
-	memcpy(out->org_id, d->org_id, 16);
-	memcpy(out->sign_pk, d->sign_pk, 32);
-	memcpy(out->curve_pk, d->curve_pk, 32);
-	out->active = active;
-}
-
-static void fill_org(struct roster_org *out, const uint8_t org_id[16], const struct rows_org *o)
-{
-	memcpy(out->org_id, org_id, 16);
-	memcpy(out->org_pk, o->org_pk, 32);
-	out->roles = o->roles;
-	out->active = o->status == ORG_ACTIVE;
-}
-
-int apply_trust_change_device(struct apply *a, const uint8_t device_id[16], const struct rows_device *d,
-			      bool org_active)
-{
-	struct roster_change c = {.kind = d->state == DEVICE_LISTED ? ROSTER_PUT_DEVICE : ROSTER_DROP_DEVICE};
-
-	a->trust_stamp++;
-	fill_device(&c.device, device_id, d, org_active && apply_device_is_active(d, a->now_ms));
-	return apply_batch_change(a, &c);
-}
-
-int apply_trust_change_org(struct apply *a, const uint8_t org_id[16], const struct rows_org *o)
-{
-	struct roster_change c = {.kind = ROSTER_PUT_ORG};
-
-	a->trust_stamp++;
-	fill_org(&c.org, org_id, o);
-	return apply_batch_change(a, &c);
-}
-
-/* Calls fn for every row of a table. */
-static int each_row(struct txn *t, unsigned table, int (*fn)(struct apply *, struct txn *, struct bytes, struct bytes),
-		    struct apply *a)
-{
-	static const uint8_t zero[1] = {0};
-	struct env_cursor *c = NULL;
-	struct bytes key, value;
-	int rc;
-
-	if ((rc = env_cursor_open(t, table, &c)) != RK_OK)
-		return rc;
-	for (rc = env_cursor_seek(c, BYTES_OF(zero), &key, &value); rc == RK_OK; rc = env_cursor_next(c, &key, &value))
-		if ((rc = fn(a, t, key, value)) != RK_OK)
-			break;
-	env_cursor_free(c);
-	return rc == RK_ENOTFOUND ? RK_OK : rc;
-}
-
-static int load_org(struct apply *a, struct txn *t, struct bytes key, struct bytes value)
-{
-	struct rows_org o;
-	struct roster_org r;
-
-	(void)t;
-	if (key.len != 16 || !rows_read_org(value, &o))
-		return RK_ESTORE;
-	if (o.status == ORG_ACTIVE && o.roles & TRUST_ROLE_SECRETARIAT && a->secretariat_count < APPLY_SECRETARIATS_MAX)
-		memcpy(a->secretariats[a->secretariat_count++], key.data, 16);
-	if (!a->roster || o.status == ORG_PENDING || o.status == ORG_REJECTED)
-		return RK_OK;
-	fill_org(&r, key.data, &o);
-	return roster_put_org(a->roster, &r) ? RK_OK : RK_ENOMEM;
-}
-
-static int load_device(struct apply *a, struct txn *t, struct bytes key, struct bytes value)
-{
-	struct rows_device d;
-	struct rows_org o;
-	struct roster_device r;
-	int rc;
-
-	if (key.len != 16 || !rows_read_device(value, &d))
-		return RK_ESTORE;
-	if (d.state != DEVICE_LISTED)
-		return RK_OK;
-	if ((rc = rows_get_org(t, d.org_id, &o)) != RK_OK)
-		return rc == RK_ENOTFOUND ? RK_ESTORE : rc;
-	fill_device(&r, key.data, &d, o.status == ORG_ACTIVE && apply_device_is_active(&d, a->last_time_ms));
-	return roster_put_device(a->roster, &r) ? RK_OK : RK_ENOMEM;
-}
-
-static int load_invite(struct apply *a, struct txn *t, struct bytes key, struct bytes value)
-{
-	struct rows_invite i;
-	struct roster_invite r;
-
-	(void)t;
-	if (key.len != 16 || !rows_read_invite(value, &i))
-		return RK_ESTORE;
-	if (i.expires_at == 0 || i.expires_at <= a->last_time_ms)
-		return RK_OK;
-	memcpy(r.invite_id, key.data, 16);
-	memcpy(r.curve_pk, i.curve_pk, 32);
-	r.expires_at = i.expires_at;
-	return roster_put_invite(a->roster, &r) ? RK_OK : RK_ENOMEM;
-}
-
-static int load_roster(struct apply *a, struct txn *t)
-{
-	struct note_key witness;
-	uint8_t id[16];
-	int rc;
-
-	roster_set_exchange(a->roster, a->exchange_id);
-	if (note_key_parse(&witness, a->charter->witness_vkey) != RK_OK)
-		return RK_ESTORE;
-	roster_set_note_keys(a->roster, &a->log_key, &witness);
-	for (size_t i = 0; i < a->charter->n_secretariat_keys; i++) {
-		const uint8_t *pk = a->charter->secretariat_keys[i]->pk.data;
-
-		ids_signer(id, pk);
-		if (!roster_put_secretariat_key(a->roster, id, pk))
-			return RK_ENOMEM;
-	}
-	if ((rc = each_row(t, T_DEVICE, load_device, a)) != RK_OK)
-		return rc;
-	return each_row(t, T_INVITE, load_invite, a);
-}
-
-static int load_next_due(struct apply *a, struct txn *t)
-{
-	struct rows_due due;
-	int rc = rows_first_due(t, &due);
-
-	a->next_due_ms = rc == RK_OK && a->fork.size == 0 ? due.time_ms : INT64_MAX;
-	return rc == RK_ENOTFOUND ? RK_OK : rc;
-}
-
-static int load_facts(struct apply *a, struct txn *t)
-{
-	int rc = rows_get_meta(t, "exchange", a->exchange_id, sizeof(a->exchange_id));
-
-	a->has_exchange = rc == RK_OK;
-	if (rc != RK_OK)
-		return rc == RK_ENOTFOUND ? RK_OK : rc;
-	if ((rc = rows_get_meta(t, "generation", a->generation, sizeof(a->generation))) != RK_OK ||
-	    (rc = rows_get_time(t, &a->last_time_ms)) != RK_OK ||
-	    (rc = rows_get_directory(t, &a->directory)) != RK_OK ||
-	    (rc = rows_get_epoch(t, &a->epoch)) != RK_OK ||
-	    (rc = load_charter(a, t)) != RK_OK)
-		return rc == RK_ENOTFOUND ? RK_ESTORE : rc;
-	if ((rc = apply_log_load(a, t)) != RK_OK)
-		return rc;
-	a->secretariat_count = 0;
-	if ((rc = each_row(t, T_ORG, load_org, a)) != RK_OK)
-		return rc;
-	return load_next_due(a, t);
-}
-
-/* Everything that is kept between batches, from the store; the roster only at the start. */
-static int load(struct apply *a, bool with_roster)
-{
-	struct txn *t = NULL;
-	int rc;
-
-	if ((rc = env_begin(a->env, false, &t)) != RK_OK)
-		return rc;
-	a->next_due_ms = INT64_MAX;
-	rc = load_facts(a, t);
-	if (rc == RK_OK && with_roster && a->roster && a->has_exchange)
-		rc = load_roster(a, t);
-	env_abort(t);
-	return rc;
-}
-
+/* ---- opening */
 int apply_open(struct env *env, const struct apply_limits *limits, struct roster *roster, struct apply **out)
 {
 	struct apply *a = calloc(1, sizeof(*a));
@@ -226,7 +34,7 @@ int apply_open(struct env *env, const struct apply_limits *limits, struct roster
 	a->roster = roster;
 	a->next_due_ms = INT64_MAX;
 	a->trust_stamp = 1;
-	if ((rc = load(a, true)) != RK_OK || (rc = apply_log_catch_up(a)) != RK_OK) {
+	if ((rc = apply_load(a, true)) != RK_OK || (rc = apply_log_catch_up(a)) != RK_OK) {
 		apply_close(a);
 		return rc;
 	}
@@ -452,7 +260,7 @@ static int finish_writes(struct apply *a)
 		return rc;
 	if (a->batch_wrote && a->now_ms != a->last_time_ms && (rc = rows_put_time(a->txn, a->now_ms)) != RK_OK)
 		return rc;
-	return load_next_due(a, a->txn);
+	return apply_load_next_due(a, a->txn);
 }
 
 int apply_commit(struct apply *a)
@@ -481,7 +289,7 @@ int apply_commit(struct apply *a)
 		a->effect_count = 0;
 		return rc;
 	}
-	if ((again = load(a, false)) != RK_OK || (again = apply_batch_refuse_all(a, RK_STORE_FULL)) != RK_OK) {
+	if ((again = apply_load(a, false)) != RK_OK || (again = apply_batch_refuse_all(a, RK_STORE_FULL)) != RK_OK) {
 		a->effect_count = 0;
 		return again;
 	}

@@ -78,7 +78,7 @@ static void fill_hello(Rk__HelloReply *h, const struct apply *a, const struct re
 	h->protocol_min = h->protocol_max = PROTOCOL;
 	h->exchange_id = pb_of(BYTES_OF(a->exchange_id));
 	h->generation = pb_of(BYTES_OF(a->generation));
-	h->log_origin = (char *)(uintptr_t)a->log_key.name;
+	h->log_origin = pb_text(a->log_key.name);
 	h->last_number = r->last_number;
 	h->max_unanswered = MAX_UNANSWERED;
 	h->max_body_bytes = ENVELOPE_BODY_MAX_BYTES;

@@ -30,7 +30,7 @@ int apply_devices_drop(struct apply *a, const uint8_t device_id[16], struct rows
 	    (rc = stream_cursor_drop_device(apply_w(a), device_id)) != RK_OK ||
 	    (rc = apply_batch_cut(a, device_id)) != RK_OK)
 		return rc;
-	return apply_trust_change_device(a, device_id, d, false);
+	return apply_load_changed_device(a, device_id, d, false);
 }
 
 /* One device of the new list against the old one and against all that is known; *adds is set where it is new. */
@@ -115,7 +115,7 @@ static int add_device(struct apply *a, const uint8_t org_id[16], const Rk__Devic
 	    (rc = rows_put_key(apply_w(a), row.sign_pk, KEY_DEVICE_SIGN, id)) != RK_OK ||
 	    (rc = rows_put_key(apply_w(a), row.curve_pk, KEY_DEVICE_CURVE, id)) != RK_OK)
 		return rc;
-	return apply_trust_change_device(a, id, &row, true);
+	return apply_load_changed_device(a, id, &row, true);
 }
 
 static int retire_device(struct apply *a, const uint8_t id[16], struct rows_device *row, int64_t retired_at)
@@ -132,7 +132,7 @@ static int retire_device(struct apply *a, const uint8_t id[16], struct rows_devi
 		rc = rows_put_due(apply_w(a), retired_at, DUE_DEVICE_RETIRES, id, 16);
 	else
 		rc = apply_batch_cut(a, id);
-	return rc != RK_OK ? rc : apply_trust_change_device(a, id, row, true);
+	return rc != RK_OK ? rc : apply_load_changed_device(a, id, row, true);
 }
 
 static int keep_device(struct apply *a, const Rk__Device *d)
@@ -172,7 +172,7 @@ int apply_devices_put(struct apply *a, struct command *c, struct member *m, stru
 	memcpy(org.devices_oh, c->object_oh, 32);
 	if ((rc = rows_put_org(apply_w(a), org_id, &org)) != RK_OK ||
 	    (rc = apply_batch_put_day_count(a, QUOTA_LISTS_DAY, org_id, NULL, today + 1)) != RK_OK ||
-	    (rc = apply_trust_change_org(a, org_id, &org)) != RK_OK ||
+	    (rc = apply_load_changed_org(a, org_id, &org)) != RK_OK ||
 	    (rc = apply_trust_publish(a, OBJECT_KIND_ORG_DEVICES, org_id, new->serial, c->object_oh,
 				      c->signed_object.wire, r)) != RK_OK)
 		return rc;

@@ -133,7 +133,7 @@ static int admit_newcomer(struct apply *a, struct command *c, const uint8_t org_
 				      invite.devices, NULL)) != RK_OK ||
 	    (rc = apply_trust_publish(a, OBJECT_KIND_DEVICE_KX, listed->device_id.data, device.kx_serial, invite.kx_oh,
 				      invite.kx, NULL)) != RK_OK ||
-	    (rc = apply_trust_change_device(a, listed->device_id.data, &device, true)) != RK_OK)
+	    (rc = apply_load_changed_device(a, listed->device_id.data, &device, true)) != RK_OK)
 		return rc;
 	invite.state = INVITE_APPROVED;
 	invite.devices = invite.kx = bytes_make(NULL, 0);
@@ -159,7 +159,7 @@ static int change_devices(struct apply *a, struct command *c, const uint8_t org_
 		if (status == ORG_SUSPENDED)
 			rc = apply_batch_cut(a, id);
 		if (rc == RK_OK)
-			rc = apply_trust_change_device(a, id, &d, status == ORG_ACTIVE);
+			rc = apply_load_changed_device(a, id, &d, status == ORG_ACTIVE);
 	}
 	return rc == RK_ENOTFOUND ? RK_ESTORE : rc;
 }
@@ -190,7 +190,7 @@ static int put_lost(struct apply *a, const Rk__Org *org)
 	if ((rc = rows_put_org(apply_w(a), org->org_id.data, &row)) != RK_OK ||
 	    (rc = rows_put_key(apply_w(a), org->org_pk.data, KEY_ORG, org->org_id.data)) != RK_OK)
 		return rc;
-	return apply_trust_change_org(a, org->org_id.data, &row);
+	return apply_load_changed_org(a, org->org_id.data, &row);
 }
 
 static int change_org(struct apply *a, struct command *c, const Rk__Org *org)
@@ -209,7 +209,7 @@ static int change_org(struct apply *a, struct command *c, const Rk__Org *org)
 	row.status = (uint8_t)org->status;
 	row.roles = org->roles;
 	row.min_devices_serial = org->min_devices_serial;
-	if ((rc = rows_put_org(apply_w(a), id, &row)) != RK_OK || (rc = apply_trust_change_org(a, id, &row)) != RK_OK)
+	if ((rc = rows_put_org(apply_w(a), id, &row)) != RK_OK || (rc = apply_load_changed_org(a, id, &row)) != RK_OK)
 		return rc;
 	if (before == ORG_PENDING)
 		return admit_newcomer(a, c, id, &row);

@@ -83,7 +83,7 @@ struct apply {
 	struct apply_limits limits;
 	struct roster *roster;
 
-	/* As of the last commit, or of this batch while it runs; load() rebuilds all of it from the store. */
+	/* As of the last commit, or of this batch while it runs; apply_load() rebuilds all of it from the store. */
 	bool has_exchange;
 	uint8_t exchange_id[32], generation[16];
 	struct arena *charter_arena;
@@ -127,6 +127,15 @@ static inline struct txn *apply_w(struct apply *a)
 	a->batch_wrote = a->command_wrote = true;
 	return a->txn;
 }
+
+/* ---- apply_load.c: what is kept between batches */
+/** Everything, from the store; the roster only at the start. */
+int apply_load(struct apply *, bool with_roster);
+/** When something is due next, by this transaction. */
+int apply_load_next_due(struct apply *, struct txn *);
+/** A row of trust has changed: the roster learns it after the commit, and what was read of members is old. */
+int apply_load_changed_device(struct apply *, const uint8_t device_id[16], const struct rows_device *, bool org_active);
+int apply_load_changed_org(struct apply *, const uint8_t org_id[16], const struct rows_org *);
 
 /* ---- apply_batch.c: memory, effects, log, streams */
 /** Batch memory, 16-byte aligned, until the next begin; NULL without memory. */
@@ -214,8 +223,6 @@ int apply_step_over(const struct apply *, uint64_t serial, ProtobufCBinaryData p
  * none; result (may be NULL) gets the index of its leaf. */
 int apply_trust_publish(struct apply *, enum object_kind, const uint8_t *id, uint64_t serial, const uint8_t oh[32],
 			struct bytes wire, struct result *);
-int apply_trust_change_device(struct apply *, const uint8_t device_id[16], const struct rows_device *, bool org_active);
-int apply_trust_change_org(struct apply *, const uint8_t org_id[16], const struct rows_org *);
 int apply_trust_feed_key_entry(struct apply *, const uint8_t device_id[16], const uint8_t org_id[16], uint32_t n,
 			       const uint8_t oh[32], struct bytes wire);
 /** The parsed current device list of an organisation, in the arena; RK_ENOTFOUND. */

@@ -76,6 +76,18 @@ int agreement_gate_release(const struct agreement *, Rk__Kind kind, const uint8_
 int agreement_on_letter(struct client *, struct txn *, const uint8_t env_id[32], const Rk__EnvelopeHeader *, const Rk__Message *,
                         struct bytes packed);
 
+/* Whom an envelope under an agreement is for. */
+struct agreement_recipients {
+	Rk__Recipient rows[NDA_PARTIES_MAX], *list[NDA_PARTIES_MAX];
+	uint8_t ids[NDA_PARTIES_MAX][16];
+	size_t count;
+};
+/**
+ * Addresses the header, which then borrows from `to`, to these organisations: sorted and each once, as headers require.  A stranger among
+ * them is the gate's to refuse.  RK_NO_NDA: more than any agreement has parties.
+ */
+int agreement_address(Rk__EnvelopeHeader *, struct agreement_recipients *to, const uint8_t (*ids)[16], size_t count);
+
 /* ---- making */
 struct agreement_signatory {
 	const char *name;           /* NULL: the organisation's name, authority not stated */

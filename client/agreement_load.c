@@ -4,6 +4,8 @@
  */
 #include "client/agreement_internal.h"
 
+#include <stdlib.h>
+
 #include "client/log.h"
 #include "proto/ids.h"
 #include "proto/strict.h"
@@ -18,6 +20,35 @@ void *agreement_copy(struct arena *a, const void *src, size_t len)
 {
 	arena_raise(a, len + 32);
 	return arena_copy(a, src, len);
+}
+
+static int by_org(const void *a, const void *b)
+{
+	return memcmp(a, b, ID16_BYTES);
+}
+
+int agreement_address(Rk__EnvelopeHeader *h, struct agreement_recipients *to, const uint8_t (*ids)[16], size_t count)
+{
+	if (count > NDA_PARTIES_MAX)
+		return RK_NO_NDA;
+	for (size_t i = 0; i < count; i++)
+		memcpy(to->ids[i], ids[i], ID16_BYTES);
+	qsort(to->ids, count, ID16_BYTES, by_org);
+	to->count = 0;
+	for (size_t i = 0; i < count; i++) {
+		size_t n = to->count;
+
+		if (n > 0 && memcmp(to->ids[n - 1], to->ids[i], ID16_BYTES) == 0)
+			continue;
+		memmove(to->ids[n], to->ids[i], ID16_BYTES);
+		rk__recipient__init(&to->rows[n]);
+		to->rows[n].org_id = pb_of(BYTES_OF(to->ids[n]));
+		to->list[n] = &to->rows[n];
+		to->count++;
+	}
+	h->recipients = to->list;
+	h->n_recipients = to->count;
+	return RK_OK;
 }
 
 static int load_record(struct txn *t, const uint8_t nda_id[32], struct arena *a, Rkl__NdaRecord **out)

@@ -28,11 +28,6 @@ static ProtobufCBinaryData random_bytes(struct arena *a, size_t len)
 }
 
 /* protobuf-c wants char *; nothing is written through it. */
-static char *pb_text(const char *s)
-{
-	return (char *)(uintptr_t)(s != NULL ? s : "");
-}
-
 static enum lang lang_of(const char *language)
 {
 	return strncmp(language, "ja", 2) == 0 ? LANG_JA : LANG_EN;
@@ -311,7 +306,9 @@ static int queue_letter(struct client *c, struct txn *t, Rk__Op op, const char *
                         const uint8_t nda_id[32], const Rk__Message *message, struct bytes object, struct arena *a, uint64_t *item)
 {
 	Rk__EnvelopeHeader header = RK__ENVELOPE_HEADER__INIT;
-	Rk__Recipient recipients[NDA_PARTIES_MAX], *list[NDA_PARTIES_MAX];
+	struct agreement_recipients to;
+	uint8_t ids[NDA_PARTIES_MAX][16];
+	size_t count = 0;
 	struct outbox_request request = {.op = op, .what = what, .header = &header, .lifetime_ms = LETTER_LIFETIME_MS,
 	                                 .object = object, .ref = bytes_make(nda_id, 32)};
 	int r;
@@ -322,14 +319,11 @@ static int queue_letter(struct client *c, struct txn *t, Rk__Op op, const char *
 		return RK_TOO_LARGE;
 	header.kind = RK__KIND__PROPOSAL;
 	header.nda_id = pb_of(bytes_make(nda_id, 32));
-	header.recipients = list;
-	for (size_t i = 0; i < terms->n_parties; i++) {
-		if (memcmp(terms->parties[i]->org_id.data, client_org_id(c), 16) == 0)
-			continue;
-		rk__recipient__init(&recipients[i]);
-		recipients[i].org_id = terms->parties[i]->org_id;
-		list[header.n_recipients++] = &recipients[i];
-	}
+	for (size_t i = 0; i < terms->n_parties; i++)
+		if (memcmp(terms->parties[i]->org_id.data, client_org_id(c), 16) != 0)
+			memcpy(ids[count++], terms->parties[i]->org_id.data, 16);
+	if ((r = agreement_address(&header, &to, (const uint8_t(*)[16])ids, count)) != RK_OK)
+		return r;
 	return outbox_add(c, t, &request, item);
 }
 

@@ -95,8 +95,8 @@ static int seal_secret(struct client *c, const struct deposit_secret *secret, co
 
 	s.salt = pb_of(BYTES_OF(secret->salt));
 	s.sha256 = pb_of(BYTES_OF(secret->sha256));
-	s.name = (char *)(uintptr_t)secret->name;
-	s.title = (char *)(uintptr_t)secret->title;
+	s.name = pb_text(secret->name);
+	s.title = pb_text(secret->title);
 	s.size = secret->size;
 	len = rkl__deposit_secret__get_packed_size(&s);
 	arena_raise(a, len + 64);

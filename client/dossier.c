@@ -105,61 +105,28 @@ struct sending {
 	struct arena *a;
 	struct agreement *ag;
 	Rk__EnvelopeHeader header;
-	Rk__Recipient recipients[NDA_PARTIES_MAX], *list[NDA_PARTIES_MAX];
+	struct agreement_recipients to;
 	uint8_t thread_id[16];
 	ProtobufCBinaryData prev;
 };
-
-static int by_id(const void *a, const void *b)
-{
-	return memcmp(a, b, 16);
-}
-
-static char *pb_text(const char *s)
-{
-	return (char *)(uintptr_t)(s != NULL ? s : "");
-}
-
-/* Sorted, each once, as headers require.  A stranger among them is the gate's to refuse. */
-static int set_recipients(struct sending *s, uint8_t (*ids)[16], size_t count)
-{
-	if (count == 0)
-		return RK_DIRECTION;
-	if (count > NDA_PARTIES_MAX)
-		return RK_NO_NDA;
-	qsort(ids, count, 16, by_id);
-	s->header.recipients = s->list;
-	for (size_t i = 0; i < count; i++) {
-		if (i > 0 && memcmp(ids[i - 1], ids[i], 16) == 0)
-			continue;
-		rk__recipient__init(&s->recipients[i]);
-		s->recipients[i].org_id = pb_of(bytes_make(ids[i], 16));
-		s->list[s->header.n_recipients++] = &s->recipients[i];
-	}
-	return RK_OK;
-}
 
 /* As asked; else whom we answer; else every other party that may receive. */
 static int choose_recipients(struct sending *s, const Rkl__EnvelopeRecord *answered)
 {
 	const struct nda_row *row = &s->ag->row;
-	size_t count = 0, room = s->n->to_count > NDA_PARTIES_MAX ? s->n->to_count : NDA_PARTIES_MAX;
-	uint8_t(*ids)[16];
+	uint8_t ids[NDA_PARTIES_MAX][16];
+	size_t count = 0;
 
-	arena_raise(s->a, room * 16 + 32);
-	if ((ids = arena_alloc(s->a, room * 16)) == NULL)
-		return RK_ENOMEM;
-	if (s->n->to_count > 0) {
-		for (; count < s->n->to_count; count++)
-			memcpy(ids[count], s->n->to[count], 16);
-	} else if (answered != NULL && !answered->outgoing) {
+	if (s->n->to_count > 0)
+		return agreement_address(&s->header, &s->to, s->n->to, s->n->to_count);
+	if (answered != NULL && !answered->outgoing) {
 		memcpy(ids[count++], answered->sender_org.data, 16);
 	} else {
 		for (int i = 0; i < row->party_count; i++)
 			if (i != s->ag->self && row->parties[i].may_receive)
 				memcpy(ids[count++], row->parties[i].org_id, 16);
 	}
-	return set_recipients(s, ids, count);
+	return count == 0 ? RK_DIRECTION : agreement_address(&s->header, &s->to, (const uint8_t(*)[16])ids, count);
 }
 
 static int set_thread(struct sending *s, Rkl__EnvelopeRecord **answered)

@@ -3,19 +3,10 @@
 #include <limits.h>
 #include <stdlib.h>
 
-#include <sodium.h>
-
 #include "client/mail.h"
+#include "client/notice.h"
 #include "proto/nda.h"
 #include "proto/strict.h"
-
-#define CERTIFICATE_LIFETIME_MS ((int64_t)20 * NDA_DAY_MS)
-#define CERTIFICATE_IDS_MAX 64
-
-static char *pb_text(const char *s)
-{
-	return (char *)(uintptr_t)(s != NULL ? s : "");
-}
 
 static int store(struct txn *t, const Rkl__EnvelopeRecord *record)
 {
@@ -82,15 +73,15 @@ int dossier_destroy(struct client *c, struct txn *t, Rkl__EnvelopeRecord *record
 	return store(t, record);
 }
 
-static bool is_received(const Rkl__EnvelopeRecord *record)
+bool dossier_is_received(const Rkl__EnvelopeRecord *record)
 {
-	return record->kind == RK__KIND__NDA && !record->outgoing && record->destroyed_at == 0;
+	return record->kind == RK__KIND__NDA && !record->outgoing;
 }
 
 int dossier_received(struct txn *t, const uint8_t nda_id[32], struct arena *a, Rkl__EnvelopeRecord ***out, size_t *count)
 {
 	size_t n = 0;
-	int r = mail_list(t, a, is_received, 0, out, count);
+	int r = mail_list(t, a, dossier_is_received, 0, out, count);
 
 	for (size_t i = 0; r == RK_OK && i < *count; i++) {
 		Rkl__EnvelopeRecord *record = (*out)[i];
@@ -104,94 +95,51 @@ int dossier_received(struct txn *t, const uint8_t nda_id[32], struct arena *a, R
 
 /* ---- the certificate */
 
-struct certifying {
-	Rk__EnvelopeHeader header;
-	Rk__Recipient recipients[NDA_PARTIES_MAX], *list[NDA_PARTIES_MAX];
-	ProtobufCBinaryData env_ids[CERTIFICATE_IDS_MAX];
-	size_t id_count;
-	uint8_t thread_id[16];
-};
-
-/* Sorted, each once, as headers require; the same insertion serves organisations and ids. */
-static int insert(ProtobufCBinaryData *list, size_t *n, size_t max, ProtobufCBinaryData fresh)
+/* Each of those who had sent something of it, once. */
+static int add_sender(uint8_t (*senders)[16], size_t *n, const uint8_t *org_id)
 {
-	size_t at = 0;
-
-	while (at < *n && memcmp(list[at].data, fresh.data, fresh.len) < 0)
-		at++;
-	if (at < *n && memcmp(list[at].data, fresh.data, fresh.len) == 0)
-		return RK_OK;
-	if (*n == max)
+	for (size_t i = 0; i < *n; i++)
+		if (memcmp(senders[i], org_id, ID16_BYTES) == 0)
+			return RK_OK;
+	if (*n == NDA_PARTIES_MAX)
 		return RK_TOO_LARGE;
-	memmove(list + at + 1, list + at, (*n - at) * sizeof(*list));
-	list[at] = fresh;
-	(*n)++;
+	memcpy(senders[(*n)++], org_id, ID16_BYTES);
 	return RK_OK;
-}
-
-static int address(struct certifying *k, const struct dossier_certificate *d)
-{
-	ProtobufCBinaryData orgs[NDA_PARTIES_MAX];
-	size_t n = 0;
-	int r = RK_OK;
-
-	for (size_t i = 0; i < d->count && r == RK_OK; i++) {
-		const Rkl__EnvelopeRecord *record = d->records[i];
-
-		if (record->outgoing)
-			continue;
-		if ((r = insert(orgs, &n, NDA_PARTIES_MAX, record->sender_org)) == RK_OK && !d->all)
-			r = insert(k->env_ids, &k->id_count, CERTIFICATE_IDS_MAX, record->env_id);
-	}
-	if (r != RK_OK)
-		return r;
-	for (size_t i = 0; i < n; i++) {
-		rk__recipient__init(&k->recipients[i]);
-		k->recipients[i].org_id = orgs[i];
-		k->list[i] = &k->recipients[i];
-	}
-	k->header.recipients = k->list;
-	k->header.n_recipients = n;
-	return n > 0 ? RK_OK : RK_ENOTFOUND;
-}
-
-/* FIELDS "Notices": DESTRUCTION_CERTIFICATE{env_ids | ALL, method, done_at, exceptions, signer}. */
-static int write_notice(struct certifying *k, const struct dossier_certificate *d, struct arena *a, struct bytes *message)
-{
-	Rk__NdaNotice notice = RK__NDA_NOTICE__INIT;
-	Rk__Message m = RK__MESSAGE__INIT;
-
-	notice.env_ids = k->env_ids;
-	notice.n_env_ids = k->id_count;
-	notice.all = d->all;
-	notice.method = pb_text(d->method);
-	notice.done_at = d->done_at;
-	notice.exceptions = pb_text(d->exceptions);
-	notice.signer = pb_text(d->signer);
-	m.msg_version = 1;
-	m.type = RK__MESSAGE_TYPE__MESSAGE_DESTRUCTION_CERTIFICATE;
-	m.notice = &notice;
-	return STRICT_PACK(&m, a, message);
 }
 
 int dossier_certify(struct client *c, struct txn *t, const struct dossier_certificate *d, struct arena *a, uint64_t *item)
 {
-	struct certifying k = {.header = RK__ENVELOPE_HEADER__INIT};
-	struct outbox_request request = {.op = RK__OP__OP_SUBMIT, .what = "dossier destroy", .header = &k.header,
-	                                 .lifetime_ms = CERTIFICATE_LIFETIME_MS, .ref = bytes_make(d->nda_id, ID32_BYTES)};
+	Rk__NdaNotice notice = RK__NDA_NOTICE__INIT;
+	ProtobufCBinaryData env_ids[NOTICE_ENVS_MAX];
+	uint8_t senders[NDA_PARTIES_MAX][16];
+	struct notice_new n = {.nda_id = d->nda_id, .to = (const uint8_t(*)[16])senders, .notice = &notice,
+	                       .type = RK__MESSAGE_TYPE__MESSAGE_DESTRUCTION_CERTIFICATE};
+	struct notice_problem problem;
+	struct notice_made made;
 	int r;
 
-	if ((r = address(&k, d)) != RK_OK)
-		return r;
-	k.header.kind = RK__KIND__NDA_NOTICE;
-	k.header.sender_org = pb_of(bytes_make(client_org_id(c), ID16_BYTES));
-	k.header.nda_id = pb_of(bytes_make(d->nda_id, ID32_BYTES));
-	k.header.marking = RK__MARKING__UNMARKED;
-	randombytes_buf(k.thread_id, sizeof(k.thread_id));
-	k.header.thread_id = pb_of(BYTES_OF(k.thread_id));
-	if ((r = agreement_check_send(c, t, &k.header, a)) != RK_OK)
-		return r;
-	if ((r = write_notice(&k, d, a, &request.message)) != RK_OK || item == NULL)
-		return r;
-	return outbox_add(c, t, &request, item);
+	notice.env_ids = env_ids;
+	notice.all = d->all;
+	for (size_t i = 0; i < d->count; i++) {
+		const Rkl__EnvelopeRecord *record = d->records[i];
+
+		if (!dossier_is_received(record))
+			continue;
+		if ((r = add_sender(senders, &n.to_count, record->sender_org.data)) != RK_OK)
+			return r;
+		if (d->all)
+			continue;
+		if (notice.n_env_ids == NOTICE_ENVS_MAX)
+			return RK_TOO_LARGE;
+		env_ids[notice.n_env_ids++] = record->env_id;
+	}
+	if (n.to_count == 0)
+		return RK_ENOTFOUND;
+	notice.method = pb_text(d->method);
+	notice.exceptions = pb_text(d->exceptions);
+	notice.signer = pb_text(d->signer);
+	notice.done_at = d->done_at;
+	r = notice_send(c, t, &n, a, &made, &problem, item);
+	/* Scope and day are ours: what can be at fault are the texts, one of them empty. */
+	return r == RK_EUSAGE ? RK_MALFORMED : r;
 }

@@ -25,13 +25,16 @@ int dossier_check_destroy(struct txn *, const Rkl__EnvelopeRecord *);
  */
 int dossier_destroy(struct client *, struct txn *, Rkl__EnvelopeRecord *);
 
-/** Every dossier that came under the agreement and whose content is here, in the arena.  Notices stay: they are about the duties. */
+/** A dossier that came: what a certificate is about.  What we sent is our own, and notices stay: they are about the duties. */
+bool dossier_is_received(const Rkl__EnvelopeRecord *);
+
+/** Every dossier that came under the agreement and whose content is here, in the arena. */
 int dossier_received(struct txn *, const uint8_t nda_id[32], struct arena *, Rkl__EnvelopeRecord ***out, size_t *count);
 
-/* The certificate of it, a notice under the agreement. */
+/* The certificate of it, a notice under the agreement (client/notice). */
 struct dossier_certificate {
 	const uint8_t *nda_id;
-	Rkl__EnvelopeRecord *const *records; /* destroyed; those that we sent are not in the certificate */
+	Rkl__EnvelopeRecord *const *records; /* destroyed; what is not dossier_is_received() is not in the certificate */
 	size_t count;
 	bool all;                   /* everything received under the agreement: names no ids */
 	const char *method, *exceptions, *signer; /* exceptions may be "" */
@@ -40,8 +43,8 @@ struct dossier_certificate {
 
 /**
  * Queues the certificate to those who had sent what was destroyed.  With item NULL it only asks whether that is possible now.
- * RK_ENOTFOUND: nothing of it had come from anybody else; RK_TOO_LARGE: more than 64, so it must be `all`; RK_MALFORMED: a text that
- * cannot be sent; or the refusal of our own gate.
+ * RK_ENOTFOUND: none of it was received; RK_TOO_LARGE: more than NOTICE_ENVS_MAX, so it must be `all`; RK_MALFORMED: a text that cannot
+ * be sent, or is missing; or the refusal of our own gate.
  */
 int dossier_certify(struct client *, struct txn *, const struct dossier_certificate *, struct arena *, uint64_t *item);
 

@@ -23,9 +23,9 @@ static int make_request(struct client *c, const struct invite *invite, const str
 	m.names = own_names(form, a);
 	m.n_names = 1;
 	m.kind = form->kind;
-	m.country = (char *)(uintptr_t)form->country;
-	m.region = (char *)(uintptr_t)form->region;
-	m.corporate_number = (char *)(uintptr_t)form->corporate_number;
+	m.country = pb_text(form->country);
+	m.region = pb_text(form->region);
+	m.corporate_number = pb_text(form->corporate_number);
 	m.org_pk = pb_of(BYTES_OF(org_pk));
 	m.invite_id = pb_of(BYTES_OF(invite_id));
 	int rc = m.names ? own_make_devices(c, invite->exchange_id, org_id, form->device_label, a, &devices) : RK_ENOMEM;

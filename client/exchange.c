@@ -39,7 +39,7 @@ static int make_keys(struct client *c, const struct key_new *new)
 static int make_charter(struct founding *f)
 {
 	static char ja[] = "ja", en[] = "en";
-	char *languages[2] = {ja, en}, *endpoints[1] = {(char *)(uintptr_t)f->form->card.endpoint};
+	char *languages[2] = {ja, en}, *endpoints[1] = {pb_text(f->form->card.endpoint)};
 	char origin[NOTE_NAME_CHARS], witness[NOTE_NAME_CHARS], log_vkey[NOTE_VKEY_CHARS], witness_vkey[NOTE_VKEY_CHARS];
 	uint8_t witness_pk[32];
 	note_origin(origin, f->exchange_id, 1);
@@ -60,8 +60,8 @@ static int make_charter(struct founding *f)
 	m.version = 1;
 	m.serial = 1;
 	m.exchange_id = pb_of(BYTES_OF(f->exchange_id));
-	m.name = (char *)(uintptr_t)f->form->name;
-	m.time_zone = (char *)(uintptr_t)f->form->time_zone;
+	m.name = pb_text(f->form->name);
+	m.time_zone = pb_text(f->form->time_zone);
 	m.languages = languages;
 	m.n_languages = 2;
 	m.root_pk = pb_of(BYTES_OF(f->root_pk));
@@ -90,9 +90,9 @@ static int make_directory(struct founding *f)
 	org.n_names = 1;
 	org.kind = form->kind;
 	org.roles = TRUST_ROLE_SECRETARIAT;
-	org.country = (char *)(uintptr_t)form->country;
-	org.region = (char *)(uintptr_t)form->region;
-	org.corporate_number = (char *)(uintptr_t)form->corporate_number;
+	org.country = pb_text(form->country);
+	org.region = pb_text(form->region);
+	org.corporate_number = pb_text(form->corporate_number);
 	org.org_pk = pb_of(BYTES_OF(org_pk));
 	org.status = RK__ORG_STATUS__ACTIVE;
 	org.since = f->now;

@@ -63,7 +63,7 @@ int inbox_add(struct txn *txn, Rkl__InboxKind kind, struct bytes id, const uint8
 	if (from_org != NULL)
 		rec.from_org = (ProtobufCBinaryData){ID16_BYTES, (uint8_t *)(uintptr_t)from_org};
 	rec.time_ms = time_ms;
-	rec.detail = (char *)(uintptr_t)(detail != NULL ? detail : "");
+	rec.detail = pb_text(detail);
 	if (is_once(&rec)) {
 		once_key(once, &rec);
 		if ((r = find_unread(txn, meta_u64(txn, once), &rec.no)) != RK_OK)

@@ -52,11 +52,6 @@ const char *interest_cooperation_at(unsigned bit)
 	return bit < COOPERATION_COUNT ? cooperations[bit] : NULL;
 }
 
-static char *pb_text(const char *s)
-{
-	return (char *)(uintptr_t)(s != NULL ? s : "");
-}
-
 static int queue_open(struct client *c, struct txn *t, const char *what, const uint8_t *to, const uint8_t *thread_id,
                       const uint8_t *prev, const Rk__Message *m, struct bytes ref, struct arena *a, uint64_t *item)
 {

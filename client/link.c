@@ -38,7 +38,7 @@ static int on_reply(struct link *l, const Rk__Reply *reply)
 		return r;
 	if (l->hello_tag != 0 && reply->tag == l->hello_tag)
 		return session_on_hello(l, reply);
-	r = send_on_reply(l, reply, &l->in, &is_taken);
+	r = settle_on_reply(l, reply, &l->in, &is_taken);
 	if (r != RK_OK || is_taken)
 		return r;
 	if ((r = link_session_refusal(l, (int)reply->code)) != RK_OK)

@@ -4,7 +4,8 @@
  *   link_wire.c      one CURVE connection: frames out, frames in, what libzmq says of it
  *   link.c           the loop: lock or wait, one round, done
  *   link_session.c   connecting, HELLO, pings, refusals of the session
- *   link_send.c      the items of the outbox in flight
+ *   link_send.c      the items of the outbox on their way out
+ *   link_settle.c    their answers, and how they end
  *   link_number.c    after HELLO: whose numbers stand
  *   link_stream.c    subscriptions and credit, entries as they come
  *   link_receive.c   entries into the store: one transaction for all that is there
@@ -144,7 +145,7 @@ struct link {
 	uint8_t writer[8], generation[16];
 	uint64_t store_txn;          /* last transaction of the store that was looked at */
 
-	/* link_send.c */
+	/* link_send.c, link_settle.c */
 	struct flying flight[LINK_FLIGHT_MAX];
 	size_t flight_count;
 	struct answer answers[LINK_FLIGHT_MAX];
@@ -205,17 +206,23 @@ void send_clear_frames(Rkl__OutboxItem *);
 /** After HELLO (link_number.c): whose numbers stand, which items are sent again, which are sealed anew. */
 int send_reconcile(struct link *);
 int send_tick(struct link *);
-/** Returns what ends the link, or RK_OK; *taken if the reply was an item's. */
-int send_on_reply(struct link *, const Rk__Reply *, struct incoming *, bool *taken);
-/** Writes the answers down; ids of finished items count for link_options.until_item. */
-int send_settle(struct link *, struct txn *);
-/** After a commit of send_settle. */
-void send_settled(struct link *);
+/** The item in flight with this id, or NULL; valid until the flight changes. */
+struct flying *send_find(struct link *, uint64_t id);
 void send_forget(struct link *);
 /** May a request go out now, by the broker's rate? */
 bool send_token(struct link *);
 /** (link_number.c) Deletes outcomes older than a week, some at a time. */
 int send_prune(struct client *);
+
+/* ---- link_settle.c */
+/** Returns what ends the link, or RK_OK; *taken if the reply was an item's. */
+int settle_on_reply(struct link *, const Rk__Reply *, struct incoming *, bool *taken);
+/** Writes the answers down; ids of finished items count for link_options.until_item. */
+int settle_answers(struct link *, struct txn *);
+/** After a commit of settle_answers. */
+void settle_done(struct link *);
+/** The item is over with this code: its key and frames go, it is stored, and people are told if nobody waits for it. */
+int settle_end(struct link *, struct txn *, Rkl__OutboxItem *, int code, int64_t time_ms);
 
 /* ---- link_stream.c */
 int streams_refresh(struct link *);

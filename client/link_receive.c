@@ -242,7 +242,7 @@ int receive_commit(struct link *l, bool *moved)
 		return r;
 	for (size_t i = 0; i < l->stream_count; i++)
 		t.cursors[i] = l->streams[i].cursor;
-	r = send_settle(l, txn);
+	r = settle_answers(l, txn);
 	if (r == RK_OK)
 		r = tell_lost(l, txn);
 	if (r == RK_OK)
@@ -265,7 +265,7 @@ int receive_commit(struct link *l, bool *moved)
 	}
 	taken(l, &t);
 	l->cursor_lost = false;
-	send_settled(l);
+	settle_done(l);
 	*moved = true;
 	return RK_OK;
 }

@@ -170,8 +170,6 @@ struct sending {
 	struct notice_made *made;
 	struct notice_problem *problem;
 	Rk__EnvelopeHeader header;
-	Rk__Recipient recipients[NDA_PARTIES_MAX], *list[NDA_PARTIES_MAX];
-	uint8_t (*to)[16];
 };
 
 static int refuse(struct sending *s, int code, enum notice_fault fault, unsigned field)
@@ -180,48 +178,32 @@ static int refuse(struct sending *s, int code, enum notice_fault fault, unsigned
 	return code;
 }
 
-static int by_org(const void *a, const void *b)
-{
-	return memcmp(a, b, 16);
-}
-
 static int by_env(const void *a, const void *b)
 {
 	return memcmp(((const ProtobufCBinaryData *)a)->data, ((const ProtobufCBinaryData *)b)->data, 32);
 }
 
-/* Sorted, each once, as headers require.  A stranger among them is the gate's to refuse. */
+/* As asked; else every other party that is active. */
 static int choose_recipients(struct sending *s)
 {
 	const struct nda_row *row = &s->ag->row;
+	struct agreement_recipients *to = agreement_alloc(s->a, sizeof(*to));
+	uint8_t ids[NDA_PARTIES_MAX][16];
 	size_t count = 0;
+	int r;
 
-	if (s->n->to_count > NDA_PARTIES_MAX)
-		return RK_NO_NDA;
-	if ((s->to = agreement_alloc(s->a, NDA_PARTIES_MAX * sizeof(*s->to))) == NULL)
+	if (to == NULL)
 		return RK_ENOMEM;
-	for (; count < s->n->to_count; count++)
-		memcpy(s->to[count], s->n->to[count], 16);
-	for (int i = 0; s->n->to_count == 0 && i < row->party_count; i++)
+	for (int i = 0; i < row->party_count; i++)
 		if (i != s->ag->self && (s->ag->active & 1u << i))
-			memcpy(s->to[count++], row->parties[i].org_id, 16);
-	if (count == 0)
-		return RK_NDA_SUSPENDED;
-	qsort(s->to, count, 16, by_org);
-	s->header.recipients = s->list;
-	s->made->to = (const uint8_t(*)[16])s->to;
-	for (size_t i = 0; i < count; i++) {
-		size_t n = s->header.n_recipients;
-
-		if (n > 0 && memcmp(s->to[n - 1], s->to[i], 16) == 0)
-			continue;
-		memmove(s->to[n], s->to[i], 16);
-		rk__recipient__init(&s->recipients[n]);
-		s->recipients[n].org_id = pb_of(bytes_make(s->to[n], 16));
-		s->list[n] = &s->recipients[n];
-		s->made->to_count = ++s->header.n_recipients;
-	}
-	return RK_OK;
+			memcpy(ids[count++], row->parties[i].org_id, 16);
+	if (s->n->to_count > 0)
+		r = agreement_address(&s->header, to, s->n->to, s->n->to_count);
+	else
+		r = count == 0 ? RK_NDA_SUSPENDED : agreement_address(&s->header, to, (const uint8_t(*)[16])ids, count);
+	s->made->to = (const uint8_t(*)[16])to->ids;
+	s->made->to_count = r == RK_OK ? to->count : 0;
+	return r;
 }
 
 /* For what goes in force only: the gate of a dossier. */
@@ -306,7 +288,7 @@ static int compose(struct sending *s, struct bytes *message)
 	m.msg_version = 1;
 	m.type = s->type->type;
 	m.notice = (Rk__NdaNotice *)(uintptr_t)s->made->notice;
-	m.text = (char *)(uintptr_t)text;
+	m.text = pb_text(text);
 	return STRICT_PACK(&m, s->a, message);
 }
 
@@ -335,43 +317,4 @@ int notice_send(struct client *c, struct txn *t, const struct notice_new *n, str
 	if ((r = compose(&s, &request.message)) != RK_OK || item == NULL)
 		return r;
 	return outbox_add(c, t, &request, item);
-}
-
-/* ---- certificates of destruction */
-
-int notice_destruction(struct client *c, struct txn *t, const struct notice_destroyed *d, struct arena *a, struct notice_problem *problem,
-                       uint64_t *item)
-{
-	Rk__NdaNotice notice = RK__NDA_NOTICE__INIT;
-	ProtobufCBinaryData env_ids[NOTICE_ENVS_MAX];
-	uint8_t senders[NDA_PARTIES_MAX][16];
-	struct notice_new n = {.nda_id = d->nda_id, .type = RK__MESSAGE_TYPE__MESSAGE_DESTRUCTION_CERTIFICATE, .notice = &notice,
-	                       .to = (const uint8_t(*)[16])senders};
-	struct notice_made made;
-	int r;
-
-	*problem = (struct notice_problem){NOTICE_FAULT_SCOPE, NOTICE_SCOPE};
-	if (d->env_id_count == 0 || d->env_id_count > NOTICE_ENVS_MAX)
-		return RK_EUSAGE;
-	for (size_t i = 0; i < d->env_id_count; i++) {
-		Rkl__EnvelopeRecord *record;
-		size_t k = 0;
-
-		if ((r = mail_load(t, d->env_ids[i], a, &record)) != RK_OK)
-			return r;
-		while (k < n.to_count && memcmp(senders[k], record->sender_org.data, 16) != 0)
-			k++;
-		if (k == NDA_PARTIES_MAX)
-			return RK_EUSAGE;
-		if (k == n.to_count)
-			memcpy(senders[n.to_count++], record->sender_org.data, 16);
-		env_ids[i] = pb_of(bytes_make(d->env_ids[i], 32));
-	}
-	notice.env_ids = env_ids;
-	notice.n_env_ids = d->env_id_count;
-	notice.method = (char *)(uintptr_t)d->method;
-	notice.exceptions = (char *)(uintptr_t)(d->exceptions != NULL ? d->exceptions : "");
-	notice.signer = (char *)(uintptr_t)(d->signer != NULL ? d->signer : "");
-	notice.done_at = d->done_at;
-	return notice_send(c, t, &n, a, &made, problem, item);
 }

@@ -100,19 +100,4 @@ int notice_send(struct client *, struct txn *, const struct notice_new *, struct
 /** When a notice that waited is sealed: the gate of kind NDA once more for what goes in force only.  message: packed. */
 int notice_check_seal(struct client *, struct txn *, const Rk__EnvelopeHeader *, struct bytes message, struct arena *);
 
-/* What was destroyed, and who answers for it. */
-struct notice_destroyed {
-	const uint8_t *nda_id;
-	const uint8_t (*env_ids)[32]; /* 1..NOTICE_ENVS_MAX */
-	size_t env_id_count;
-	const char *method;         /* "content keys erased" */
-	const char *exceptions;     /* what is left and where: copies saved outside, backups; NULL or "": nothing */
-	const char *signer;
-	int64_t done_at;
-};
-
-/** The destruction certificate for dossiers, to those who sent them.  As notice_send; RK_ENOTFOUND: a dossier is not known here. */
-int notice_destruction(struct client *, struct txn *, const struct notice_destroyed *, struct arena *, struct notice_problem *,
-                       uint64_t *item);
-
 #endif

@@ -118,7 +118,7 @@ static int put_item(struct client *c, struct txn *txn, const struct outbox_reque
 	item.state = RKL__ITEM_STATE__QUEUED;
 	item.op = (uint32_t)rq->op;
 	item.created_at = client_now(c);
-	item.what = (char *)(uintptr_t)(rq->what != NULL ? rq->what : "");
+	item.what = pb_text(rq->what);
 	item.ref = pb_of(rq->ref);
 	item.env_id = pb(rq->env_id, ID32_BYTES); /* FETCH, NACK; an envelope's own comes with its sealing */
 	*id = item.id;

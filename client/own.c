@@ -82,7 +82,7 @@ int own_make_devices(struct client *c, const uint8_t exchange_id[32], const uint
 	device.device_id = pb_of(BYTES_OF(device_id));
 	device.sign_pk = pb_of(BYTES_OF(sign_pk));
 	device.curve_pk = pb_of(BYTES_OF(curve_pk));
-	device.label = (char *)(uintptr_t)label;
+	device.label = pb_text(label);
 	device.accepts_max = ACCEPTS_MAX;
 	Rk__OrgDevices list = RK__ORG_DEVICES__INIT;
 	list.version = 1;

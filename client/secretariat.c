@@ -88,7 +88,7 @@ static int store_invite(struct client *c, struct txn *txn, const struct invite *
 		record.invite_id = pb_of(BYTES_OF(invite_id));
 		record.sealed_seed = pb_of(sealed);
 		record.expires_at = invite->expires_at;
-		record.note = (char *)(uintptr_t)note;
+		record.note = pb_text(note);
 		rc = record_put(txn, C_INVITE, BYTES_OF(invite_id), &record.base);
 	}
 	arena_free(a);

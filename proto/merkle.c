@@ -152,30 +152,42 @@ static void reverse(merkle_hash *proof, size_t n)
 	}
 }
 
-/* From the root down, a sibling at each step; the proof is the reverse. */
+/* The subtree in which a proof stands, and where in it: the leaf, or the size of the earlier tree. */
+struct descent {
+	uint64_t begin, len, m;
+};
+
+/* A proof goes from the root down, a sibling at each step; it is the reverse of what is met. */
+static int descend(struct descent *d, uint64_t k, bool is_left, merkle_get *get, void *user, merkle_hash sibling)
+{
+	int r = is_left ? subtree(d->begin + k, d->len - k, get, user, sibling) : subtree(d->begin, k, get, user, sibling);
+
+	if (r != RK_OK)
+		return r;
+	if (is_left) {
+		d->len = k;
+	} else {
+		d->begin += k;
+		d->len -= k;
+		d->m -= k;
+	}
+	return RK_OK;
+}
+
 int merkle_inclusion(uint64_t index, uint64_t size, merkle_get *get, void *user, merkle_hash *proof, size_t *n)
 {
-	uint64_t begin = 0, len = size, m = index;
+	struct descent d = {.len = size, .m = index};
 	int r;
 
 	*n = 0;
 	if (index >= size)
 		return RK_MALFORMED;
-	while (len > 1) {
-		uint64_t k = split(len);
-		bool is_left = m < k;
+	while (d.len > 1) {
+		uint64_t k = split(d.len);
 
-		r = is_left ? subtree(begin + k, len - k, get, user, proof[*n]) : subtree(begin, k, get, user, proof[*n]);
-		if (r != RK_OK)
+		if ((r = descend(&d, k, d.m < k, get, user, proof[*n])) != RK_OK)
 			return r;
 		(*n)++;
-		if (is_left) {
-			len = k;
-		} else {
-			begin += k;
-			len -= k;
-			m -= k;
-		}
 	}
 	reverse(proof, *n);
 	return RK_OK;
@@ -183,32 +195,24 @@ int merkle_inclusion(uint64_t index, uint64_t size, merkle_get *get, void *user,
 
 int merkle_consistency(uint64_t size1, uint64_t size2, merkle_get *get, void *user, merkle_hash *proof, size_t *n)
 {
-	uint64_t begin = 0, len = size2, m = size1;
+	struct descent d = {.len = size2, .m = size1};
 	bool is_whole = true; /* the first tree is one complete subtree so far: its root needs no mention */
 	int r;
 
 	*n = 0;
 	if (size1 == 0 || size1 > size2)
 		return RK_MALFORMED;
-	while (m != len) {
-		uint64_t k = split(len);
-		bool is_left = m <= k;
+	while (d.m != d.len) {
+		uint64_t k = split(d.len);
+		bool is_left = d.m <= k;
 
-		r = is_left ? subtree(begin + k, len - k, get, user, proof[*n]) : subtree(begin, k, get, user, proof[*n]);
-		if (r != RK_OK)
+		if ((r = descend(&d, k, is_left, get, user, proof[*n])) != RK_OK)
 			return r;
 		(*n)++;
-		if (is_left) {
-			len = k;
-		} else {
-			begin += k;
-			len -= k;
-			m -= k;
-			is_whole = false;
-		}
+		is_whole = is_whole && is_left;
 	}
 	if (!is_whole) {
-		if ((r = subtree(begin, len, get, user, proof[*n])) != RK_OK)
+		if ((r = subtree(d.begin, d.len, get, user, proof[*n])) != RK_OK)
 			return r;
 		(*n)++;
 	}

@@ -73,4 +73,10 @@ static inline struct bytes bytes_of(ProtobufCBinaryData d)
 	return (struct bytes){d.data, d.len};
 }
 
+/** A text for a message that is only packed, borrowed; NULL as "", for packing writes no NULL. */
+static inline char *pb_text(const char *s)
+{
+	return (char *)(uintptr_t)(s != NULL ? s : "");
+}
+
 #endif

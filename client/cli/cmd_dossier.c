@@ -94,18 +94,12 @@ static int finish_send(struct cli *c, uint64_t item)
 {
 	struct outcome out;
 	char id[OUT_ID_CHARS];
-	json_t *json;
 	int r;
 
 	if ((r = cli_finish(c, item, TEXT_CANNOT_SEND, &out)) != RK_OK)
 		return r;
-	if (c->json) {
-		json = json_object();
-		out_set_id(json, "dossier_id", BYTES_OF(out.env_id));
-		out_set_time(json, "time", out.time_ms);
-		out_set_number(json, "log_index", (int64_t)out.log_index);
-		return out_json(json);
-	}
+	if (c->json)
+		return out_json(shared_outcome_json("dossier_id", &out));
 	out_field(c, TEXT_F_ID, out_hex(id, BYTES_OF(out.env_id)));
 	out_say(c, TEXT_DOSSIER_SENT);
 	return RK_OK;
@@ -150,28 +144,16 @@ static bool is_dossier(const Rkl__EnvelopeRecord *record)
 
 static int load(struct shared *s, const char *given, Rkl__EnvelopeRecord **record)
 {
-	int r = show_dossier_load(s, given, record);
-
-	if (r == RK_OK && !is_dossier(*record))
-		return cli_refuse(s->c, RK_ENOTFOUND, TEXT_HINT_SYNC, TEXT_DOSSIER_UNKNOWN, given);
-	return r;
+	return show_envelope_load(s, given, is_dossier, TEXT_DOSSIER_UNKNOWN, record);
 }
 
 static int list_row(struct shared *s, struct out_table *table, const Rkl__EnvelopeRecord *record)
 {
 	const Rk__Message *m = show_dossier_content(s, record);
-	char id[OUT_ID_CHARS], when[OUT_TIME_CHARS];
 
 	if (s->c->json)
 		return out_json(show_dossier_json(s, record, m));
-	out_table_row(table);
-	out_table_cell(table, out_short(id, bytes_of(record->env_id)));
-	out_table_cell(table, text(record->outgoing ? TEXT_WAY_OUT : TEXT_WAY_IN, s->c->lang));
-	out_table_cell(table, out_time(when, record->time_ms));
-	out_table_cell(table, show_dossier_state(s, record));
-	out_table_cell(table, record->outgoing ? shared_names(s, record->recipients, record->n_recipients)
-	               : shared_name(s, record->sender_org.data));
-	out_table_cell(table, show_dossier_title(s, record, m));
+	show_envelope_row(s, table, record, show_dossier_title(s, record, m));
 	return RK_OK;
 }
 

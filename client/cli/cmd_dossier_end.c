@@ -9,6 +9,11 @@
 #define EXCEPTIONS_MAX 1000 /* FIELDS "Notices" */
 #define EXCEPTION_ROOM 320  /* of one copy: a name of 255 bytes, a day, words */
 
+static int load(struct shared *s, const char *given, Rkl__EnvelopeRecord **record)
+{
+	return show_envelope_load(s, given, show_is_dossier, TEXT_DOSSIER_UNKNOWN, record);
+}
+
 /* ---- decline */
 
 static int report_decline(struct cli *c, const Rkl__EnvelopeRecord *record, int r, const char *given)
@@ -32,7 +37,7 @@ static int say_declined(struct cli *c, const char *given)
 		return RK_OK;
 	if ((r = shared_begin(c, false, &s)) != RK_OK)
 		return r;
-	if ((r = show_dossier_load(&s, given, &record)) == RK_OK) {
+	if ((r = load(&s, given, &record)) == RK_OK) {
 		mail_fate(record, client_org_id(c->client), &f);
 		json = json_object();
 		out_set_id(json, "dossier_id", bytes_of(record->env_id));
@@ -58,7 +63,7 @@ int cmd_dossier_decline(struct cli *c, int argc, char **argv)
 		return r;
 	if ((r = shared_open(c)) != RK_OK || (r = shared_begin(c, true, &s)) != RK_OK)
 		return r;
-	if ((r = show_dossier_load(&s, args.arg[0], &record)) == RK_OK &&
+	if ((r = load(&s, args.arg[0], &record)) == RK_OK &&
 	    (r = mail_decline(c->client, s.t, record->env_id.data, &item)) != RK_OK)
 		r = report_decline(c, record, r, args.arg[0]);
 	if ((r = shared_end(&s, r)) != RK_OK)
@@ -76,7 +81,6 @@ struct ending {
 	uint8_t (*ids)[32];         /* malloc'ed */
 	size_t count;
 	uint8_t nda_id[32];         /* of the certificate */
-	int64_t done_at;
 };
 
 static int keep_ids(struct ending *e, Rkl__EnvelopeRecord *const *records, size_t n)
@@ -100,7 +104,7 @@ static int named(struct shared *s, const struct cli_args *args, Rkl__EnvelopeRec
 	for (unsigned i = 0; i < args->count && r == RK_OK; i++) {
 		Rkl__EnvelopeRecord *record;
 
-		if ((r = show_dossier_load(s, args->arg[i], &record)) != RK_OK)
+		if ((r = load(s, args->arg[i], &record)) != RK_OK)
 			break;
 		r = dossier_check_destroy(s->t, record);
 		for (size_t j = 0; r == RK_OK && j < *n; j++)
@@ -142,20 +146,19 @@ static const char *exceptions_of(struct shared *s, Rkl__EnvelopeRecord *const *r
 	for (size_t i = 0; i < n; i++)
 		for (size_t j = 0; j < records[i]->n_copies; j++) {
 			const Rkl__SavedCopy *copy = records[i]->copies[j];
-			char *line = NULL;
 
 			if (strlen(all) + EXCEPTION_ROOM > EXCEPTIONS_MAX)
 				return shared_text(s, "%s%s", all, text(TEXT_AND_MORE, s->c->lang));
-			if (asprintf(&line, text(TEXT_EXCEPTION, s->c->lang), copy->name, out_day(day, copy->time_ms)) >= 0)
-				all = shared_text(s, "%s%s%s", all, all[0] != '\0' ? "; " : "", line);
-			free(line);
+			all = shared_text(s, "%s%s%s", all, all[0] != '\0' ? "; " : "",
+			                  shared_fill(s, TEXT_EXCEPTION, copy->name, out_day(day, copy->time_ms)));
 		}
 	return all;
 }
 
 static int certify(struct shared *s, const struct ending *e, Rkl__EnvelopeRecord *const *records, size_t n, uint64_t *item)
 {
-	struct dossier_certificate d = {.nda_id = e->nda_id, .records = records, .count = n, .all = e->nda != NULL, .done_at = e->done_at};
+	struct dossier_certificate d = {.nda_id = e->nda_id, .records = records, .count = n, .all = e->nda != NULL,
+	                                .done_at = client_now(s->client)};
 
 	d.method = e->method != NULL ? e->method : text(TEXT_DESTROY_METHOD, s->c->lang);
 	d.exceptions = e->exceptions != NULL ? e->exceptions : exceptions_of(s, records, n);
@@ -170,7 +173,7 @@ static int check_certificate(struct shared *s, struct ending *e, Rkl__EnvelopeRe
 	int r;
 
 	for (size_t i = 0; i < n; i++) {
-		if (records[i]->outgoing)
+		if (!dossier_is_received(records[i]))
 			continue;
 		if (first != NULL && !bytes_equal(bytes_of(first->nda_id), bytes_of(records[i]->nda_id)))
 			return cli_refuse(s->c, RK_EUSAGE, TEXT_HINT_HELP, TEXT_CERTIFICATE_ONE);
@@ -248,19 +251,12 @@ static int destroy_all(struct shared *s, struct ending *e, uint64_t *item)
 static int finish_certificate(struct cli *c, uint64_t item)
 {
 	struct outcome out;
-	json_t *json;
 	int r;
 
 	if ((r = cli_finish(c, item, TEXT_CANNOT_CERTIFY, &out)) != RK_OK)
 		return r;
 	out_say(c, TEXT_CERTIFIED);
-	if (!c->json)
-		return RK_OK;
-	json = json_object();
-	out_set_id(json, "certificate_id", BYTES_OF(out.env_id));
-	out_set_time(json, "time", out.time_ms);
-	out_set_number(json, "log_index", (int64_t)out.log_index);
-	return out_json(json);
+	return c->json ? out_json(shared_outcome_json("certificate_id", &out)) : RK_OK;
 }
 
 static int run_destroy(struct cli *c, struct ending *e, const struct cli_args *args)
@@ -277,7 +273,6 @@ static int run_destroy(struct cli *c, struct ending *e, const struct cli_args *a
 	}
 	if (!e->yes && (r = cli_confirm(c, TEXT_DESTROY_ASK, (int)e->count)) != RK_OK)
 		return r;
-	e->done_at = client_now(c->client);
 	if ((r = shared_begin(c, true, &s)) != RK_OK)
 		return r;
 	r = destroy_all(&s, e, &item);

@@ -170,17 +170,12 @@ static json_t *inbox_json(struct shared *s, const Rkl__InboxRecord *record)
 static const char *what_text(struct shared *s, const Rkl__InboxRecord *record)
 {
 	enum text_id what = what_of(s, record);
-	const char *kept = "", *detail = detail_text(s, record);
-	char *made = NULL;
+	const char *detail = detail_text(s, record);
 
 	if (what == TEXT_IN_NOTICE_OF)
 		detail = text(notice_show_kind(notice_of(s, record)->message_type), s->c->lang);
 	/* The table's own sentence, with one text to fill in or none. */
-	if (asprintf(&made, text(what, s->c->lang), detail) >= 0) {
-		kept = shared_text(s, "%s%s", record->read ? "" : text(TEXT_UNREAD_MARK, s->c->lang), made);
-		free(made);
-	}
-	return kept;
+	return shared_text(s, "%s%s", record->read ? "" : text(TEXT_UNREAD_MARK, s->c->lang), shared_fill(s, what, detail));
 }
 
 static void inbox_row(struct shared *s, struct out_table *table, const Rkl__InboxRecord *record)

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,16 +26,11 @@ static const char *grouped(struct shared *s, uint64_t n)
 
 static const char *head_text(struct shared *s, int found, const struct log_head *head, int64_t when_ms)
 {
-	char when[OUT_TIME_CHARS], *line = NULL;
-	const char *kept;
+	char when[OUT_TIME_CHARS];
 
 	if (found != RK_OK)
 		return text(TEXT_LOG_NONE, s->c->lang);
-	if (asprintf(&line, text(TEXT_LOG_AT, s->c->lang), grouped(s, head->checkpoint.size), out_time(when, when_ms)) < 0)
-		return "";
-	kept = shared_text(s, "%s", line);
-	free(line);
-	return kept;
+	return shared_fill(s, TEXT_LOG_AT, grouped(s, head->checkpoint.size), out_time(when, when_ms));
 }
 
 static const char *fault_text(struct shared *s, const struct log_fork *f)
@@ -45,16 +39,9 @@ static const char *fault_text(struct shared *s, const struct log_fork *f)
 		[LOG_FAULT_NONE] = TEXT_NONE, [LOG_FAULT_FORK] = TEXT_LOG_FAULT_FORK, [LOG_FAULT_ROLLBACK] = TEXT_LOG_FAULT_ROLLBACK,
 		[LOG_FAULT_LEAF] = TEXT_LOG_FAULT_LEAF, [LOG_FAULT_UNPROVEN] = TEXT_LOG_FAULT_UNPROVEN,
 	};
-	char *what = NULL, *line = NULL;
-	const char *kept = "";
 
-	/* The index is the last argument: the sentences without one leave it. */
-	if (asprintf(&what, text(texts[f->fault], s->c->lang), (unsigned long long)f->leaf) >= 0 &&
-	    asprintf(&line, text(f->stands ? TEXT_LOG_STANDS : TEXT_LOG_PAST, s->c->lang), what) >= 0)
-		kept = shared_text(s, "%s", line);
-	free(what);
-	free(line);
-	return kept;
+	/* The sentences without an index leave it. */
+	return shared_fill(s, f->stands ? TEXT_LOG_STANDS : TEXT_LOG_PAST, shared_fill(s, texts[f->fault], (unsigned long long)f->leaf));
 }
 
 static json_t *head_json(int found, const struct log_head *head)

@@ -1,5 +1,5 @@
 /* nda propose, counter, sign: what carries our signature. */
-#include "client/cli/cmd_nda.h"
+#include "client/cli/show_nda.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -264,8 +264,8 @@ static int show_before(struct cli *c, const char *given)
 	    (r = agreement_check_sign(c->client, s.t, ag, s.a)) != RK_OK)
 		return shared_end(&s, shared_fail(c, r, TEXT_CANNOT_SIGN));
 	if (!c->json && !c->quiet) {
-		cmd_nda_show(&s, ag, &no_facts);
-		if (!c->no_input && (r = cmd_nda_print_document(&s, ag)) != RK_OK)
+		show_nda_lines(&s, ag, &no_facts);
+		if (!c->no_input && (r = show_nda_document(&s, ag)) != RK_OK)
 			return shared_end(&s, r);
 	}
 	return shared_end(&s, RK_OK);

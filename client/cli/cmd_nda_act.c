@@ -4,7 +4,7 @@
 
 #include <sodium.h>
 
-#include "client/cli/cmd_nda.h"
+#include "client/cli/shared.h"
 #include "client/savefile.h"
 #include "proto/ids.h"
 #include "proto/strict.h"

@@ -1,7 +1,4 @@
 /* nda notice: what is said to the other parties beside dossiers, also after the end. */
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "client/cli/notice_show.h"
 #include "client/days.h"
 #include "proto/strict.h"
@@ -25,11 +22,6 @@ struct notice_options {
 };
 
 /* ---- reading what was given */
-
-static char *pb_text(const char *s)
-{
-	return (char *)(uintptr_t)(s != NULL ? s : "");
-}
 
 static int read_kind(struct cli *c, struct notice_options *o, const struct cli_args *args)
 {
@@ -194,7 +186,7 @@ static int report_fault(struct shared *s, const struct notice_options *o, const 
 /* What will be said, and whether it comes in time. */
 static void show_before(struct shared *s, const struct notice_options *o, const struct notice_made *made)
 {
-	char day[11], *line = NULL;
+	char day[11];
 
 	if (made->is_late) {
 		days_text(day, made->confirm_by);
@@ -206,9 +198,7 @@ static void show_before(struct shared *s, const struct notice_options *o, const 
 	if (made->confirm_by == 0)
 		return;
 	days_text(day, made->confirm_by);
-	if (asprintf(&line, text(TEXT_CONFIRM_LATE, s->c->lang), day) >= 0)
-		out_field(s->c, TEXT_F_CONFIRM_BY, made->is_late ? line : day);
-	free(line);
+	out_field(s->c, TEXT_F_CONFIRM_BY, made->is_late ? shared_fill(s, TEXT_CONFIRM_LATE, day) : day);
 }
 
 /* Everything but the sending, and the question. */
@@ -261,12 +251,9 @@ static int finish(struct cli *c, const struct notice_options *o, uint64_t item)
 	if (r != RK_OK)
 		return cli_fail_finish(c, r, TEXT_CANNOT_NOTICE);
 	if (c->json) {
-		json = json_object();
-		out_set_id(json, "notice_id", BYTES_OF(out.env_id));
+		json = shared_outcome_json("notice_id", &out);
 		out_set_id(json, "nda_id", BYTES_OF(o->nda_id));
 		out_set_text(json, "notice", o->type->name);
-		out_set_time(json, "time", out.time_ms);
-		out_set_number(json, "log_index", (int64_t)out.log_index);
 		return out_json(json);
 	}
 	out_field(c, TEXT_F_ID, out_hex(id, BYTES_OF(out.env_id)));

@@ -1,8 +1,5 @@
 #include "client/cli/notice_show.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "client/days.h"
 #include "proto/strict.h"
 
@@ -188,17 +185,6 @@ int notice_show_duties(struct shared *s, const struct agreement *ag, const struc
 	return RK_OK;
 }
 
-static const char *fill(struct shared *s, enum text_id id, const char *value)
-{
-	char *made = NULL;
-	const char *kept = "";
-
-	if (asprintf(&made, text(id, s->c->lang), value) >= 0)
-		kept = shared_text(s, "%s", made);
-	free(made);
-	return kept;
-}
-
 /* Its sentence, and whether people read the last day or the instant. */
 static const struct {
 	enum text_id text;
@@ -216,7 +202,7 @@ const char *notice_show_date(struct shared *s, const struct duty *d)
 
 	/* A zone that this machine does not know has instants, but no days. */
 	days_text(day, d->due_day);
-	return fill(s, dates[d->kind].text, dates[d->kind].is_day && d->due_day != 0 ? day : out_time(when, d->due_at));
+	return shared_fill(s, dates[d->kind].text, dates[d->kind].is_day && d->due_day != 0 ? day : out_time(when, d->due_at));
 }
 
 static const char *whose_text(struct shared *s, const struct agreement *ag, const struct duty *d)
@@ -227,7 +213,7 @@ static const char *whose_text(struct shared *s, const struct agreement *ag, cons
 	case DUTY_ALL:
 		return text(TEXT_DUTY_OF_ALL, s->c->lang);
 	case DUTY_THEM:
-		return d->party >= 0 ? fill(s, TEXT_DUTY_OF, shared_name(s, ag->row.parties[d->party].org_id)) : "";
+		return d->party >= 0 ? shared_fill(s, TEXT_DUTY_OF, shared_name(s, ag->row.parties[d->party].org_id)) : "";
 	default:
 		return "";
 	}
@@ -237,15 +223,12 @@ const char *notice_show_duty(struct shared *s, const struct agreement *ag, const
 {
 	enum text_id state = d->overdue ? TEXT_DUTY_OVERDUE : !d->done ? TEXT_NONE : d->late ? TEXT_DUTY_DONE_LATE
 	                     : d->whose == DUTY_NOBODY ? TEXT_DUTY_PASSED : TEXT_DUTY_DONE;
-	const char *about = "", *date = notice_show_date(s, d), *whose = whose_text(s, ag, d), *kept = "";
-	char id[OUT_ID_CHARS], *line = NULL;
+	const char *about = "", *date = notice_show_date(s, d), *whose = whose_text(s, ag, d);
+	char id[OUT_ID_CHARS];
 
 	if (d->about != NULL)
-		about = fill(s, TEXT_DUTY_ABOUT, out_short(id, bytes_make(d->about, 32)));
-	if (asprintf(&line, text(TEXT_DUTY_LINE, s->c->lang), date, whose, about, text(state, s->c->lang)) >= 0)
-		kept = shared_text(s, "%s", line);
-	free(line);
-	return kept;
+		about = shared_fill(s, TEXT_DUTY_ABOUT, out_short(id, bytes_make(d->about, 32)));
+	return shared_fill(s, TEXT_DUTY_LINE, date, whose, about, text(state, s->c->lang));
 }
 
 void notice_show_duty_json(struct shared *s, json_t *o, const struct agreement *ag, const struct duty *d)

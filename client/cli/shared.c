@@ -179,21 +179,49 @@ json_t *shared_org_json(struct shared *s, const uint8_t *org_id)
 	return o;
 }
 
-const char *shared_text(struct shared *s, const char *format, ...)
+json_t *shared_outcome_json(const char *id_name, const struct outcome *out)
+{
+	json_t *o = json_object();
+
+	out_set_id(o, id_name, BYTES_OF(out->env_id));
+	out_set_time(o, "time", out->time_ms);
+	out_set_number(o, "log_index", (int64_t)out->log_index);
+	return o;
+}
+
+static const char *keep_text(struct shared *s, const char *format, va_list ap)
 {
 	char *made = NULL, *kept;
-	va_list ap;
-	int n;
+	int n = vasprintf(&made, format, ap);
 
-	va_start(ap, format);
-	n = vasprintf(&made, format, ap);
-	va_end(ap);
 	if (n < 0)
 		return "";
 	arena_raise(s->a, (size_t)n + 32);
 	kept = arena_copy(s->a, made, (size_t)n);
 	free(made);
 	return kept != NULL ? kept : "";
+}
+
+const char *shared_text(struct shared *s, const char *format, ...)
+{
+	const char *kept;
+	va_list ap;
+
+	va_start(ap, format);
+	kept = keep_text(s, format, ap);
+	va_end(ap);
+	return kept;
+}
+
+const char *shared_fill(struct shared *s, enum text_id id, ...)
+{
+	const char *kept;
+	va_list ap;
+
+	va_start(ap, id);
+	kept = keep_text(s, text(id, s->c->lang), ap);
+	va_end(ap);
+	return kept;
 }
 
 int shared_fail(struct cli *c, int code, enum text_id what)

@@ -54,8 +54,12 @@ const char *shared_name(struct shared *, const uint8_t *org_id);
 /** Names, separated by commas; in the arena. */
 const char *shared_names(struct shared *, ProtobufCBinaryData *const orgs, size_t n);
 json_t *shared_org_json(struct shared *, const uint8_t *org_id);
-/** A UTF-8 text in the arena, made with printf. */
+/** Of what the exchange took: its id as member id_name, the time and the place in the log. */
+json_t *shared_outcome_json(const char *id_name, const struct outcome *);
+/** A UTF-8 text in the arena, made with printf; "" without memory. */
 const char *shared_text(struct shared *, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/** The same of a sentence of the text table, in the user's language: numbers as the table's own format has them. */
+const char *shared_fill(struct shared *, enum text_id, ...);
 
 /** cli_fail for what was composed from what people typed: RK_MALFORMED is then a usage error. */
 int shared_fail(struct cli *, int code, enum text_id what);

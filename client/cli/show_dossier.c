@@ -1,8 +1,5 @@
 #include "client/cli/show_dossier.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "client/dossier.h"
 #include "proto/strict.h"
 
@@ -22,17 +19,6 @@ static const char *return_text(struct shared *s, uint32_t reason)
 	return reason < sizeof(texts) / sizeof(texts[0]) ? text(texts[reason], s->c->lang) : "";
 }
 
-static const char *with(struct shared *s, enum text_id id, const char *value)
-{
-	char *made = NULL;
-	const char *kept = "";
-
-	if (asprintf(&made, text(id, s->c->lang), value) >= 0)
-		kept = shared_text(s, "%s", made);
-	free(made);
-	return kept;
-}
-
 /* Waiting for us: unless the gate is closed now, or it is too late for ever. */
 static const char *waiting_text(struct shared *s, const Rkl__EnvelopeRecord *record)
 {
@@ -46,7 +32,7 @@ static const char *waiting_text(struct shared *s, const Rkl__EnvelopeRecord *rec
 	default:
 		if (agreement_load(s->client, s->t, record->nda_id.data, false, s->a, &ag) != RK_OK)
 			return "";
-		return with(s, TEXT_DSTATE_LOCKED, text(shared_state_text(ag->state), s->c->lang));
+		return shared_fill(s, TEXT_DSTATE_LOCKED, text(shared_state_text(ag->state), s->c->lang));
 	}
 }
 
@@ -57,12 +43,12 @@ static const char *outcome_text(struct shared *s, enum mail_outcome outcome, uin
 		[MAIL_DECLINED] = TEXT_DSTATE_DECLINED_OUT, [MAIL_RETURNED] = TEXT_NONE,
 	};
 
-	return outcome == MAIL_RETURNED ? with(s, TEXT_DSTATE_RETURNED, return_text(s, return_reason)) : text(texts[outcome], s->c->lang);
+	return outcome == MAIL_RETURNED ? shared_fill(s, TEXT_DSTATE_RETURNED, return_text(s, return_reason)) : text(texts[outcome], s->c->lang);
 }
 
 const char *show_dossier_fate(struct shared *s, const Rkl__EnvelopeRecord *record, const uint8_t org_id[16])
 {
-	char when[OUT_TIME_CHARS], *line = NULL;
+	char when[OUT_TIME_CHARS];
 	struct mail_fate f;
 	const char *what;
 	int64_t at = 0;
@@ -75,11 +61,7 @@ const char *show_dossier_fate(struct shared *s, const Rkl__EnvelopeRecord *recor
 		at = f.nack->time_ms;
 	else if (f.outcome == MAIL_RETURNED && f.returned != NULL)
 		at = f.returned->time_ms;
-	if (at == 0 || asprintf(&line, text(TEXT_FATE_AT, s->c->lang), what, out_time(when, at)) < 0)
-		return what;
-	what = shared_text(s, "%s", line);
-	free(line);
-	return what;
+	return at == 0 ? what : shared_fill(s, TEXT_FATE_AT, what, out_time(when, at));
 }
 
 /* Is our own word on record, or does it still wait here? */
@@ -106,7 +88,7 @@ static const char *received_text(struct shared *s, const Rkl__EnvelopeRecord *re
 	case RKL__ENVELOPE_STATE__NEWER:
 		return text(TEXT_DSTATE_NEWER, lang);
 	default:
-		return with(s, TEXT_DSTATE_FAILED, errcode_name(record->problem));
+		return shared_fill(s, TEXT_DSTATE_FAILED, errcode_name(record->problem));
 	}
 }
 
@@ -118,7 +100,7 @@ const char *show_dossier_state(struct shared *s, const Rkl__EnvelopeRecord *reco
 	if (record->destroyed_at == 0)
 		return state;
 	return shared_text(s, "%s%s%s", record->outgoing ? state : "", record->outgoing ? text(TEXT_COMMA, s->c->lang) : "",
-	                   with(s, TEXT_DSTATE_DESTROYED, out_time(when, record->destroyed_at)));
+	                   shared_fill(s, TEXT_DSTATE_DESTROYED, out_time(when, record->destroyed_at)));
 }
 
 const Rk__Message *show_dossier_content(struct shared *s, const Rkl__EnvelopeRecord *record)
@@ -234,45 +216,69 @@ static bool is_available(struct shared *s, const Rkl__EnvelopeRecord *record, co
 	       dossier_check_get(s->client, s->t, record) == RK_OK;
 }
 
-json_t *show_dossier_json(struct shared *s, const Rkl__EnvelopeRecord *record, const Rk__Message *m)
+json_t *show_envelope_json(struct shared *s, const Rkl__EnvelopeRecord *record, const char *id_name)
 {
 	json_t *o = json_object();
 
-	out_set_id(o, "dossier_id", bytes_of(record->env_id));
+	out_set_id(o, id_name, bytes_of(record->env_id));
 	out_set_id(o, "nda_id", bytes_of(record->nda_id));
 	out_set_text(o, "direction", record->outgoing ? "out" : "in");
 	out_set_text(o, "state", mail_state_name(record));
-	out_set_text(o, "title", m != NULL && m->dossier != NULL ? m->dossier->title : NULL);
 	json_object_set_new(o, "from", shared_org_json(s, record->sender_org.data));
 	json_object_set_new(o, "to", recipients_json(s, record));
-	out_set_text(o, "marking", show_marking_name(record->marking));
-	out_set_bool(o, "reply_only", record->reply_only);
 	out_set_time(o, "time", record->time_ms);
 	out_set_time(o, "expires_at", record->expires_at);
 	out_set_number(o, "log_index", (int64_t)record->log_index);
-	out_set_bool(o, "available", is_available(s, record, m));
 	json_object_set_new(o, "pickups", pickups_json(s, record));
 	json_object_set_new(o, "nacks", nacks_json(s, record));
-	json_object_set_new(o, "saved", copies_json(s, record));
 	out_set_time(o, "destroyed_at", record->destroyed_at);
 	out_set_text(o, "return_reason", record->return_reason != 0 ? mail_return_name(record->return_reason) : NULL);
 	out_set_text(o, "problem", record->problem != 0 ? errcode_name(record->problem) : NULL);
 	return o;
 }
 
-int show_dossier_load(struct shared *s, const char *given, Rkl__EnvelopeRecord **record)
+json_t *show_dossier_json(struct shared *s, const Rkl__EnvelopeRecord *record, const Rk__Message *m)
+{
+	json_t *o = show_envelope_json(s, record, "dossier_id");
+
+	out_set_text(o, "title", m != NULL && m->dossier != NULL ? m->dossier->title : NULL);
+	out_set_text(o, "marking", show_marking_name(record->marking));
+	out_set_bool(o, "reply_only", record->reply_only);
+	out_set_bool(o, "available", is_available(s, record, m));
+	json_object_set_new(o, "saved", copies_json(s, record));
+	return o;
+}
+
+/* ---- lists and pages */
+
+int show_envelope_load(struct shared *s, const char *given, bool (*wants)(const Rkl__EnvelopeRecord *), enum text_id unknown,
+                       Rkl__EnvelopeRecord **record)
 {
 	uint8_t env_id[32];
 	int r;
 
-	if ((r = shared_id(s, C_ENVELOPE, given, env_id, 32, TEXT_DOSSIER_UNKNOWN)) != RK_OK)
+	if ((r = shared_id(s, C_ENVELOPE, given, env_id, 32, unknown)) != RK_OK)
 		return r;
 	r = mail_load(s->t, env_id, s->a, record);
-	if (r == RK_OK && !show_is_dossier(*record))
+	if (r == RK_OK && !wants(*record))
 		r = RK_ENOTFOUND;
 	if (r == RK_ENOTFOUND)
-		return cli_refuse(s->c, r, TEXT_HINT_SYNC, TEXT_DOSSIER_UNKNOWN, given);
+		return cli_refuse(s->c, r, TEXT_HINT_SYNC, unknown, given);
 	return r;
+}
+
+void show_envelope_row(struct shared *s, struct out_table *table, const Rkl__EnvelopeRecord *record, const char *last)
+{
+	char id[OUT_ID_CHARS], when[OUT_TIME_CHARS];
+
+	out_table_row(table);
+	out_table_cell(table, out_short(id, bytes_of(record->env_id)));
+	out_table_cell(table, text(record->outgoing ? TEXT_WAY_OUT : TEXT_WAY_IN, s->c->lang));
+	out_table_cell(table, out_time(when, record->time_ms));
+	out_table_cell(table, show_dossier_state(s, record));
+	out_table_cell(table, record->outgoing ? shared_names(s, record->recipients, record->n_recipients)
+	               : shared_name(s, record->sender_org.data));
+	out_table_cell(table, last);
 }
 
 static void view_content(struct shared *s, const Rk__Message *m)
@@ -280,14 +286,9 @@ static void view_content(struct shared *s, const Rk__Message *m)
 	const Rk__Dossier *d = m->dossier;
 	const char *words = d != NULL ? d->text : m->text;
 
-	for (size_t i = 0; d != NULL && i < d->n_files; i++) {
-		char *line = NULL;
-
-		if (asprintf(&line, text(TEXT_FILE_LINE, s->c->lang), d->files[i]->name, d->files[i]->media_type,
-		             (unsigned long long)d->files[i]->plain_len) >= 0)
-			out_field(s->c, TEXT_F_FILE, line);
-		free(line);
-	}
+	for (size_t i = 0; d != NULL && i < d->n_files; i++)
+		out_field(s->c, TEXT_F_FILE, shared_fill(s, TEXT_FILE_LINE, d->files[i]->name, d->files[i]->media_type,
+		                                         (unsigned long long)d->files[i]->plain_len));
 	if (words[0] != '\0')
 		out_field(s->c, TEXT_F_TEXT, words);
 }
@@ -296,15 +297,14 @@ static void view_content(struct shared *s, const Rk__Message *m)
 static void view_mark(struct shared *s, enum text_id field, const uint8_t *org_id, struct bytes device_id, int64_t time_ms,
                       uint64_t log_index, const char *why)
 {
-	char when[OUT_TIME_CHARS], id[OUT_ID_CHARS], *line = NULL;
+	char when[OUT_TIME_CHARS], id[OUT_ID_CHARS];
+	const char *line = shared_fill(s, TEXT_MARK_LINE, shared_name(s, org_id), out_short(id, device_id), out_time(when, time_ms),
+	                               (unsigned long long)log_index);
 
-	if (asprintf(&line, text(TEXT_MARK_LINE, s->c->lang), shared_name(s, org_id), out_short(id, device_id), out_time(when, time_ms),
-	             (unsigned long long)log_index) >= 0)
-		out_field(s->c, field, shared_text(s, "%s%s%s", why, why[0] != '\0' ? text(TEXT_COMMA, s->c->lang) : "", line));
-	free(line);
+	out_field(s->c, field, shared_text(s, "%s%s%s", why, why[0] != '\0' ? text(TEXT_COMMA, s->c->lang) : "", line));
 }
 
-static void view_fates(struct shared *s, const Rkl__EnvelopeRecord *record)
+void show_envelope_fates(struct shared *s, const Rkl__EnvelopeRecord *record)
 {
 	char when[OUT_TIME_CHARS];
 
@@ -325,7 +325,7 @@ static void view_fates(struct shared *s, const Rkl__EnvelopeRecord *record)
 		          return_text(s, record->returns[i]->reason), out_time(when, record->returns[i]->time_ms)));
 }
 
-void show_dossier_lines(struct shared *s, const Rkl__EnvelopeRecord *record, const Rk__Message *m)
+void show_envelope_head(struct shared *s, const Rkl__EnvelopeRecord *record)
 {
 	struct cli *c = s->c;
 	char id[OUT_ID_CHARS], when[OUT_TIME_CHARS];
@@ -338,9 +338,17 @@ void show_dossier_lines(struct shared *s, const Rkl__EnvelopeRecord *record, con
 	out_field(c, TEXT_F_TIME, out_time(when, record->time_ms));
 	if (record->logged)
 		out_field(c, TEXT_F_LOG_INDEX, shared_text(s, "%llu", (unsigned long long)record->log_index));
+}
+
+void show_dossier_lines(struct shared *s, const Rkl__EnvelopeRecord *record, const Rk__Message *m)
+{
+	struct cli *c = s->c;
+	char id[OUT_ID_CHARS], when[OUT_TIME_CHARS];
+
+	show_envelope_head(s, record);
 	out_field(c, TEXT_F_TITLE, show_dossier_title(s, record, m));
 	out_field(c, TEXT_F_MARK, show_marking_text(s, record->marking));
-	view_fates(s, record);
+	show_envelope_fates(s, record);
 	if (m != NULL)
 		view_content(s, m);
 	for (size_t i = 0; i < record->n_copies; i++)

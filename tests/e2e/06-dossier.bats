@@ -194,8 +194,8 @@ pair() { # an agreement between a and b; more arguments to propose
 	as a sync
 	as a inbox list | grep 'notice under an agreement'
 	notice=$(as a --json inbox list | python3 -c 'import json, sys; [print(o["id"]) for o in map(json.loads, sys.stdin) if o["kind"] == "notice"]')
-	as a dossier get "$notice" --output "$T/notice" || true
-	[[ $(as a --json dossier view "$notice" | value state) == opened ]]
+	as a --json nda read "$notice" >"$T/notice"
+	[[ $(value notice <"$T/notice") == destruction-certificate && $(value signer <"$T/notice") == "Sato Haruka" ]]
 	# A sender has nothing to certify.
 	mine=$(as a --json dossier list | python3 -c 'import json, sys; print([o["dossier_id"] for o in map(json.loads, sys.stdin) if o["direction"] == "out"][0])')
 	refuses 2 as a dossier destroy "$mine" --yes --certificate

@@ -64,12 +64,39 @@ is_read() {
 	[[ $(as a --json nda notices | count notice_id) == 9 ]]
 	[[ $(as b --json nda notices "$NDA" | grep -c '"state":"opened"') == 9 ]]
 	as a --json nda notices | grep "$NOTICE" | grep -q '"state":"picked_up"'
+	as a nda read "$NOTICE" | grep -q '^Picked up  *b, device .*log'
 	as b nda read "$NOTICE" | grep -q 'one PDF, 2 MB'
 	as b --lang ja nda notices | grep -q '廃棄証明'
 	# they are no dossiers
 	[[ $(as b --json dossier list | count dossier_id) == 0 ]]
 	refuses 5 as b dossier get "$NOTICE" --output "$T/out"
 	refuses 5 as b nda read "$NDA"
+}
+
+@test "a notice shows for each recipient what became of it there, as a dossier does" {
+	exchange_start
+	join a sme
+	join b university
+	agree a b
+	goes a consent
+	picked=$NOTICE
+	as b sync
+	is_read b consent
+	goes a consent
+	as b sync
+	as b dossier decline "$NOTICE"
+	as a sync
+	as a --json nda read "$picked" >"$T/picked"
+	as a --json nda read "$NOTICE" >"$T/declined"
+	python3 - "$T/picked" "$T/declined" <<-'END'
+		import json, sys
+		o, d = (json.load(open(p)) for p in sys.argv[1:])
+		p, = o["pickups"]
+		assert o["to"][0]["state"] == "picked_up" and p["device_id"] and p["log_index"] > o["log_index"] and not o["nacks"], o
+		n, = d["nacks"]
+		assert d["state"] == "declined" and d["to"][0]["state"] == "declined" and n["reason"] == "declined" and not d["pickups"], d
+	END
+	as a nda read "$NOTICE" | grep '^Declined' | grep 'b, '
 }
 
 @test "what a kind does not take is a usage error, and so is a file" {

@@ -492,7 +492,7 @@ static void put_three_requests(struct client *c, struct txn *t, struct fixed *f)
 
 static void look_at_three_requests(struct client *c, struct txn *t)
 {
-	static const char *const counters[] = {"count/" INBOX_UNLOGGED, "count/nack-unlogged", "count/deposit-unlogged"};
+	static const char *const counters[] = {("count/" INBOX_UNLOGGED), "count/nack-unlogged", "count/deposit-unlogged"};
 	struct arena *a = arena_new((size_t)1 << 20);
 	Rkl__EnvelopeRecord *record;
 	struct outcome out;

@@ -478,49 +478,6 @@ static void a_confirmation_after_its_days_needs_a_word(void **state)
 	home_now_ms = FIXED_TIME_MS;
 }
 
-static void a_certificate_for_dossiers_goes_to_their_senders(void **state)
-{
-	struct notice_destroyed d = {.nda_id = deal.nda_id, .method = "content keys erased", .signer = "Ito", .env_id_count = 1};
-	Rk__Dossier dossier = RK__DOSSIER__INIT;
-	uint8_t ids[NOTICE_ENVS_MAX + 1][32];
-	struct sent sent;
-	uint64_t item;
-	struct txn *t;
-
-	(void)state;
-	conclude();
-	dossier.text = (char *)"a secret";
-	home_seal(&h, home_header(&h, RK__KIND__NDA, 1, &deal), 1, pack(RK__MESSAGE_TYPE__MESSAGE_DOSSIER, NULL, &dossier), &sent);
-	home_deliver_sent(&h, &sent);
-	memcpy(ids[0], sent.wire.env_id, 32);
-	home_now_ms += NDA_DAY_MS;
-	d.env_ids = (const uint8_t(*)[32])ids;
-	d.exceptions = "report.pdf, saved to a folder on 2 May";
-	d.done_at = home_now_ms;
-	assert_int_equal(env_begin(client_env(h.client), true, &t), RK_OK);
-	assert_int_equal(notice_destruction(h.client, t, &d, h.a, &problem, &item), RK_OK);
-	d.signer = NULL;
-	assert_int_equal(notice_destruction(h.client, t, &d, h.a, &problem, &item), RK_EUSAGE);
-	assert_int_equal(problem.field, NOTICE_SIGNER);
-	d.env_id_count = NOTICE_ENVS_MAX + 1;
-	assert_int_equal(notice_destruction(h.client, t, &d, h.a, &problem, &item), RK_EUSAGE);
-	assert_int_equal(problem.fault, NOTICE_FAULT_SCOPE);
-	d.env_id_count = 0;
-	assert_int_equal(notice_destruction(h.client, t, &d, h.a, &problem, &item), RK_EUSAGE);
-	d.env_id_count = 1;
-	ids[0][0] ^= 1;
-	assert_int_equal(notice_destruction(h.client, t, &d, h.a, &problem, &item), RK_ENOTFOUND);
-	ids[0][0] ^= 1;
-	d.signer = "Ito";
-	env_abort(t);
-	/* It is for the sender alone: without it there is nobody left to tell. */
-	home_expel(&h, 1, 2);
-	assert_int_equal(env_begin(client_env(h.client), true, &t), RK_OK);
-	assert_int_equal(notice_destruction(h.client, t, &d, h.a, &problem, &item), RK_NDA_SUSPENDED);
-	env_abort(t);
-	home_now_ms = FIXED_TIME_MS;
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -543,7 +500,6 @@ int main(void)
 		TEST(what_waited_is_judged_again_when_it_is_sealed),
 		TEST(what_does_not_fit_is_not_sent),
 		TEST(a_confirmation_after_its_days_needs_a_word),
-		TEST(a_certificate_for_dossiers_goes_to_their_senders),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

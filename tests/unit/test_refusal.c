@@ -10,6 +10,7 @@
 
 #include "client/client_internal.h"
 #include "client/dossier_destroy.h"
+#include "client/notice.h"
 #include "proto/ids.h"
 #include "proto/strict.h"
 #include "tests/unit/home_kit.h"
@@ -456,13 +457,23 @@ static void what_is_destroyed_is_opened_nowhere(void **state)
 	free(saved);
 }
 
+static int certify(const struct dossier_certificate *d, uint64_t *item)
+{
+	struct txn *t;
+	int r;
+
+	assert_int_equal(env_begin(client_env(h.client), true, &t), RK_OK);
+	r = dossier_certify(h.client, t, d, h.a, item);
+	assert_int_equal(env_commit(t), RK_OK);
+	return r;
+}
+
 static void the_certificate_goes_to_who_sent_it(void **state)
 {
-	Rkl__EnvelopeRecord *records[2];
+	Rkl__EnvelopeRecord *records[NOTICE_ENVS_MAX + 1], notice;
 	struct dossier_certificate d = {.nda_id = deal.nda_id, .records = records, .count = 2, .method = "erased", .signer = "Self"};
 	struct sent mine, theirs;
 	uint64_t item = 0;
-	struct txn *t;
 
 	(void)state;
 	deal_conclude(&h, &deal);
@@ -470,20 +481,33 @@ static void the_certificate_goes_to_who_sent_it(void **state)
 	home_deliver_sent(&h, &mine);
 	send_nda(home_dossier(&h, "a.txt", "theirs", true), &theirs);
 	home_deliver_sent(&h, &theirs);
-	records[0] = records[1] = home_record(&h, mine.wire.env_id);
 	d.done_at = home_now_ms;
 	home_now_ms += 10 * 60 * 1000; /* the gate keeps five minutes from the first instant */
-	assert_int_equal(env_begin(client_env(h.client), true, &t), RK_OK);
-	assert_int_equal(dossier_certify(h.client, t, &d, h.a, &item), RK_ENOTFOUND);
-	env_abort(t);
+	notice = *home_record(&h, theirs.wire.env_id);
+	notice.kind = RK__KIND__NDA_NOTICE;
+	records[0] = home_record(&h, mine.wire.env_id);
+	records[1] = &notice;
+	assert_int_equal(certify(&d, &item), RK_ENOTFOUND);
 	records[1] = home_record(&h, theirs.wire.env_id);
-	assert_int_equal(env_begin(client_env(h.client), true, &t), RK_OK);
-	assert_int_equal(dossier_certify(h.client, t, &d, h.a, NULL), RK_OK);
-	assert_int_equal(dossier_certify(h.client, t, &d, h.a, &item), RK_OK);
-	d.method = "a\x01b";
-	assert_int_equal(dossier_certify(h.client, t, &d, h.a, NULL), RK_MALFORMED);
-	assert_int_equal(env_commit(t), RK_OK);
+	assert_int_equal(certify(&d, NULL), RK_OK);
+	assert_int_equal(item, 0);
+	assert_int_equal(certify(&d, &item), RK_OK);
 	assert_int_not_equal(item, 0);
+	d.method = "a\x01b";
+	assert_int_equal(certify(&d, NULL), RK_MALFORMED);
+	d.method = "erased";
+	d.signer = NULL;
+	assert_int_equal(certify(&d, NULL), RK_MALFORMED);
+	d.signer = "Self";
+	for (size_t i = 0; i <= NOTICE_ENVS_MAX; i++)
+		records[i] = records[1];
+	d.count = NOTICE_ENVS_MAX + 1;
+	assert_int_equal(certify(&d, NULL), RK_TOO_LARGE);
+	d.all = true;
+	assert_int_equal(certify(&d, NULL), RK_OK);
+	/* It is for the sender alone: without it there is nobody left to tell. */
+	home_expel(&h, 1, 2);
+	assert_int_equal(certify(&d, NULL), RK_NDA_SUSPENDED);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
