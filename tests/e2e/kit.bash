@@ -75,7 +75,7 @@ print(n)' "$1"
 }
 
 broker_run() {
-	renkeid run --data "$T/broker" "$@" 2>>"$T/broker.log" &
+	"${RENKEID:-renkeid}" run --data "$T/broker" "$@" 2>>"$T/broker.log" &
 	BROKER=$!
 	local from=${BROKER_LOG_FROM:-0}
 	for _ in $(seq 200); do

@@ -5,6 +5,7 @@
  *   hide-terminate   a TERMINATE goes to the mailbox of the one who signed it alone
  *   other-leaf       the tree gets another leaf than the one that is told with a disclosure or a pickup
  *   no-pickup        a Pickup releases, but is neither logged nor shown to the sender
+ *   false-pickup     the same, and the answer says that it was logged
  *   bulk-with-head   the content of a dossier is delivered with its head, before anybody signed for it
  *   other-root       checkpoints are signed over a root that is not the tree's
  *   blind            checkpoints that members show are not looked at: an older store goes on as if nothing were
@@ -30,6 +31,11 @@ static bool tells(const char *lie)
 
 	snprintf(path, sizeof(path), "%s/lie/%s", folder, lie);
 	return access(path, F_OK) == 0;
+}
+
+static bool hides_pickups(void)
+{
+	return tells("no-pickup") || tells("false-pickup");
 }
 
 /* ---- what entries say, and to whom */
@@ -60,7 +66,7 @@ int __wrap_stream_append(struct txn *t, const struct stream_id *streams, size_t 
 
 	if (e->kind == RK__ENTRY_KIND__ENTRY_ENVELOPE && tells("bulk-with-head"))
 		e->flags &= (uint8_t)~STREAM_HEAD_ONLY;
-	if (e->kind == RK__ENTRY_KIND__ENTRY_PICKUP && tells("no-pickup"))
+	if (e->kind == RK__ENTRY_KIND__ENTRY_PICKUP && hides_pickups())
 		org = nobody;
 	if (org != NULL) {
 		uint64_t seq = 0;
@@ -100,7 +106,7 @@ int __wrap_apply_batch_log(struct apply *, Rk__LogType, const uint8_t[32], uint6
 
 int __wrap_apply_batch_log(struct apply *a, Rk__LogType type, const uint8_t oh[32], uint64_t *index)
 {
-	if (type != RK__LOG_TYPE__LOG_PICKUP || !tells("no-pickup"))
+	if (type != RK__LOG_TYPE__LOG_PICKUP || !hides_pickups())
 		return __real_apply_batch_log(a, type, oh, index);
 	*index = 0;
 	return RK_OK;
@@ -113,8 +119,8 @@ int __wrap_apply_release_pickup(struct apply *a, struct command *c, struct membe
 {
 	int code = __real_apply_release_pickup(a, c, m, r);
 
-	if (tells("no-pickup"))
-		r->logged = false;
+	if (hides_pickups())
+		r->logged = tells("false-pickup");
 	return code;
 }
 
