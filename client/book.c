@@ -48,6 +48,16 @@ void book_key(uint8_t key[BOOK_KEY_BYTES], unsigned type, const uint8_t *id, uin
 	put_u64be(key + 1 + ID16_BYTES, serial);
 }
 
+static int read_row(struct bytes key, struct bytes value, uint64_t *serial, uint8_t oh[32], struct bytes *wire)
+{
+	if (key.len != BOOK_KEY_BYTES || value.len <= ID32_BYTES)
+		return RK_ESTORE;
+	*serial = get_u64be(key.data + 1 + ID16_BYTES);
+	memcpy(oh, value.data, ID32_BYTES);
+	*wire = bytes_make(value.data + ID32_BYTES, value.len - ID32_BYTES);
+	return RK_OK;
+}
+
 int book_newest(struct txn *txn, unsigned type, const uint8_t *id, uint64_t *serial, uint8_t oh[32], struct bytes *wire)
 {
 	uint8_t prefix[BOOK_KEY_BYTES];
@@ -55,14 +65,28 @@ int book_newest(struct txn *txn, unsigned type, const uint8_t *id, uint64_t *ser
 	int r;
 
 	book_key(prefix, type, id, 0);
-	if ((r = env_last_with_prefix(txn, C_OBJECT, bytes_make(prefix, 1 + ID16_BYTES), &key, &value)) != RK_OK)
+	r = env_last_with_prefix(txn, C_OBJECT, bytes_make(prefix, 1 + ID16_BYTES), &key, &value);
+	return r == RK_OK ? read_row(key, value, serial, oh, wire) : r;
+}
+
+int book_older(struct txn *txn, unsigned type, const uint8_t *id, uint64_t *serial, uint8_t oh[32], struct bytes *wire)
+{
+	struct env_cursor *cursor = NULL;
+	uint8_t from[BOOK_KEY_BYTES];
+	struct bytes key, value;
+	int r;
+
+	book_key(from, type, id, *serial);
+	if ((r = env_cursor_open(txn, C_OBJECT, &cursor)) != RK_OK)
 		return r;
-	if (key.len != BOOK_KEY_BYTES || value.len <= ID32_BYTES)
-		return RK_ESTORE;
-	*serial = get_u64be(key.data + 1 + ID16_BYTES);
-	memcpy(oh, value.data, ID32_BYTES);
-	*wire = bytes_make(value.data + ID32_BYTES, value.len - ID32_BYTES);
-	return RK_OK;
+	if ((r = env_cursor_seek(cursor, BYTES_OF(from), &key, &value)) == RK_OK)
+		r = env_cursor_prev(cursor, &key, &value);
+	if (r == RK_OK && memcmp(key.data, from, 1 + ID16_BYTES) != 0)
+		r = RK_ENOTFOUND;
+	if (r == RK_OK)
+		r = read_row(key, value, serial, oh, wire);
+	env_cursor_free(cursor);
+	return r;
 }
 
 /* Objects of our own store were verified when they were taken in; what does not parse now is damage. */

@@ -40,6 +40,8 @@ void link_context_free(struct client *);
 void book_key(uint8_t key[BOOK_KEY_BYTES], unsigned type, const uint8_t *id, uint64_t serial);
 /** The newest object of (type, id): its serial, oh and Signed bytes (borrowed). */
 int book_newest(struct txn *, unsigned type, const uint8_t *id, uint64_t *serial, uint8_t oh[32], struct bytes *wire);
+/** The one before it: the newest with a serial below *serial, which becomes its own.  RK_ENOTFOUND. */
+int book_older(struct txn *, unsigned type, const uint8_t *id, uint64_t *serial, uint8_t oh[32], struct bytes *wire);
 
 /* ---- outbox.c, for the link */
 int outbox_load(struct txn *, uint64_t id, struct arena *, Rkl__OutboxItem **item);

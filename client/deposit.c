@@ -285,14 +285,14 @@ static bool is_own(struct client *c, struct txn *t, const struct object *o, int6
 }
 
 /* What a receipt will need; of another device's deposit nobody here has the salt. */
-static int keep_evidence(struct client *c, struct txn *t, const Rkl__DepositRecord *record, struct bytes object, struct arena *a)
+static int keep_evidence(struct client *c, struct txn *t, const Rkl__DepositRecord *record, const struct delivery *d, struct arena *a)
 {
 	struct deposit_secret secret;
 	int r = deposit_open(c, record, a, &secret);
 
 	if (r == RK_OK)
-		return evidence_on_deposit(c, t, object, secret.salt, secret.sha256);
-	return r == RK_ENOTFOUND ? evidence_on_deposit(c, t, object, NULL, NULL) : r;
+		return evidence_on_deposit(c, t, d->object, d->log_index, secret.salt, secret.sha256);
+	return r == RK_ENOTFOUND ? evidence_on_deposit(c, t, d->object, d->log_index, NULL, NULL) : r;
 }
 
 int deposit_on_entry(struct client *c, struct txn *t, const struct delivery *d)
@@ -320,7 +320,7 @@ int deposit_on_entry(struct client *c, struct txn *t, const struct delivery *d)
 		goto out;
 	}
 	if ((r = set_logged(t, record, d->time_ms, d->log_index)) == RK_OK)
-		r = keep_evidence(c, t, record, d->object, a);
+		r = keep_evidence(c, t, record, d, a);
 out:
 	arena_free_wiped(a);
 	return r;

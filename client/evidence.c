@@ -4,6 +4,7 @@
 #include "client/agreement.h"
 #include "client/client_internal.h"
 #include "client/evidence_internal.h"
+#include "client/log.h"
 #include "proto/receipt.h"
 #include "proto/strict.h"
 
@@ -73,32 +74,53 @@ static int keep_in(struct taking *k, const uint8_t oh[32], struct bytes object, 
 	return RK_OK;
 }
 
+/* The newest of its kind that stood at `log_index`: an entry that comes late finds a book that has gone on. */
+static int find_standing(struct taking *k, Rk__ObjectType type, const uint8_t *id, uint64_t log_index, uint8_t oh[32], struct bytes *wire)
+{
+	uint64_t serial;
+	bool is_later = true;
+	int r = book_newest(k->t, (unsigned)type, id, &serial, oh, wire);
+
+	while (r == RK_OK && (r = log_is_not_before(k->t, oh, log_index, &is_later)) == RK_OK && is_later)
+		r = book_older(k->t, (unsigned)type, id, &serial, oh, wire);
+	return r;
+}
+
 /* What we never saw proves nothing; the receipt will say what is missing, and this home goes on. */
-static int keep_newest(struct taking *k, Rk__ObjectType type, ProtobufCBinaryData *name)
+static int keep_directory(struct taking *k, uint64_t log_index)
 {
 	struct bytes wire;
-	uint64_t serial;
 	uint8_t oh[32];
-	int r = book_newest(k->t, (unsigned)type, NULL, &serial, oh, &wire);
+	int r = find_standing(k, RK__OBJECT_TYPE__OBJECT_DIRECTORY, NULL, log_index, oh, &wire);
 
 	if (r != RK_OK)
 		return r == RK_ENOTFOUND ? RK_OK : r;
-	return keep(k, oh, wire, name);
+	return keep(k, oh, wire, &k->record->directory);
 }
 
-static int keep_devices(struct taking *k, const uint8_t org_id[16])
+static int keep_devices(struct taking *k, const uint8_t org_id[16], uint64_t log_index)
 {
 	struct bytes wire;
-	uint64_t serial;
 	uint8_t oh[32];
-	int r = book_newest(k->t, RK__OBJECT_TYPE__OBJECT_ORG_DEVICES, org_id, &serial, oh, &wire);
+	int r = find_standing(k, RK__OBJECT_TYPE__OBJECT_ORG_DEVICES, org_id, log_index, oh, &wire);
 
 	if (r != RK_OK)
 		return r == RK_ENOTFOUND ? RK_OK : r;
 	return keep_in(k, oh, wire, &k->record->devices, &k->record->n_devices);
 }
 
-/* The agreement as the log had it before `log_index`, and the lists of its parties' devices as they stand. */
+/* An act, and for a hold, which a device signs, the list that it was on. */
+static int keep_act(struct taking *k, const struct agreement *ag, size_t i)
+{
+	const struct nda_act *act = &ag->acts[i];
+	int r = keep_in(k, act->oh, ag->details[i].wire, &k->record->acts, &k->record->n_acts);
+
+	if (r != RK_OK || act->kind != RK__ACT_KIND__HOLD)
+		return r;
+	return keep_devices(k, ag->row.parties[act->party].org_id, act->log_index);
+}
+
+/* The agreement as the log had it before `log_index`, and the lists of its parties' devices as they stood. */
 static int keep_agreement(struct taking *k, const uint8_t nda_id[32], uint64_t log_index)
 {
 	struct agreement *ag;
@@ -110,17 +132,10 @@ static int keep_agreement(struct taking *k, const uint8_t nda_id[32], uint64_t l
 		return r;
 	for (size_t i = 0; i < ag->act_count && r == RK_OK; i++)
 		if (ag->acts[i].log_index < log_index)
-			r = keep_in(k, ag->acts[i].oh, ag->details[i].wire, &k->record->acts, &k->record->n_acts);
+			r = keep_act(k, ag, i);
 	for (int i = 0; i < ag->row.party_count && r == RK_OK; i++)
-		r = keep_devices(k, ag->row.parties[i].org_id);
+		r = keep_devices(k, ag->row.parties[i].org_id, log_index);
 	return r;
-}
-
-static int keep_trust(struct taking *k)
-{
-	int r = keep_newest(k, RK__OBJECT_TYPE__OBJECT_CHARTER, &k->record->charter);
-
-	return r == RK_OK ? keep_newest(k, RK__OBJECT_TYPE__OBJECT_DIRECTORY, &k->record->directory) : r;
 }
 
 int evidence_on_envelope(struct client *c, struct txn *t, const struct envelope *e, struct bytes object, uint64_t log_index)
@@ -136,7 +151,7 @@ int evidence_on_envelope(struct client *c, struct txn *t, const struct envelope 
 		return RK_ENOMEM;
 	envelope_id(id, e, client_exchange_id(c));
 	envelope_oh(oh, e, client_exchange_id(c));
-	if ((r = keep_trust(&k)) == RK_OK && (r = keep(&k, oh, object, &record.object)) == RK_OK &&
+	if ((r = keep_directory(&k, log_index)) == RK_OK && (r = keep(&k, oh, object, &record.object)) == RK_OK &&
 	    (r = keep_agreement(&k, e->header->nda_id.data, log_index)) == RK_OK)
 		r = store(&k, id);
 	arena_free(k.a);
@@ -237,7 +252,8 @@ int evidence_on_salt(struct client *c, struct txn *t, const uint8_t env_id[32], 
 	return seal_salt(c, t, env_id, false, bytes_make(salt, 32));
 }
 
-int evidence_on_deposit(struct client *c, struct txn *t, struct bytes object, const uint8_t *salt, const uint8_t *file_sha256)
+int evidence_on_deposit(struct client *c, struct txn *t, struct bytes object, uint64_t log_index, const uint8_t *salt,
+                        const uint8_t *file_sha256)
 {
 	Rkl__EvidenceRecord record = RKL__EVIDENCE_RECORD__INIT;
 	struct taking k = {c, t, arena_new(EVIDENCE_ARENA), &record};
@@ -251,8 +267,8 @@ int evidence_on_deposit(struct client *c, struct txn *t, struct bytes object, co
 		goto out;
 	object_oh(oh, &o, client_exchange_id(c));
 	record.is_deposit = true;
-	if ((r = keep_trust(&k)) != RK_OK || (r = keep(&k, oh, object, &record.object)) != RK_OK ||
-	    (r = keep_devices(&k, ((const Rk__Deposit *)(const void *)o.message)->org_id.data)) != RK_OK ||
+	if ((r = keep_directory(&k, log_index)) != RK_OK || (r = keep(&k, oh, object, &record.object)) != RK_OK ||
+	    (r = keep_devices(&k, ((const Rk__Deposit *)(const void *)o.message)->org_id.data, log_index)) != RK_OK ||
 	    (r = store(&k, oh)) != RK_OK || salt == NULL || file_sha256 == NULL)
 		goto out;
 	memcpy(plain, salt, 32);

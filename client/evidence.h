@@ -1,7 +1,7 @@
 /*
  * evidence: what proves a disclosure, kept when it happens.  Keys rotate, old directories are not kept, bulk expires: so the record of an
- * envelope takes its copies at once, of everything that was signed: the trust objects as they stood, terms and acts, head, pickups,
- * refusals.  A receipt is assembled from them later.  The salt of the content lies under the dossier's own key: destroying that key
+ * envelope takes its copies at once, of everything that was signed: directory and device lists as they stood, terms and acts, head, pickups,
+ * refusals.  (Charters are few, and stay in the book.)  A receipt is assembled from them later.  The salt of the content lies under the dossier's own key: destroying that key
  * destroys what could show the content.  CRYPTO 2.11, promise P5.
  * C_EVIDENCE: 'R' || env_id or oh of a deposit -> EvidenceRecord; 'O' || oh -> Signed bytes (nda_id -> terms), each once;
  * 'S' || env_id or oh -> vault(salt, or a deposit's salt and SHA-256).
@@ -22,7 +22,8 @@ int evidence_on_salt(struct client *, struct txn *, const uint8_t env_id[32], co
 int evidence_on_pickup(struct client *, struct txn *, const uint8_t env_id[32], struct bytes object, uint64_t log_index);
 int evidence_on_nack(struct client *, struct txn *, const uint8_t env_id[32], struct bytes object, uint64_t log_index);
 /** A Deposit of our organisation that was logged; with what it commits to if this device made it (else NULL, NULL). */
-int evidence_on_deposit(struct client *, struct txn *, struct bytes object, const uint8_t *salt, const uint8_t *file_sha256);
+int evidence_on_deposit(struct client *, struct txn *, struct bytes object, uint64_t log_index, const uint8_t *salt,
+                        const uint8_t *file_sha256);
 
 /* ---- receipts (evidence_make.c) */
 

@@ -7,6 +7,7 @@
 #include <sodium.h>
 
 #include "client/agreement.h"
+#include "client/client_internal.h"
 #include "client/evidence_internal.h"
 #include "client/log.h"
 #include "proto/strict.h"
@@ -30,7 +31,8 @@ struct making {
 	struct arena *a;
 	const Rkl__EvidenceRecord *record;
 	struct evidence_lack *lack;
-	unsigned lists_left_out;
+	unsigned lists_left_out, left_out; /* not proven yet, or not by a device that we know */
+	unsigned log; /* number of the log that the charter names: all proofs are of this one */
 	struct piece charter, directory, terms, object;
 	struct pieces devices, acts, pickups, nacks;
 	const Rk__EnvelopeHeader *header;
@@ -45,7 +47,7 @@ static void *room(struct making *m, size_t len)
 
 static int lacks(struct making *m, const char *part, enum evidence_why why)
 {
-	*m->lack = (struct evidence_lack){part, why, m->lack->left_out};
+	*m->lack = (struct evidence_lack){part, why, 0};
 	return RK_ENOTFOUND;
 }
 
@@ -57,7 +59,7 @@ static int load_leaf(struct making *m, const char *part, const uint8_t oh[32], s
 	struct log_leaf leaf;
 	int64_t witness_ms;
 	size_t len;
-	int r = log_leaf_of(m->t, oh, &leaf);
+	int r = log_leaf_in(m->t, m->log, oh, &leaf);
 
 	if (r != RK_OK)
 		return r == RK_ENOTFOUND ? lacks(m, part, EVIDENCE_NO_LEAF) : r;
@@ -71,12 +73,24 @@ static int load_leaf(struct making *m, const char *part, const uint8_t oh[32], s
 	return r == RK_ENOTFOUND ? lacks(m, part, EVIDENCE_NO_PROOF) : r;
 }
 
+static int parse_piece(struct making *m, enum object_kind kind, struct bytes wire, struct piece *p)
+{
+	struct object o;
+	int r = object_parse(kind, wire, m->a, &o);
+
+	if (r != RK_OK)
+		return r > 0 ? RK_ESTORE : r;
+	p->o.payload = o.payload;
+	p->o.sig = o.sig;
+	p->message = o.message;
+	return RK_OK;
+}
+
 /* kind OBJECT_KIND_COUNT: terms, which are no Signed. */
 static int load_piece(struct making *m, const char *part, enum object_kind kind, ProtobufCBinaryData oh, struct piece *p)
 {
 	uint8_t key[EVIDENCE_KEY_BYTES], *copy;
 	struct bytes value;
-	struct object o;
 	int r;
 
 	if (oh.len != 32)
@@ -89,14 +103,23 @@ static int load_piece(struct making *m, const char *part, enum object_kind kind,
 			return RK_ENOMEM;
 		memcpy(copy, value.data, value.len);
 		p->o.payload = bytes_make(copy, value.len);
-		return load_leaf(m, part, oh.data, p);
+	} else if ((r = parse_piece(m, kind, value, p)) != RK_OK) {
+		return r;
 	}
-	if ((r = object_parse(kind, value, m->a, &o)) != RK_OK)
-		return r > 0 ? RK_ESTORE : r;
-	p->o.payload = o.payload;
-	p->o.sig = o.sig;
-	p->message = o.message;
 	return load_leaf(m, part, oh.data, p);
+}
+
+static int load_charter(struct making *m, const uint8_t oh[32], struct bytes wire)
+{
+	struct note_key log;
+	int r = parse_piece(m, OBJECT_KIND_CHARTER, wire, &m->charter);
+
+	if (r != RK_OK)
+		return r;
+	if (note_key_parse(&log, ((const Rk__Charter *)(const void *)m->charter.message)->log_vkey) != RK_OK)
+		return RK_ESTORE;
+	m->log = note_origin_number(log.name, client_exchange_id(m->c));
+	return load_leaf(m, "charter", oh, &m->charter);
 }
 
 static int by_index(const void *a, const void *b)
@@ -182,7 +205,7 @@ static void choose_answers(struct making *m, struct pieces *answers, bool is_pic
 		if (n < RECEIPT_PICKUPS_MAX && need_answer(m, device, answers->list[i].index))
 			answers->list[n++] = answers->list[i];
 		else
-			m->lack->left_out++;
+			m->left_out++;
 	}
 	answers->n = n;
 }
@@ -277,7 +300,7 @@ static int put_disclosure(struct making *m, const uint8_t id[32], bool with_cont
 {
 	Rk__EnvelopeHead *head = (Rk__EnvelopeHead *)(uintptr_t)m->object.message;
 	const Rkl__EvidenceRecord *k = m->record;
-	unsigned *left_out = &m->lack->left_out;
+	unsigned *left_out = &m->left_out;
 	Rk__EnvelopeHeader *header;
 	int r;
 
@@ -314,34 +337,69 @@ static int put_deposit(struct making *m, const uint8_t id[32])
 	return put_lists(m, ((const Rk__Deposit *)(const void *)m->object.message)->org_id.data);
 }
 
+/* The receipt that follows from one charter, whose log all its proofs are of. */
+struct attempt {
+	int code;
+	struct bytes archive;
+	struct receipt out;
+	struct evidence_lack lack;
+};
+
+static int assemble(struct making *m, const uint8_t charter_oh[32], struct bytes charter, const uint8_t id[32], bool with_content)
+{
+	const Rkl__EvidenceRecord *k = m->record;
+	int r;
+
+	if ((r = load_charter(m, charter_oh, charter)) != RK_OK ||
+	    (r = load_piece(m, "directory", OBJECT_KIND_DIRECTORY, k->directory, &m->directory)) != RK_OK ||
+	    (r = load_piece(m, k->is_deposit ? "deposit" : "envelope", k->is_deposit ? OBJECT_KIND_DEPOSIT : OBJECT_KIND_ENVELOPE,
+	                    k->object, &m->object)) != RK_OK ||
+	    (r = load_pieces(m, "orgdevices", OBJECT_KIND_ORG_DEVICES, k->devices, k->n_devices, &m->lists_left_out, &m->devices)) != RK_OK)
+		return r;
+	m->parts.exchange_id = client_exchange_id(m->c);
+	m->parts.charter = m->charter.o;
+	m->parts.directory = m->directory.o;
+	return k->is_deposit ? put_deposit(m, id) : put_disclosure(m, id, with_content);
+}
+
+static bool is_better(const struct attempt *x, const struct attempt *than)
+{
+	return x->code == RK_OK && (than->code != RK_OK || x->lack.left_out < than->lack.left_out);
+}
+
+/*
+ * An older charter may be of an older log; after a restore that one may have what the next one lost, and lacks what came since.  So
+ * they are tried from the newest on, and the receipt that leaves least out is the one; where there is none, what the newest lacks is told.
+ */
 int evidence_receipt(struct client *c, struct txn *t, const uint8_t id[32], bool with_content, struct bytes file, struct arena *a,
                      struct bytes *archive, struct receipt *out, struct evidence_lack *lack)
 {
-	struct making m = {.c = c, .t = t, .a = a, .lack = lack};
+	struct attempt best = {.code = RK_ENOTFOUND, .lack = {"", EVIDENCE_NONE, 0}};
 	Rkl__EvidenceRecord *record;
-	int r;
+	struct bytes charter;
+	uint64_t serial;
+	uint8_t oh[32];
+	int tried = 0, r = evidence_load(t, id, a, &record);
 
-	*archive = bytes_make(NULL, 0);
-	*lack = (struct evidence_lack){"", EVIDENCE_NONE, 0};
-	memset(out, 0, sizeof(*out));
-	if ((r = evidence_load(t, id, a, &record)) != RK_OK)
-		return r;
-	m.record = record;
-	if ((r = load_piece(&m, "charter", OBJECT_KIND_CHARTER, record->charter, &m.charter)) != RK_OK ||
-	    (r = load_piece(&m, "directory", OBJECT_KIND_DIRECTORY, record->directory, &m.directory)) != RK_OK ||
-	    (r = load_piece(&m, record->is_deposit ? "deposit" : "envelope",
-	                    record->is_deposit ? OBJECT_KIND_DEPOSIT : OBJECT_KIND_ENVELOPE, record->object, &m.object)) != RK_OK ||
-	    (r = load_pieces(&m, "orgdevices", OBJECT_KIND_ORG_DEVICES, record->devices,
-	                     record->n_devices, &m.lists_left_out, &m.devices)) != RK_OK)
-		return r;
-	m.parts.exchange_id = client_exchange_id(c);
-	m.parts.charter = m.charter.o;
-	m.parts.directory = m.directory.o;
-	r = record->is_deposit ? put_deposit(&m, id) : put_disclosure(&m, id, with_content);
-	if (r != RK_OK)
-		return r;
-	if (record->is_deposit && with_content)
-		m.parts.file = file;
-	*lack = (struct evidence_lack){"", EVIDENCE_NONE, lack->left_out};
-	return receipt_make(&m.parts, a, archive, out);
+	if (r == RK_OK)
+		r = book_newest(t, RK__OBJECT_TYPE__OBJECT_CHARTER, NULL, &serial, oh, &charter);
+	while (r == RK_OK && (best.code != RK_OK || best.lack.left_out > 0)) {
+		struct attempt x = {.lack = {"", EVIDENCE_NONE, 0}};
+		struct making m = {.c = c, .t = t, .a = a, .record = record, .lack = &x.lack};
+
+		if (record->is_deposit && with_content)
+			m.parts.file = file;
+		x.code = assemble(&m, oh, charter, id, with_content);
+		if (x.code == RK_OK) {
+			x.lack = (struct evidence_lack){"", EVIDENCE_NONE, m.left_out};
+			x.code = receipt_make(&m.parts, a, &x.archive, &x.out);
+		}
+		if (tried++ == 0 || is_better(&x, &best))
+			best = x;
+		r = book_older(t, RK__OBJECT_TYPE__OBJECT_CHARTER, NULL, &serial, oh, &charter);
+	}
+	*archive = best.archive;
+	*out = best.out;
+	*lack = best.lack;
+	return r == RK_OK || r == RK_ENOTFOUND ? best.code : r;
 }

@@ -84,7 +84,7 @@ int log_tell_unwitnessed(struct client *c, struct txn *t)
 
 /* ---- leaves */
 
-int log_leaf_of(struct txn *t, const uint8_t oh[32], struct log_leaf *out)
+int log_leaf_in(struct txn *t, unsigned origin, const uint8_t oh[32], struct log_leaf *out)
 {
 	struct arena *a = arena_new(LOG_ARENA);
 	Rkl__LogLeaf *leaf;
@@ -100,9 +100,13 @@ int log_leaf_of(struct txn *t, const uint8_t oh[32], struct log_leaf *out)
 	r = RK_ESTORE;
 	if (key.len != LOG_LEAF_KEY_BYTES)
 		goto out;
-	out->origin = get_u32be(key.data);
+	out->origin = origin != 0 ? origin : get_u32be(key.data);
 	if ((r = log_leaf_get(t, out->origin, get_u64be(key.data + 4), a, &leaf)) != RK_OK)
 		goto out;
+	r = RK_ENOTFOUND;
+	if (!bytes_equal(bytes_of(leaf->oh), bytes_make(oh, ID32_BYTES)))
+		goto out;
+	r = RK_OK;
 	out->index = leaf->index;
 	out->type = leaf->type;
 	out->time_ms = leaf->time_ms;
@@ -113,6 +117,20 @@ int log_leaf_of(struct txn *t, const uint8_t oh[32], struct log_leaf *out)
 out:
 	arena_free(a);
 	return r;
+}
+
+int log_leaf_of(struct txn *t, const uint8_t oh[32], struct log_leaf *out)
+{
+	return log_leaf_in(t, 0, oh, out);
+}
+
+int log_is_not_before(struct txn *t, const uint8_t oh[32], uint64_t index, bool *yes)
+{
+	struct log_leaf leaf;
+	int r = log_leaf_of(t, oh, &leaf);
+
+	*yes = r == RK_OK && (leaf.index >= index || leaf.origin != meta_u64(t, META_LOG_ORIGIN));
+	return r == RK_ENOTFOUND ? RK_OK : r;
 }
 
 int log_leaf_proof(struct client *c, struct txn *t, const struct log_leaf *leaf, struct arena *a, struct bytes *text, int64_t *witness_ms)

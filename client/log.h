@@ -38,6 +38,10 @@ struct log_leaf {
 };
 /** By what it stands for: oh of an object, nda_id of terms.  RK_ENOTFOUND. */
 int log_leaf_of(struct txn *, const uint8_t oh[32], struct log_leaf *);
+/** The same as a leaf of the log `origin` (0: of the newest that has it).  What two logs share has one index in both. */
+int log_leaf_in(struct txn *, unsigned origin, const uint8_t oh[32], struct log_leaf *);
+/** Was it logged elsewhere than before `index` of the log that is followed?  *yes is false too where nothing is known of its leaf. */
+int log_is_not_before(struct txn *, const uint8_t oh[32], uint64_t index, bool *yes);
 /** The leaf's tlog-proof@v1 text, cosigned if there is such a one.  RK_ENOTFOUND while it is not proven. */
 int log_leaf_proof(struct client *, struct txn *, const struct log_leaf *, struct arena *, struct bytes *text, int64_t *witness_ms);
 /** How many leaves wait for their proof. */

@@ -13,33 +13,96 @@
 
 /* ---- the next log */
 
-/* What was told of the old log and stands in the part that the next one goes on from is proven there; the rest is lost. */
-static int carry_unproven(struct txn *t, unsigned from, unsigned to, uint64_t kept)
+/* An object that was logged twice counts where it stands first. */
+static int name_leaf_row(struct txn *t, const uint8_t oh[32], const uint8_t key[LOG_LEAF_KEY_BYTES])
+{
+	struct bytes named;
+	int r = env_get(t, C_LEAF_OH, bytes_make(oh, ID32_BYTES), &named);
+
+	if (r != RK_OK && r != RK_ENOTFOUND)
+		return r;
+	if (r == RK_OK && named.len == LOG_LEAF_KEY_BYTES && memcmp(named.data, key, 4) == 0 &&
+	    memcmp(named.data, key, LOG_LEAF_KEY_BYTES) < 0)
+		return RK_OK;
+	return env_put(t, C_LEAF_OH, bytes_make(oh, ID32_BYTES), bytes_make(key, LOG_LEAF_KEY_BYTES), ENV_PUT);
+}
+
+static int put_unproven(struct txn *t, unsigned number, const Rkl__LogLeaf *leaf)
 {
 	static const uint8_t yes = 1;
-	uint8_t key[LOG_LEAF_KEY_BYTES], moved[LOG_LEAF_KEY_BYTES];
-	struct arena *a = arena_new(LOG_ARENA);
+	uint8_t key[LOG_LEAF_KEY_BYTES];
+	int r;
+
+	log_leaf_key(key, number, leaf->index);
+	if (leaf->oh.len != ID32_BYTES)
+		return RK_ESTORE;
+	if ((r = name_leaf_row(t, leaf->oh.data, key)) != RK_OK || (r = log_leaf_put(t, number, leaf)) != RK_OK)
+		return r;
+	return env_put(t, C_UNPROVEN, BYTES_OF(key), bytes_make(&yes, 1), ENV_PUT);
+}
+
+/* The first leaf that we know of a log at or after `index`. */
+static int find_leaf_from(struct txn *t, unsigned number, uint64_t *index)
+{
+	struct env_cursor *cursor = NULL;
+	uint8_t from[LOG_LEAF_KEY_BYTES];
+	struct bytes key, value;
+	int r;
+
+	log_leaf_key(from, number, *index);
+	if ((r = env_cursor_open(t, C_LEAF, &cursor)) != RK_OK)
+		return r;
+	r = env_cursor_seek(cursor, BYTES_OF(from), &key, &value);
+	if (r == RK_OK && (key.len != LOG_LEAF_KEY_BYTES || memcmp(key.data, from, 4) != 0))
+		r = RK_ENOTFOUND;
+	if (r == RK_OK)
+		*index = get_u64be(key.data + 4);
+	env_cursor_free(cursor);
+	return r;
+}
+
+/* One leaf of the old log.  What was proven there stays as it is; what was not can only be proven in the next one, or is lost. */
+static int carry_leaf(struct client *c, struct txn *t, unsigned from, unsigned to, uint64_t index, bool is_shared, struct arena *a)
+{
+	uint8_t key[LOG_LEAF_KEY_BYTES];
 	Rkl__LogLeaf *leaf;
-	int r = RK_OK;
+	bool was_proven;
+	int r = log_leaf_get(t, from, index, a, &leaf);
+
+	if (r != RK_OK)
+		return r;
+	was_proven = leaf->proven_size != 0;
+	log_leaf_key(key, from, index);
+	if (!was_proven && (r = env_del(t, C_UNPROVEN, BYTES_OF(key))) != RK_OK && r != RK_ENOTFOUND)
+		return r;
+	if (!is_shared) {
+		if (!was_proven)
+			client_count(t, "log-lost");
+		return env_error(t);
+	}
+	if (!was_proven && (r = env_del(t, C_LEAF, BYTES_OF(key))) != RK_OK)
+		return r;
+	if (was_proven)
+		leaf->seen_at = client_now(c); /* the next log owes this proof from now on */
+	leaf->proven_size = 0;
+	leaf->proof = (ProtobufCBinaryData){0};
+	return put_unproven(t, to, leaf);
+}
+
+/* The leaves below `shared` are the next log's too, and are to be proven there as well: the receipt of what comes needs them. */
+static int carry_leaves(struct client *c, struct txn *t, unsigned from, unsigned to, uint64_t shared)
+{
+	struct arena *a = arena_new(LOG_ARENA);
+	uint64_t index = 0;
+	int r;
 
 	if (a == NULL)
 		return RK_ENOMEM;
-	while (r == RK_OK && (r = log_first(t, C_UNPROVEN, from, key, sizeof(key))) == RK_OK) {
-		uint64_t index = get_u64be(key + 4);
-
-		if ((r = env_del(t, C_UNPROVEN, BYTES_OF(key))) != RK_OK)
-			break;
-		if (index >= kept) {
-			client_count(t, "log-lost");
-			continue;
-		}
+	while ((r = find_leaf_from(t, from, &index)) == RK_OK) {
 		arena_reset(a, LOG_ARENA);
-		log_leaf_key(moved, to, index);
-		if ((r = log_leaf_get(t, from, index, a, &leaf)) == RK_OK && (r = log_leaf_put(t, to, leaf)) == RK_OK &&
-		    (r = env_put(t, C_LEAF_OH, bytes_of(leaf->oh), BYTES_OF(moved), ENV_PUT)) == RK_OK)
-			r = env_put(t, C_UNPROVEN, BYTES_OF(moved), bytes_make(&yes, 1), ENV_PUT);
-		if (r == RK_OK)
-			r = env_del(t, C_LEAF, BYTES_OF(key));
+		if ((r = carry_leaf(c, t, from, to, index, index < shared, a)) != RK_OK)
+			break;
+		index++;
 	}
 	arena_free(a);
 	return r == RK_ENOTFOUND ? RK_OK : r;
@@ -84,7 +147,8 @@ static int compare_ends(struct client *c, struct txn *t, unsigned number, const 
 	return inbox_add(t, RKL__INBOX_KIND__INBOX_ALERT, BYTES_OF(id), NULL, client_now(c), "log-cut");
 }
 
-static int begin_next(struct client *c, struct txn *t, const struct log_keys *k, unsigned before)
+/* shared: how many leaves the next log has of the one before; NULL: as many as its Charter says that one had. */
+static int begin_next(struct client *c, struct txn *t, const struct log_keys *k, unsigned before, const uint64_t *shared)
 {
 	struct arena *a = arena_new(LOG_ARENA);
 	struct checkpoint end = {.size = 0};
@@ -100,13 +164,13 @@ static int begin_next(struct client *c, struct txn *t, const struct log_keys *k,
 	if (note_read(bytes_of(charter->prev_checkpoint), &end) != RK_OK)
 		end.size = 0;
 	if ((r = drop_old(t, before, &largest)) == RK_OK && (r = compare_ends(c, t, before, &end, largest, a)) == RK_OK)
-		r = carry_unproven(t, before, k->number, end.size);
+		r = carry_leaves(c, t, before, k->number, shared != NULL ? *shared : end.size);
 out:
 	arena_free(a);
 	return r;
 }
 
-int log_follow(struct client *c, struct txn *t, struct log_keys *k)
+static int follow(struct client *c, struct txn *t, struct log_keys *k, const uint64_t *shared)
 {
 	uint64_t before;
 	int r;
@@ -116,9 +180,14 @@ int log_follow(struct client *c, struct txn *t, struct log_keys *k)
 	before = meta_u64(t, META_LOG_ORIGIN);
 	if (before == k->number)
 		return RK_OK;
-	if (before != 0 && (r = begin_next(c, t, k, (unsigned)before)) != RK_OK)
+	if (before != 0 && (r = begin_next(c, t, k, (unsigned)before, shared)) != RK_OK)
 		return r;
 	return meta_put_u64(t, META_LOG_ORIGIN, k->number);
+}
+
+int log_follow(struct client *c, struct txn *t, struct log_keys *k)
+{
+	return follow(c, t, k, NULL);
 }
 
 /* ---- leaves */
@@ -129,45 +198,16 @@ static bool is_same_leaf(const Rkl__LogLeaf *leaf, const struct delivery *d, uns
 	       bytes_equal(bytes_of(leaf->oh), bytes_make(oh, ID32_BYTES));
 }
 
-/* Known from the log before this one, whose beginning this one shares: streams are read again after a restore. */
-static int is_carried(struct txn *t, const struct delivery *d, unsigned type, const uint8_t oh[32], struct arena *a, bool *yes)
-{
-	Rkl__LogLeaf *leaf;
-	struct bytes key;
-	int r = env_get(t, C_LEAF_OH, bytes_make(oh, ID32_BYTES), &key);
-
-	*yes = false;
-	if (r == RK_OK && key.len != LOG_LEAF_KEY_BYTES)
-		return RK_ESTORE;
-	if (r == RK_OK && (r = log_leaf_get(t, get_u32be(key.data), get_u64be(key.data + 4), a, &leaf)) == RK_OK)
-		*yes = leaf->proven_size != 0 && is_same_leaf(leaf, d, type, oh);
-	return r == RK_ENOTFOUND ? RK_OK : r;
-}
-
 static int put_leaf(struct client *c, struct txn *t, const struct log_keys *k, const struct delivery *d, unsigned type, const uint8_t oh[32])
 {
-	static const uint8_t yes = 1;
 	Rkl__LogLeaf leaf = RKL__LOG_LEAF__INIT;
-	uint8_t key[LOG_LEAF_KEY_BYTES];
-	struct bytes named;
-	bool is_named;
-	int r;
 
 	leaf.index = d->log_index;
 	leaf.type = type;
 	leaf.time_ms = d->time_ms;
 	leaf.oh = pb_of(bytes_make(oh, ID32_BYTES));
 	leaf.seen_at = client_now(c);
-	log_leaf_key(key, k->number, d->log_index);
-	/* An object that was logged twice counts where it stands first. */
-	r = env_get(t, C_LEAF_OH, bytes_make(oh, ID32_BYTES), &named);
-	is_named = r == RK_OK && named.len == sizeof(key) && memcmp(named.data, key, 4) == 0 && memcmp(named.data, key, sizeof(key)) < 0;
-	if (r != RK_OK && r != RK_ENOTFOUND)
-		return r;
-	if (!is_named && (r = env_put(t, C_LEAF_OH, bytes_make(oh, ID32_BYTES), BYTES_OF(key), ENV_PUT)) != RK_OK)
-		return r;
-	r = log_leaf_put(t, k->number, &leaf);
-	return r == RK_OK ? env_put(t, C_UNPROVEN, BYTES_OF(key), bytes_make(&yes, 1), ENV_PUT) : r;
+	return put_unproven(t, k->number, &leaf);
 }
 
 static int take_leaf(struct client *c, struct txn *t, const struct delivery *d, unsigned type, const uint8_t oh[32])
@@ -176,19 +216,19 @@ static int take_leaf(struct client *c, struct txn *t, const struct delivery *d, 
 	struct arena *a = arena_new(LOG_ARENA);
 	struct log_keys k;
 	Rkl__LogLeaf *known;
-	bool carried;
 	int r;
 
 	if (a == NULL)
 		return RK_ENOMEM;
-	if ((r = log_follow(c, t, &k)) != RK_OK) {
+	/* A Charter that begins another log is the next leaf of what the copy had. */
+	if ((r = follow(c, t, &k, type == RK__LOG_TYPE__LOG_CHARTER ? &d->log_index : NULL)) != RK_OK) {
 		r = r == RK_ENOTFOUND ? RK_OK : r;
 		goto out;
 	}
 	r = log_leaf_get(t, k.number, d->log_index, a, &known);
 	if (r == RK_OK)
 		r = is_same_leaf(known, d, type, oh) ? RK_OK : log_fault(c, t, &k, &other);
-	else if (r == RK_ENOTFOUND && (r = is_carried(t, d, type, oh, a, &carried)) == RK_OK && !carried)
+	else if (r == RK_ENOTFOUND)
 		r = put_leaf(c, t, &k, d, type, oh);
 out:
 	arena_free(a);

@@ -10,7 +10,9 @@
 
 #include <cmocka.h>
 
+#include "client/client_internal.h"
 #include "client/evidence_internal.h"
+#include "client/log.h"
 #include "proto/ids.h"
 #include "proto/strict.h"
 #include "tests/unit/home_kit.h"
@@ -114,7 +116,6 @@ static void an_envelope_takes_its_copies_at_once(void **state)
 	record = record_of(sent.wire.env_id);
 	assert_non_null(record);
 	assert_false(record->is_deposit);
-	is_kept(OBJECT_KIND_CHARTER, record->charter);
 	is_kept(OBJECT_KIND_DIRECTORY, record->directory);
 	is_kept(OBJECT_KIND_ENVELOPE, record->object);
 	assert_memory_equal(record->object.data, sent.wire.oh, 32);
@@ -126,6 +127,35 @@ static void an_envelope_takes_its_copies_at_once(void **state)
 	}
 	assert_memory_equal(record->terms.data, deal.nda_id, 32);
 	assert_true(bytes_equal(copy_of(record->terms), deal.terms_bytes));
+}
+
+/* The entry of a disclosure comes late, when this home has a directory that was logged after it; the next disclosure is after both. */
+static void what_was_logged_later_is_not_taken(void **state)
+{
+	struct delivery d = {.kind = RK__ENTRY_KIND__ENTRY_DIRECTORY, .time_ms = home_now_ms, .logged = true};
+	uint8_t newest[32], older[32];
+	struct bytes older_wire;
+	struct sent sent[2];
+	uint64_t serial;
+	struct txn *t;
+
+	(void)state;
+	deal_conclude(&h, &deal);
+	home_expel(&h, 2, 100);
+	t = begin(true);
+	assert_int_equal(book_newest(t, RK__OBJECT_TYPE__OBJECT_DIRECTORY, NULL, &serial, newest, &d.object), RK_OK);
+	d.log_index = h.log_index + 2;
+	assert_int_equal(log_on_entry(h.client, t, &d), RK_OK);
+	assert_int_equal(book_older(t, RK__OBJECT_TYPE__OBJECT_DIRECTORY, NULL, &serial, older, &older_wire), RK_OK);
+	assert_int_equal(env_commit(t), RK_OK);
+	send_from(1, &sent[0]);
+	h.log_index++;
+	send_from(1, &sent[1]);
+	assert_memory_equal(record_of(sent[0].wire.env_id)->directory.data, older, 32);
+	assert_memory_equal(record_of(sent[1].wire.env_id)->directory.data, newest, 32);
+	t = begin(false);
+	assert_int_equal(book_older(t, RK__OBJECT_TYPE__OBJECT_DIRECTORY, NULL, &serial, older, &older_wire), RK_ENOTFOUND);
+	env_abort(t);
 }
 
 /* Acts of after the disclosure come with the pickup that they precede, and not by themselves. */
@@ -243,11 +273,11 @@ static void a_deposit_keeps_what_it_commits_to(void **state)
 	assert_int_equal(object_parse(OBJECT_KIND_DEPOSIT, wire, h.a, &o), RK_OK);
 	object_oh(oh, &o, h.f.exchange_id);
 	t = begin(true);
-	assert_int_equal(evidence_on_deposit(h.client, t, wire, NULL, NULL), RK_OK);
+	assert_int_equal(evidence_on_deposit(h.client, t, wire, h.log_index + 1, NULL, NULL), RK_OK);
 	assert_int_equal(env_commit(t), RK_OK);
 	assert_int_equal(open_salt(oh, true, &plain), RK_ENOTFOUND);
 	t = begin(true);
-	assert_int_equal(evidence_on_deposit(h.client, t, wire, salt, sha256), RK_OK);
+	assert_int_equal(evidence_on_deposit(h.client, t, wire, h.log_index + 1, salt, sha256), RK_OK);
 	assert_int_equal(env_commit(t), RK_OK);
 	assert_true(record_of(oh)->is_deposit);
 	assert_int_equal(record_of(oh)->n_devices, 1);
@@ -264,6 +294,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(an_envelope_takes_its_copies_at_once),
+		TEST(what_was_logged_later_is_not_taken),
 		TEST(a_pickup_adds_what_was_new),
 		TEST(a_refusal_is_kept),
 		TEST(the_salt_goes_with_the_dossiers_key),

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "client/client_internal.h"
 #include "client/evidence_internal.h"
 #include "client/log.h"
 #include "proto/strict.h"
@@ -72,17 +73,20 @@ static void note_entry(uint64_t index, Rk__EntryKind kind, struct bytes object)
 
 static void note_objects(const Rkl__EvidenceRecord *record)
 {
-	const ProtobufCBinaryData trust[] = {record->charter, record->directory, record->devices[0], record->devices[1], record->devices[2]};
+	const ProtobufCBinaryData kept[] = {record->directory, record->devices[0], record->devices[1], record->devices[2]};
 	struct txn *t = begin(false);
+	struct bytes wire;
+	uint64_t serial;
+	uint8_t oh[32];
 
-	for (size_t i = 0; i < 5; i++) {
+	assert_int_equal(book_newest(t, RK__OBJECT_TYPE__OBJECT_CHARTER, NULL, &serial, oh, &wire), RK_OK);
+	note_entry(0, RK__ENTRY_KIND__ENTRY_CHARTER, wire);
+	for (size_t i = 0; i < 4; i++) {
 		uint8_t key[EVIDENCE_KEY_BYTES];
-		struct bytes wire;
 
-		evidence_key(key, EVIDENCE_OBJECT, trust[i].data);
+		evidence_key(key, EVIDENCE_OBJECT, kept[i].data);
 		assert_int_equal(env_get(t, C_EVIDENCE, BYTES_OF(key), &wire), RK_OK);
-		note_entry(3 * i, i == 0 ? RK__ENTRY_KIND__ENTRY_CHARTER : i == 1 ? RK__ENTRY_KIND__ENTRY_DIRECTORY
-		                                                               : RK__ENTRY_KIND__ENTRY_ORG_DEVICES, wire);
+		note_entry(3 * (i + 1), i == 0 ? RK__ENTRY_KIND__ENTRY_DIRECTORY : RK__ENTRY_KIND__ENTRY_ORG_DEVICES, wire);
 	}
 	env_abort(t);
 }
@@ -270,6 +274,47 @@ static void a_destroyed_key_leaves_a_receipt_without_content(void **state)
 	assert_int_equal(out.level, RECEIPT_PICKED_UP);
 }
 
+/* The next charter, by which another log goes on from what there is. */
+static void begin_another_log(void)
+{
+	struct delivery d = {.stream = stream_control(), .kind = RK__ENTRY_KIND__ENTRY_CHARTER, .time_ms = home_now_ms, .logged = true};
+	Rk__Charter *c = fixed_charter(&h.f, h.a);
+	char name[NOTE_NAME_CHARS], vkey[NOTE_VKEY_CHARS];
+	struct txn *t = begin(true);
+
+	note_origin(name, h.f.exchange_id, 2);
+	assert_int_equal(note_vkey(vkey, name, NOTE_TYPE_LOG, h.f.log.pk), RK_OK);
+	c->serial = 2;
+	c->issued_at++;
+	c->log_vkey = vkey;
+	c->prev_checkpoint = pb_of(log_kit_note(ledger, h.log_index, 0, h.a));
+	assert_int_equal(object_make(OBJECT_KIND_CHARTER, h.f.exchange_id, h.f.root.sk, &c->base, h.a, &d.object), RK_OK);
+	assert_int_equal(book_on_control(h.client, t, &d), RK_OK);
+	d.log_index = ++h.log_index;
+	entries[d.log_index].d = d;
+	assert_int_equal(log_on_entry(h.client, t, &d), RK_OK);
+	assert_int_equal(env_commit(t), RK_OK);
+}
+
+/* A receipt is of one log: of the old one until the next has proven what it took over. */
+static void another_log_proves_what_it_took_over(void **state)
+{
+	(void)state;
+	make_history();
+	write_log();
+	tell_entries();
+	prove_all();
+	begin_another_log();
+	assert_int_equal(make(true), RK_OK);
+	assert_int_equal(out.charter->serial, 1);
+	write_log();
+	ledger->number = 2;
+	prove_all();
+	assert_int_equal(make(true), RK_OK);
+	assert_int_equal(out.charter->serial, 2);
+	assert_int_equal(out.level, RECEIPT_OPENED);
+}
+
 static void nothing_is_known_of_others(void **state)
 {
 	(void)state;
@@ -286,6 +331,7 @@ int main(void)
 		TEST(a_receipt_waits_for_the_proofs),
 		TEST(what_came_later_is_not_shown),
 		TEST(a_destroyed_key_leaves_a_receipt_without_content),
+		TEST(another_log_proves_what_it_took_over),
 		TEST(nothing_is_known_of_others),
 	};
 

@@ -971,6 +971,15 @@ static void put_charter(struct world *w, uint64_t serial, unsigned number, struc
 	commit(t);
 }
 
+static const uint8_t *object_hash_of(struct world *w, enum object_kind kind, struct bytes wire, uint8_t oh[32])
+{
+	struct object o;
+
+	assert_int_equal(object_parse(kind, wire, w->h.a, &o), RK_OK);
+	object_oh(oh, &o, w->h.f.exchange_id);
+	return oh;
+}
+
 static void the_next_log_begins_anew(void **state)
 {
 	struct world *w = *state;
@@ -1006,6 +1015,56 @@ static void the_next_log_begins_anew(void **state)
 	deliver_leaf(w, &second, "again", home_now_ms);
 	settle(w, &second);
 	assert_int_equal(fault_of(w), LOG_FAULT_NONE);
+}
+
+static bool is_proven_in(struct world *w, unsigned number, const char *terms)
+{
+	struct log_leaf leaf;
+	struct bytes text;
+	int64_t witness_ms;
+	struct txn *t = begin(w);
+	uint8_t oh[32];
+	int r;
+
+	ids_nda(oh, w->h.f.exchange_id, bytes_str(terms));
+	r = log_leaf_in(t, number, oh, &leaf);
+	if (r == RK_OK)
+		r = log_leaf_proof(w->h.client, t, &leaf, w->h.a, &text, &witness_ms);
+	env_abort(t);
+	assert_true(r == RK_OK || r == RK_ENOTFOUND);
+	return r == RK_OK;
+}
+
+/* What a copy of the broker had is in both logs, and proven in both; what came after the copy only in the old one. */
+static void what_two_logs_share_is_proven_in_both(void **state)
+{
+	struct delivery d = {.stream = stream_control(), .kind = RK__ENTRY_KIND__ENTRY_CHARTER, .time_ms = home_now_ms, .logged = true};
+	struct world *w = *state;
+	struct log_kit second;
+	uint8_t oh[32];
+	uint64_t serial;
+	struct txn *t;
+
+	deliver_leaf(w, &w->log, "shared", home_now_ms);
+	second = w->log;
+	second.number = 2;
+	deliver_leaf(w, &w->log, "lost", home_now_ms);
+	settle(w, &w->log);
+	/* The newest checkpoint of the old log is younger than the copy: where the next one began, its Charter's own leaf says. */
+	put_charter(w, 2, 2, log_kit_note(&w->log, 27, 0, w->h.a), NULL);
+	t = begin(w);
+	assert_int_equal(book_newest(t, RK__OBJECT_TYPE__OBJECT_CHARTER, NULL, &serial, oh, &d.object), RK_OK);
+	d.log_index = log_kit_add(&second, RK__LOG_TYPE__LOG_CHARTER, home_now_ms, object_hash_of(w, OBJECT_KIND_CHARTER, d.object, oh));
+	assert_int_equal(d.log_index, 26);
+	assert_int_equal(log_on_entry(w->h.client, t, &d), RK_OK);
+	commit(t);
+	assert_false(is_proven_in(w, 2, "shared"));
+	assert_true(is_proven_in(w, 1, "shared"));
+	settle(w, &second);
+	assert_int_equal(fault_of(w), LOG_FAULT_NONE);
+	assert_true(is_proven_in(w, 1, "shared") && is_proven_in(w, 2, "shared"));
+	assert_true(is_proven_in(w, 1, "lost") && !is_proven_in(w, 2, "lost"));
+	assert_int_equal(home_count(&w->h, "log-lost"), 0);
 }
 
 static void a_log_that_was_cut(void **state)
@@ -1178,6 +1237,7 @@ int main(void)
 		TEST(nothing_confidential_is_sent),
 		TEST(letters_carry_what_their_sender_saw),
 		TEST(the_next_log_begins_anew),
+		TEST(what_two_logs_share_is_proven_in_both),
 		TEST(a_log_that_was_cut),
 		TEST(the_secretariat_cosigns),
 		TEST(a_key_that_is_not_the_charters),

@@ -69,6 +69,12 @@ static enum receipt_level level_of(struct receipt_kit *k, struct receipt *out)
 	return out->level;
 }
 
+/* The charter of another log is younger than what that log took over. */
+static const struct kit_step charter_renewed[] = {
+	{KIT_DEVICES, 1, 0, HOUR}, {KIT_DEVICES, 2, 0, HOUR}, {KIT_DIRECTORY, 0, 0, 16 * DAY}, {KIT_TERMS, 1, 0, 17 * DAY},
+	{KIT_ACT, 1, RK__ACT_KIND__ACCEPT, 17 * DAY}, {KIT_ACT, 2, RK__ACT_KIND__ACCEPT, 18 * DAY}, {KIT_ENVELOPE, 1, 0, START + HOUR},
+	{KIT_CHARTER, 0, 0, START + HOUR}, {KIT_PICKUP, 2, 0, START + 2 * HOUR}, {KIT_END, 0, 0, 0}};
+
 static void levels(void **state)
 {
 	static const struct {
@@ -81,6 +87,7 @@ static void levels(void **state)
 		{"lodged, content shown", receipt_kit_lodged, true, false, false, RECEIPT_LODGED},
 		{"picked up", receipt_kit_plain, false, false, false, RECEIPT_PICKED_UP},
 		{"opened", receipt_kit_plain, true, false, false, RECEIPT_OPENED},
+		{"a charter renewed in between", charter_renewed, true, false, false, RECEIPT_OPENED},
 		{"one way", receipt_kit_plain, true, false, true, RECEIPT_OPENED},
 		{"held and resumed", receipt_kit_held, true, false, false, RECEIPT_OPENED},
 		{"three parties, terminated, one could not open", receipt_kit_three, true, true, false, RECEIPT_OPENED},
