@@ -8,6 +8,7 @@
 #include <sodium.h>
 
 #include "broker/cmd.h"
+#include "broker/rows.h"
 #include "broker/secrets.h"
 #include "broker/sequence.h"
 #include "proto/errcode.h"
@@ -104,12 +105,22 @@ static int refuse(const struct cmd_options *o, bool next, int r)
 				"%s does not follow the charter in %s: the secretariat makes the next one with "
 				"`renkei exchange renew`",
 				o->file, o->data);
-	if (next && r == RK_READ_ONLY)
-		return cmd_fail(r,
-				"%s is older than its own log, which cannot go on: a charter made with `renkei exchange "
-				"renew --new-log` is needed",
-				o->data);
 	return cmd_fail_code(r, "%s is refused", o->file);
+}
+
+/* The charters of a restored exchange come one by one: is the one that ends the read-only state still to come? */
+static int still_read_only(struct env *env, bool *yes)
+{
+	struct rows_fork fork;
+	struct txn *txn;
+	int r = env_begin(env, false, &txn);
+
+	if (r != RK_OK)
+		return r;
+	r = rows_get_fork(txn, &fork);
+	env_abort(txn);
+	*yes = r == RK_OK;
+	return r == RK_ENOTFOUND ? RK_OK : r;
 }
 
 static int adopt(const struct cmd_options *o, const Rk__CharterFile *file, const Rk__Charter *charter)
@@ -120,7 +131,7 @@ static int adopt(const struct cmd_options *o, const Rk__CharterFile *file, const
 	uint8_t generation[16];
 	char fingerprint[IDS_ROOT_FINGERPRINT_CHARS];
 	int64_t now_ms = sequence_system_clock.wall_ms(NULL);
-	bool next = is_next(file);
+	bool next = is_next(file), read_only = false;
 	int code, r;
 
 	config_defaults(&config);
@@ -128,6 +139,8 @@ static int adopt(const struct cmd_options *o, const Rk__CharterFile *file, const
 		return code;
 	randombytes_buf(generation, sizeof(generation));
 	r = next ? apply_adopt_next(env, file, generation, now_ms) : apply_adopt(env, file, generation, now_ms);
+	if (r == RK_OK)
+		r = still_read_only(env, &read_only);
 	env_close(env);
 	if (r == RK_OK)
 		r = note_key_parse(&log, charter->log_vkey);
@@ -136,7 +149,12 @@ static int adopt(const struct cmd_options *o, const Rk__CharterFile *file, const
 	ids_root_fingerprint(fingerprint, charter->exchange_id.data);
 	printf("exchange %s\nroot_fingerprint %s\ncharter %" PRIu64 "\nlog %s\n", charter->name, fingerprint, charter->serial,
 	       log.name);
-	fprintf(stderr, "Compare the fingerprint with the secretariat's.  Next: `renkeid run --data %s`.\n", o->data);
+	fprintf(stderr, "Compare the fingerprint with the secretariat's.  ");
+	if (read_only)
+		fprintf(stderr, "This broker has signed a log that its store does not lead to, and stays read-only until a charter begins the log "
+			"after that one: adopt the charters that came later, or a new one (`renkei exchange renew --new-log`).\n");
+	else
+		fprintf(stderr, "Next: `renkeid run --data %s`.\n", o->data);
 	return errcode_exit(fflush(stdout) == 0 ? RK_OK : RK_EIO);
 }
 

@@ -40,7 +40,7 @@ struct run {
 	struct path path;
 	struct apply *apply;
 	struct server *server;
-	struct note head;           /* as it stands in HEAD_FILE */
+	struct checkpoint head;     /* what HEAD_FILE says, if our log key signed it; size 0 if not */
 	int64_t head_ms;
 	int lock_fd, signal_fd;
 	char endpoint[SOCKET_ENDPOINT_CHARS];
@@ -149,20 +149,22 @@ static int show_signed(struct run *r)
 {
 	struct note_key log, witness;
 	struct note_opened opened;
+	struct note note = {.len = 0};
 	char path[CMD_TEXT_MAX_BYTES];
-	size_t len = 0;
 	FILE *f;
 	int code;
 
 	snprintf(path, sizeof(path), "%s/" HEAD_FILE, r->options->data);
 	if ((f = fopen(path, "re")) != NULL) {
-		len = fread(r->head.text, 1, sizeof(r->head.text), f);
+		note.len = fread(note.text, 1, sizeof(note.text), f);
 		fclose(f);
+	} else if (errno != ENOENT) {
+		return cmd_fail(RK_EIO, "%s cannot be read: %s", path, strerror(errno));
 	}
-	r->head.len = len;
 	roster_note_keys(r->path.roster, &log, &witness);
-	if (len == 0 || note_open(bytes_make(r->head.text, len), &log, NULL, &opened) != RK_OK)
+	if (note.len == 0 || note_open_later(bytes_make(note.text, note.len), &log, r->path.exchange_id, &opened) != RK_OK)
 		return 0;
+	r->head = opened.checkpoint;
 	code = apply_show_signed(r->apply, &opened.checkpoint, sequence_time(r->path.sequence));
 	return code == RK_OK ? 0 : cmd_fail_code(code, "%s", path);
 }
@@ -188,19 +190,29 @@ static int start_signer(struct run *r)
 	return 0;
 }
 
+/* The file only ever goes up: what it says was signed, whatever has become of the store. */
+static bool goes_up(const struct run *r, const struct checkpoint *last)
+{
+	unsigned before = note_origin_number(r->head.origin, r->path.exchange_id);
+	unsigned now = note_origin_number(last->origin, r->path.exchange_id);
+
+	return now != before ? now > before : last->size > r->head.size;
+}
+
 static void keep_head(struct run *r, int64_t now_ms)
 {
+	struct checkpoint says;
 	struct note last;
 	int code;
 
 	if (now_ms - r->head_ms < HEAD_EVERY_MS || !signer_last(r->path.signer, &last))
 		return;
 	r->head_ms = now_ms;
-	if (last.len == r->head.len && memcmp(last.text, r->head.text, last.len) == 0)
+	if (note_read(bytes_make(last.text, last.len), &says) != RK_OK || !goes_up(r, &says))
 		return;
 	code = secrets_write_file(r->options->data, HEAD_FILE, last.text, (uint32_t)last.len, 0600);
 	if (code == RK_OK)
-		r->head = last;
+		r->head = says;
 	else
 		log_warning("main", "head-not-written", "code=%s", errcode_name(code));
 }

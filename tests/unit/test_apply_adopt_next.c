@@ -95,12 +95,13 @@ static bool is_marked(void)
 	return is;
 }
 
-static void mark_fork(void)
+/* As a broker that has been shown its own signature under a longer log `number`. */
+static void mark_fork(unsigned number)
 {
 	struct txn *t;
 
 	assert_int_equal(env_begin(w.env, true, &t), RK_OK);
-	assert_int_equal(rows_put_tree(t, "fork", &(struct rows_tree){.size = 1000}), RK_OK);
+	assert_int_equal(rows_put_fork(t, &(struct rows_fork){.log = number, .size = 1000}), RK_OK);
 	assert_int_equal(env_commit(t), RK_OK);
 }
 
@@ -155,10 +156,7 @@ static void another_log_begins_over_what_is_there(void **state)
 
 	assert_int_equal(world_post(&w, A, RK__CHANNEL__OFFER, RK__POST_OP__NEW, 0, 1), RK_OK);
 	log = apply_log_size(w.apply);
-	mark_fork();
-	/* A leaf more under the old origin would be the fork itself. */
-	assert_int_equal(adopt(next_charter(2)), RK_READ_ONLY);
-	assert_true(is_marked());
+	mark_fork(1);
 	c = another_log(2, 2);
 	assert_int_equal(adopt(c), RK_OK);
 	world_restart(&w);
@@ -173,6 +171,44 @@ static void another_log_begins_over_what_is_there(void **state)
 	world_restart(&w);
 	assert_charter(c, log + 1);
 	assert_origin(3);
+}
+
+/* What a member says on the first HELLO after another log began. */
+static void the_log_that_was_closed_says_nothing(void **state)
+{
+	struct world_device *d = &w.orgs[A].devices[0];
+	Rk__Request *q;
+	Rk__Hello hello = RK__HELLO__INIT;
+	(void)state;
+
+	hello.protocol_min = hello.protocol_max = 1;
+	hello.seen_checkpoint = another_log(2, 2)->prev_checkpoint;
+	assert_int_equal(adopt(another_log(2, 2)), RK_OK);
+	world_restart(&w);
+	q = world_request(&w, A, 0, RK__OP__OP_HELLO);
+	q->hello = &hello;
+	q->writer_epoch = pb_of(BYTES_OF(d->epoch));
+	assert_int_equal(world_run(&w, world_command(&w, A, 0, q, (struct bytes){0}, (struct bytes){0}, (struct bytes){0})), RK_OK);
+	assert_false(w.reply->hello->read_only || is_marked());
+}
+
+/* A copy from before the charters that were adopted since: all of them come again, in their order. */
+static void the_mark_goes_with_the_first_log_that_was_not_signed(void **state)
+{
+	(void)state;
+	mark_fork(2);
+	/* It stays over a renewal, and over the log that was signed already. */
+	assert_int_equal(adopt(next_charter(2)), RK_OK);
+	assert_true(is_marked());
+	assert_int_equal(adopt(another_log(3, 2)), RK_OK);
+	world_restart(&w);
+	assert_true(is_marked() && apply_is_read_only(w.apply));
+	assert_int_equal(adopt(another_log(5, 3)), RK_CONFLICT);
+	assert_int_equal(adopt(another_log(4, 3)), RK_OK);
+	world_restart(&w);
+	assert_false(is_marked() || apply_is_read_only(w.apply));
+	assert_origin(3);
+	assert_int_equal(world_post(&w, A, RK__CHANNEL__OFFER, RK__POST_OP__NEW, 0, 1), RK_OK);
 }
 
 static void another_officers_key_counts_from_then_on(void **state)
@@ -335,6 +371,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_renewal_goes_on_with_the_log),
 		TEST(another_log_begins_over_what_is_there),
+		TEST(the_log_that_was_closed_says_nothing),
+		TEST(the_mark_goes_with_the_first_log_that_was_not_signed),
 		TEST(another_officers_key_counts_from_then_on),
 		TEST(lost_directories_are_stepped_over_once),
 		TEST(a_lost_member_can_only_be_out),
