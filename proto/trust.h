@@ -44,7 +44,7 @@ int trust_check_charter(const Rk__Charter *);
 int trust_check_charter_next(const Rk__Charter *next, const Rk__Charter *prev);
 
 /**
- * What a restored store has lost leaves a gap in the serials of directories and epochs.  The first of each after a charter of a further log
+ * What a restored store has lost leaves a gap in the serials of directories, epochs and device lists.  The first of each after a charter of a further log
  * may step over it: true while the newest one known, made at made_ms, is older than such a charter.  Until then it is due.
  */
 bool trust_may_step_over(const Rk__Charter *, int64_t made_ms);

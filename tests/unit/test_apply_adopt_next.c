@@ -27,6 +27,15 @@ static int set_up(void **state)
 	return 0;
 }
 
+static int set_up_going(void **state)
+{
+	static bool going = true;
+
+	set_up(state);
+	*state = &going;
+	return 0;
+}
+
 static int tear_down(void **state)
 {
 	(void)state;
@@ -302,6 +311,33 @@ static void a_lost_member_can_only_be_out(void **state)
 	world_admit(&w, 4);
 }
 
+/* The directory demands a list of devices that the copy does not have: its organisation publishes it again, or one after it, or is out. */
+static void a_lost_list_of_devices_comes_again_or_its_organisation_goes(void **state)
+{
+	const bool *is_expelled = *state;
+
+	assert_int_equal(adopt(another_log(2, 2)), RK_OK);
+	world_restart(&w);
+	w.now_ms += 1;
+	lose_directories();
+	w.orgs[A].devices_serial = w.orgs[A].min_devices_serial = 3;
+	memset(w.orgs[A].devices_oh, 7, 32);
+	assert_int_equal(world_put_directory(&w, world_directory(&w)), RK_CONFLICT);
+	if (is_expelled != NULL) {
+		w.orgs[A].status = RK__ORG_STATUS__EXPELLED;
+		assert_int_equal(world_put_directory(&w, world_directory(&w)), RK_OK);
+		assert_int_equal(world_put_directory(&w, world_directory(&w)), RK_OK);
+		return;
+	}
+	assert_int_equal(world_put_devices(&w, A, 0, world_devices(&w, A)), RK_OK);
+	assert_int_equal(w.orgs[A].devices_serial, 4);
+	assert_int_equal(world_put_directory(&w, world_directory(&w)), RK_OK);
+	/* From then on strictly again. */
+	assert_int_equal(world_put_devices(&w, A, 0, world_devices(&w, A)), RK_OK);
+	w.orgs[A].devices_serial += 1;
+	assert_int_equal(world_put_devices(&w, A, 0, world_devices(&w, A)), RK_CONFLICT);
+}
+
 static void lost_epochs_are_stepped_over_once(void **state)
 {
 	(void)state;
@@ -376,6 +412,8 @@ int main(void)
 		TEST(another_officers_key_counts_from_then_on),
 		TEST(lost_directories_are_stepped_over_once),
 		TEST(a_lost_member_can_only_be_out),
+		TEST(a_lost_list_of_devices_comes_again_or_its_organisation_goes),
+		{"a_lost_list_of_devices_of_one_that_goes", a_lost_list_of_devices_comes_again_or_its_organisation_goes, set_up_going, tear_down, NULL},
 		TEST(lost_epochs_are_stepped_over_once),
 		TEST(what_does_not_follow_is_refused),
 	};
