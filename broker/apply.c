@@ -334,6 +334,11 @@ int apply_show_signed(struct apply *a, const struct checkpoint *seen, int64_t ti
 	return apply_commit(a);
 }
 
+const Rk__Charter *apply_charter(const struct apply *a)
+{
+	return a->has_exchange ? a->charter : NULL;
+}
+
 bool apply_generation(const struct apply *a, uint8_t generation[16])
 {
 	if (a->has_exchange)

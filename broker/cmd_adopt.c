@@ -48,18 +48,16 @@ static int read_file(const char *path, struct arena *arena, struct bytes *out)
 static int check_own(const Rk__Charter *charter, const struct secrets *keys, const char *path)
 {
 	struct note_key log;
+	const char *foreign;
 
-	if (charter->curve_pk.len != 32 || sodium_memcmp(charter->curve_pk.data, keys->curve_pk, 32) != 0)
+	if (charter->curve_pk.len != 32 || note_key_parse(&log, charter->log_vkey) != RK_OK || log.type != NOTE_TYPE_LOG ||
+	    note_origin_number(log.name, charter->exchange_id.data) == 0)
+		return cmd_fail_code(RK_MALFORMED, "%s", path);
+	foreign = secrets_foreign(keys, charter->curve_pk.data, log.pk);
+	if (foreign != NULL)
 		return cmd_fail(RK_CONFLICT,
-				"%s was made for another broker: its connection key is not this broker's.  Was another "
-				"card used?",
-				path);
-	if (note_key_parse(&log, charter->log_vkey) != RK_OK || log.type != NOTE_TYPE_LOG ||
-	    note_origin_number(log.name, charter->exchange_id.data) == 0 || sodium_memcmp(log.pk, keys->log_pk, 32) != 0)
-		return cmd_fail(
-			RK_CONFLICT,
-			"%s was made for another broker: its log key is not this broker's.  Was another card used?",
-			path);
+				"%s was made for another broker: the key that it names is not that in %s.  Was another card used?", path,
+				foreign);
 	return 0;
 }
 

@@ -121,6 +121,25 @@ static int open_apply(struct run *r)
 	return 0;
 }
 
+/* With other keys members would not be connected, and what is signed would not be taken: better to say it here. */
+static int check_keys(struct run *r)
+{
+	const Rk__Charter *charter = apply_charter(r->apply);
+	const char *foreign;
+	struct note_key log;
+	int code = note_key_parse(&log, charter->log_vkey);
+
+	if (code != RK_OK)
+		return cmd_fail_code(code, "the charter in %s", r->options->data);
+	foreign = secrets_foreign(&r->keys, charter->curve_pk.data, log.pk);
+	if (foreign == NULL)
+		return 0;
+	return cmd_fail(RK_CONFLICT,
+			"%s/%s is not the key that the charter of this exchange names: it belongs to another broker, or the store does.  "
+			"Put this exchange's own keys beside its store; they never change",
+			r->options->data, foreign);
+}
+
 static int start_clock(struct run *r)
 {
 	struct txn *txn;
@@ -386,7 +405,7 @@ static int prepare(struct run *r)
 	if (!cmd_open_store(r->options->data, &r->config, false, &env, &code))
 		return code;
 	r->path.env = env;
-	if ((code = open_apply(r)) != 0 || (code = start_clock(r)) != 0 || (code = start_signer(r)) != 0 ||
+	if ((code = open_apply(r)) != 0 || (code = check_keys(r)) != 0 || (code = start_clock(r)) != 0 || (code = start_signer(r)) != 0 ||
 	    (code = block_signals(r)) != 0)
 		return code;
 	return open_network(r);

@@ -57,6 +57,20 @@ load kit
 	said 'another broker|not this broker|card|key'
 }
 
+@test "a broker with the keys of another one does not start" {
+	exchange_start
+	broker_stop
+	renkeid init --data "$T/b2" --listen tcp://127.0.0.1:1 >/dev/null
+	for key in log.key curve.key; do
+		cp -p "$T/broker/$key" "$T/own"
+		cp -p "$T/b2/$key" "$T/broker/$key"
+		refuses 7 renkeid run --data "$T/broker"
+		said "$key is not the key that the charter"
+		cp -p "$T/own" "$T/broker/$key"
+	done
+	broker_run
+}
+
 @test "SIGTERM drains and exits 0; what was acknowledged is there after it" {
 	exchange_start
 	join a sme
