@@ -217,7 +217,7 @@ int apply_check_clock(const struct apply *, int64_t t_ms);
 /** object_pk is the charter's key `signer_id` at this time: RK_NOT_PERMITTED, RK_BAD_SIGNATURE. */
 int apply_check_signer(const struct apply *, const struct command *, ProtobufCBinaryData signer_id);
 
-/** For a serial that is not the next one: RK_CONFLICT, or, after a restore (trust_may_step_over), *prev becomes what the object itself
+/** For a serial that is not the next one: RK_CONFLICT, or, after a restore (trust_may_step), *prev becomes what the object itself
  * says came before it. */
 int apply_step_over(const struct apply *, uint64_t serial, ProtobufCBinaryData prev_oh, int64_t newest_ms,
 		    struct trust_prev *prev);

@@ -266,6 +266,10 @@ static void lost_directories_are_stepped_over_once(void **state)
 	assert_int_equal(world_put_directory(&w, world_directory(&w)), RK_CONFLICT);
 	w.directory_serial = before;
 	assert_int_equal(world_put_directory(&w, world_directory(&w)), RK_CONFLICT); /* the next one names its predecessor truly */
+	/* Nor so far that serials run out. */
+	w.directory_serial = before + TRUST_STEP_MAX;
+	assert_int_equal(world_put_directory(&w, world_directory(&w)), RK_CONFLICT);
+	w.directory_serial = before;
 	lose_directories();
 	Rk__Directory *d = world_directory(&w);
 	d->prev_oh.len = 0;
