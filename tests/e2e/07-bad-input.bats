@@ -47,6 +47,11 @@ load kit
 	[[ $code != 0 ]]
 	broker_stop
 	refuses 7 renkeid adopt --data "$T/broker" "$T/charter.rk"
+	said 'has this charter .number 1. already'
+	# Another first charter for the same broker is another exchange.
+	as other exchange create "Another" --broker "$CARD" --out "$T/other.rk"
+	refuses 7 renkeid adopt --data "$T/broker" "$T/other.rk"
+	said 'holds an exchange already'
 }
 
 @test "a charter made for another broker is refused" {
