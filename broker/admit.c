@@ -18,6 +18,7 @@
 #define TURN_MESSAGES 256
 #define VERIFY_MAX 1000     /* commands inside one verify thread; below the capacity of its rings */
 #define QUEUED_MAX 8192     /* commands that wait for others of their device, all devices together; then intake stops */
+#define PROOFS_MAX 256      /* GET_PROOFs that wait for deliver: others' requests to it wait behind them */
 #define PARKED_POLL_MS 5
 #define IDLE_MS 1000
 
@@ -241,6 +242,18 @@ static int judge(struct admit *a, struct session *s, struct command *c)
 	return RK_OK;
 }
 
+/* Proofs are work for deliver and little for who asks: what they cost is taken before, and they do not fill deliver's ring. */
+static int take_proof(struct admit *a, struct session *s, const Rk__GetProof *q)
+{
+	const struct config *c = a->path->config;
+
+	if (atomic_load(&a->path->proofs) >= PROOFS_MAX ||
+	    !session_take_proof(s, q->n_indexes, c->rate_per_s, c->burst, a->now_ms))
+		return RK_BUSY;
+	atomic_fetch_add(&a->path->proofs, 1);
+	return RK_OK;
+}
+
 static void take(struct admit *a, struct message_in *m)
 {
 	struct command *c = &m->command;
@@ -254,6 +267,8 @@ static void take(struct admit *a, struct message_in *m)
 		return;
 	}
 	r = judge(a, s, c);
+	if (r == RK_OK && c->req->op == RK__OP__OP_GET_PROOF)
+		r = take_proof(a, s, c->req->get_proof);
 	if (r < 0)
 		r = RK_BUSY;
 	if (r != RK_OK || request_route(c) == REQUEST_ANSWER) {

@@ -167,7 +167,7 @@ static int run_member(struct apply *a, struct command *c, struct result *r)
 
 	if ((rc = apply_writer_member(a, c->peer.id, &m)) != RK_OK)
 		return rc;
-	if (a->fork.size != 0 && !rule->works_read_only)
+	if (a->fork.log != 0 && !rule->works_read_only)
 		return RK_READ_ONLY; /* no number is used: everything waits until the operator has put it right */
 	if (!rule->is_numbered)
 		return run_operation(a, c, rule, m, r);
@@ -195,7 +195,7 @@ static int run(struct apply *a, struct command *c, struct result *r)
 			return RK_NOT_PERMITTED;
 		if (c->refusal != RK_OK)
 			return c->refusal;
-		if (a->fork.size != 0)
+		if (a->fork.log != 0)
 			return RK_READ_ONLY;
 		return (rc = apply_check_charter(a)) != RK_OK ? rc : apply_trust_enrol(a, c, r);
 	}
@@ -321,7 +321,7 @@ void apply_head(const struct apply *a, struct checkpoint *head)
 
 bool apply_is_read_only(const struct apply *a)
 {
-	return a->fork.size != 0;
+	return a->fork.log != 0;
 }
 
 int apply_show_signed(struct apply *a, const struct checkpoint *seen, int64_t time_ms)
@@ -332,6 +332,11 @@ int apply_show_signed(struct apply *a, const struct checkpoint *seen, int64_t ti
 		return rc;
 	a->failed = apply_log_seen(a, seen);
 	return apply_commit(a);
+}
+
+const Rk__Charter *apply_charter(const struct apply *a)
+{
+	return a->has_exchange ? a->charter : NULL;
 }
 
 bool apply_generation(const struct apply *a, uint8_t generation[16])

@@ -89,6 +89,8 @@ bool apply_is_read_only(const struct apply *);
 /** A batch of its own in which we are shown a checkpoint that verified under our log key: at the start, what this broker itself
  *  signed last.  As HELLO with seen_checkpoint.  What apply_commit says. */
 int apply_show_signed(struct apply *, const struct checkpoint *, int64_t time_ms);
+/** The newest charter; NULL before the adoption.  Borrowed while apply is open. */
+const Rk__Charter *apply_charter(const struct apply *);
 bool apply_generation(const struct apply *, uint8_t generation[16]);
 
 #endif

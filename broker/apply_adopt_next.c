@@ -1,7 +1,8 @@
 /*
  * A later charter of the exchange that the store holds.  As at the first adoption no peer is involved, and the signature is verified here.
  * The log goes on, or, where the store was put back from a copy, the next one begins over the entries that the copy has: by the
- * new origin nobody takes the shorter tree for a second history of the old one.  CRYPTO 2.2, 2.10.
+ * new origin nobody takes the shorter tree for a second history of the old one.  A store that is marked read-only takes charters too, so
+ * that one can follow the other; the mark goes with the first whose log was not signed yet.  CRYPTO 2.2, 2.10.
  */
 #include "broker/apply_internal.h"
 
@@ -58,10 +59,12 @@ static int check_changeable(struct apply *a, const struct changeable *c)
 	return RK_OK;
 }
 
-/* The name is all that can differ: its key bytes are the same. */
-static bool begins_another_log(const struct apply *a, const Rk__Charter *next)
+/* Of a charter that has been checked: the name of its log is all that can differ, the key's bytes are the same. */
+static unsigned number_of(const Rk__Charter *next)
 {
-	return strcmp(next->log_vkey, a->charter->log_vkey) != 0;
+	struct note_key log;
+
+	return note_key_parse(&log, next->log_vkey) == RK_OK ? note_origin_number(log.name, next->exchange_id.data) : 0;
 }
 
 static int check(struct apply *a, const struct object *o)
@@ -72,9 +75,6 @@ static int check(struct apply *a, const struct object *o)
 	if ((rc = trust_check_charter(next)) != RK_OK || (rc = trust_check_charter_next(next, a->charter)) != RK_OK ||
 	    (rc = object_check(o, a->exchange_id, a->charter->root_pk.data)) != RK_OK)
 		return rc;
-	/* A leaf more in a tree that is known to be older than its own log would be the fork itself. */
-	if (!begins_another_log(a, next) && a->fork.size != 0)
-		return RK_READ_ONLY;
 	return a->now_ms < next->not_after ? RK_OK : RK_CHARTER_EXPIRED;
 }
 
@@ -90,12 +90,13 @@ static int write_all(struct apply *a, const struct object *o, const struct chang
 			return rc;
 	object_oh(oh, o, a->exchange_id);
 	rc = apply_trust_publish(a, OBJECT_KIND_CHARTER, NULL, next->serial, oh, o->wire, NULL);
-	if (rc != RK_OK || !begins_another_log(a, next))
+	if (rc != RK_OK || number_of(next) == apply_log_number(a))
 		return rc;
 	if ((rc = rows_put_meta(apply_w(a), "generation", generation, 16)) != RK_OK)
 		return rc;
-	rc = env_del(apply_w(a), T_META, bytes_str("fork"));
-	return rc == RK_ENOTFOUND ? RK_OK : rc;
+	if (a->fork.log == 0 || number_of(next) <= a->fork.log)
+		return RK_OK;
+	return rows_del_fork(apply_w(a));
 }
 
 int apply_adopt_next(struct env *env, const Rk__CharterFile *file, const uint8_t generation[16], int64_t time_ms)

@@ -85,7 +85,7 @@ static void fill_hello(Rk__HelloReply *h, const struct apply *a, const struct re
 	h->rate_per_s = a->limits.rate_per_s;
 	h->burst = a->limits.burst;
 	h->log_size = a->edge.size;
-	h->read_only = a->fork.size != 0;
+	h->read_only = a->fork.log != 0;
 }
 
 size_t apply_batch_pack(const struct command *c, int code, int64_t time_ms, const struct result *r,

@@ -84,12 +84,17 @@ static int check_list(struct apply *a, struct command *c, struct member *m, cons
 		return RK_NOT_PERMITTED;
 	if (memcmp(c->object_pk, m->org.org_pk, 32) != 0)
 		return RK_BAD_SIGNATURE;
+	if (new->serial <= prev.serial)
+		return RK_CONFLICT; /* before the dear look at the one before */
+	if ((rc = apply_devices_read(a, m->device.org_id, c->arena, old)) != RK_OK)
+		return rc == RK_ENOTFOUND ? RK_ESTORE : rc;
+	if (new->serial != prev.serial + 1 &&
+	    (rc = apply_step_over(a, new->serial, new->prev_oh, (*old)->issued_at, &prev)) != RK_OK)
+		return rc;
 	if ((rc = trust_check_org_devices(new, prev)) != RK_OK || (rc = apply_check_clock(a, new->issued_at)) != RK_OK)
 		return rc;
 	if (new->valid_until <= a->now_ms)
 		return RK_CLOCK;
-	if ((rc = apply_devices_read(a, m->device.org_id, c->arena, old)) != RK_OK)
-		return rc == RK_ENOTFOUND ? RK_ESTORE : rc;
 	for (size_t i = 0; i < new->n_devices; i++)
 		if ((rc = check_device(a, new->devices[i], *old, &adds)) != RK_OK)
 			return rc;

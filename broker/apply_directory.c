@@ -61,7 +61,8 @@ static int check_rows(struct apply *a, const Rk__Directory *d, bool is_step)
 			return RK_CONFLICT;
 		if (rc != RK_OK || (row.status == ORG_PENDING && (rc = check_newcomer(a, org, &row)) != RK_OK))
 			return rc;
-		if (org->min_devices_serial > row.devices_serial)
+		/* A list that a restored store has lost is nothing to one that is out: else it could never be put out. */
+		if (org->status != RK__ORG_STATUS__EXPELLED && org->min_devices_serial > row.devices_serial)
 			return RK_CONFLICT;
 		if (org->status == RK__ORG_STATUS__ACTIVE && org->roles & TRUST_ROLE_SECRETARIAT)
 			secretariats++;

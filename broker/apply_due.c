@@ -368,7 +368,7 @@ unsigned apply_due(struct apply *a, unsigned limit)
 
 	assert(a->txn);
 	/* Of an older store nothing is returned, dropped or forgotten: its operator may still have the newer one. */
-	if (a->fork.size != 0)
+	if (a->fork.log != 0)
 		return 0;
 	while (a->failed == RK_OK && a->has_exchange && done < limit && !left) {
 		rc = rows_first_due(a->txn, &due);

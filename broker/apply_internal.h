@@ -92,7 +92,7 @@ struct apply {
 	struct rows_epoch epoch;
 	struct note_key log_key;        /* of the charter: its name is the log's origin */
 	struct merkle_edge edge;        /* of the log's tree; edge.size is the next leaf's index */
-	struct rows_tree fork;          /* size 0: none.  Else nothing is taken and nothing released: read-only */
+	struct rows_fork fork;          /* log 0: none.  Else nothing is taken and nothing released: read-only */
 	struct rows_cosigned cosigned;
 	uint8_t secretariats[APPLY_SECRETARIATS_MAX][16];
 	unsigned secretariat_count;
@@ -174,7 +174,10 @@ int apply_log_catch_up(struct apply *);
 int apply_log_grow(struct apply *, struct bytes entry);
 /** Writes root and size of the batch, if it grew the log. */
 int apply_log_flush(struct apply *);
-/** A checkpoint under our own signature that somebody shows: one that our tree does not lead to makes us read-only. */
+/** The n of our origin. */
+unsigned apply_log_number(const struct apply *);
+/** A checkpoint under our own signature that somebody shows: one that our tree does not lead to, or of a later log than ours, makes us
+ * read-only. */
 int apply_log_seen(struct apply *, const struct checkpoint *);
 int apply_log_put_checkpoint(struct apply *, struct command *, struct member *, struct result *);
 
@@ -214,7 +217,7 @@ int apply_check_clock(const struct apply *, int64_t t_ms);
 /** object_pk is the charter's key `signer_id` at this time: RK_NOT_PERMITTED, RK_BAD_SIGNATURE. */
 int apply_check_signer(const struct apply *, const struct command *, ProtobufCBinaryData signer_id);
 
-/** For a serial that is not the next one: RK_CONFLICT, or, after a restore (trust_may_step_over), *prev becomes what the object itself
+/** For a serial that is not the next one: RK_CONFLICT, or, after a restore (trust_may_step), *prev becomes what the object itself
  * says came before it. */
 int apply_step_over(const struct apply *, uint64_t serial, ProtobufCBinaryData prev_oh, int64_t newest_ms,
 		    struct trust_prev *prev);

@@ -155,7 +155,7 @@ int apply_load_next_due(struct apply *a, struct txn *t)
 	struct rows_due due;
 	int rc = rows_first_due(t, &due);
 
-	a->next_due_ms = rc == RK_OK && a->fork.size == 0 ? due.time_ms : INT64_MAX;
+	a->next_due_ms = rc == RK_OK && a->fork.log == 0 ? due.time_ms : INT64_MAX;
 	return rc == RK_ENOTFOUND ? RK_OK : rc;
 }
 

@@ -4,8 +4,8 @@
  *
  * Read-only.  A tree under our own signature that this store does not lead to means that the store is older than what this broker has
  * said: it was restored from a copy, or another broker runs with its keys.  Whatever it took or released now might contradict
- * what is signed already, and a termination may be among the lost: so it takes and releases nothing, for good, until a charter with
- * another log comes (adoption).  The mark is a row: a restart does not forget it.
+ * what is signed already, and a termination may be among the lost: so it takes and releases nothing, for good, until a charter comes
+ * (adoption) with a log after the one that was signed.  The mark is a row: a restart does not forget it.
  */
 #include "broker/apply_internal.h"
 
@@ -24,7 +24,7 @@ static int load_edge(struct apply *a, struct txn *t)
 {
 	struct rows_tree tree = {0};
 	merkle_hash root;
-	int rc = optional(rows_get_tree(t, "tree", &tree));
+	int rc = optional(rows_get_tree(t, &tree));
 
 	if (rc != RK_OK)
 		return rc;
@@ -45,7 +45,7 @@ int apply_log_load(struct apply *a, struct txn *t)
 		return rc;
 	memset(&a->fork, 0, sizeof(a->fork));
 	memset(&a->cosigned, 0, sizeof(a->cosigned));
-	if ((rc = optional(rows_get_tree(t, "fork", &a->fork))) != RK_OK)
+	if ((rc = optional(rows_get_fork(t, &a->fork))) != RK_OK)
 		return rc;
 	return optional(rows_get_cosigned(t, &a->cosigned));
 }
@@ -54,7 +54,7 @@ static int put_head(struct txn *t, const struct merkle_edge *edge, struct rows_t
 {
 	head->size = edge->size;
 	merkle_edge_root(edge, head->root);
-	return rows_put_tree(t, "tree", head);
+	return rows_put_tree(t, head);
 }
 
 /* At most CATCH_UP_LEAVES more leaves into the tree; *more: T_LOG has others. */
@@ -145,19 +145,25 @@ static int is_ours(struct apply *a, const struct checkpoint *seen, bool *ours)
 	return rc;
 }
 
+unsigned apply_log_number(const struct apply *a)
+{
+	return note_origin_number(a->log_key.name, a->exchange_id);
+}
+
 int apply_log_seen(struct apply *a, const struct checkpoint *seen)
 {
-	bool ours;
+	unsigned number = note_origin_number(seen->origin, a->exchange_id), own = apply_log_number(a);
+	bool ours = false;
 	int rc;
 
-	/* Of a log before this one there is nothing to say: the charter that began this one has closed it. */
-	if (a->fork.size != 0 || seen->size == 0 || strcmp(seen->origin, a->log_key.name) != 0)
+	/* Of a log before this one there is nothing to say: the charter that began this one has closed it.  And a mark is raised, never
+	 * lowered: it says which log was the last. */
+	if (seen->size == 0 || number < own || number <= a->fork.log)
 		return RK_OK;
-	if ((rc = is_ours(a, seen, &ours)) != RK_OK || ours)
+	if (number == own && ((rc = is_ours(a, seen, &ours)) != RK_OK || ours))
 		return rc;
-	a->fork.size = seen->size;
-	memcpy(a->fork.root, seen->root, 32);
-	return rows_put_tree(apply_w(a), "fork", &a->fork);
+	a->fork = (struct rows_fork){.log = number, .size = seen->size};
+	return rows_put_fork(apply_w(a), &a->fork);
 }
 
 /* ---- PUT_CHECKPOINT: the witness has cosigned one of ours; all members get it */

@@ -31,7 +31,7 @@ static uint8_t entry_kind_of(enum object_kind kind)
 int apply_step_over(const struct apply *a, uint64_t serial, ProtobufCBinaryData prev_oh, int64_t newest_ms,
 		    struct trust_prev *prev)
 {
-	if (serial <= prev->serial || prev_oh.len != sizeof(prev->oh) || !trust_may_step_over(a->charter, newest_ms))
+	if (prev_oh.len != sizeof(prev->oh) || !trust_may_step(a->charter, newest_ms, prev->serial, serial))
 		return RK_CONFLICT;
 	prev->serial = serial - 1;
 	memcpy(prev->oh, prev_oh.data, sizeof(prev->oh));

@@ -127,7 +127,7 @@ static int check_tree(struct env *env, struct check *c)
 
 	if (code != RK_OK)
 		return code;
-	code = rows_get_tree(r.txn, "tree", &tree);
+	code = rows_get_tree(r.txn, &tree);
 	while (code == RK_OK && edge.size < tree.size) {
 		put_u64be(key, edge.size);
 		if ((code = env_get(r.txn, T_LOG, BYTES_OF(key), &entry)) != RK_OK)

@@ -40,7 +40,7 @@ struct run {
 	struct path path;
 	struct apply *apply;
 	struct server *server;
-	struct note head;           /* as it stands in HEAD_FILE */
+	struct checkpoint head;     /* what HEAD_FILE says, if our log key signed it; size 0 if not */
 	int64_t head_ms;
 	int lock_fd, signal_fd;
 	char endpoint[SOCKET_ENDPOINT_CHARS];
@@ -121,6 +121,25 @@ static int open_apply(struct run *r)
 	return 0;
 }
 
+/* With other keys members would not be connected, and what is signed would not be taken: better to say it here. */
+static int check_keys(struct run *r)
+{
+	const Rk__Charter *charter = apply_charter(r->apply);
+	const char *foreign;
+	struct note_key log;
+	int code = note_key_parse(&log, charter->log_vkey);
+
+	if (code != RK_OK)
+		return cmd_fail_code(code, "the charter in %s", r->options->data);
+	foreign = secrets_foreign(&r->keys, charter->curve_pk.data, log.pk);
+	if (foreign == NULL)
+		return 0;
+	return cmd_fail(RK_CONFLICT,
+			"%s/%s is not the key that the charter of this exchange names: it belongs to another broker, or the store does.  "
+			"Put this exchange's own keys beside its store; they never change",
+			r->options->data, foreign);
+}
+
 static int start_clock(struct run *r)
 {
 	struct txn *txn;
@@ -149,20 +168,22 @@ static int show_signed(struct run *r)
 {
 	struct note_key log, witness;
 	struct note_opened opened;
+	struct note note = {.len = 0};
 	char path[CMD_TEXT_MAX_BYTES];
-	size_t len = 0;
 	FILE *f;
 	int code;
 
 	snprintf(path, sizeof(path), "%s/" HEAD_FILE, r->options->data);
 	if ((f = fopen(path, "re")) != NULL) {
-		len = fread(r->head.text, 1, sizeof(r->head.text), f);
+		note.len = fread(note.text, 1, sizeof(note.text), f);
 		fclose(f);
+	} else if (errno != ENOENT) {
+		return cmd_fail(RK_EIO, "%s cannot be read: %s", path, strerror(errno));
 	}
-	r->head.len = len;
 	roster_note_keys(r->path.roster, &log, &witness);
-	if (len == 0 || note_open(bytes_make(r->head.text, len), &log, NULL, &opened) != RK_OK)
+	if (note.len == 0 || note_open_later(bytes_make(note.text, note.len), &log, r->path.exchange_id, &opened) != RK_OK)
 		return 0;
+	r->head = opened.checkpoint;
 	code = apply_show_signed(r->apply, &opened.checkpoint, sequence_time(r->path.sequence));
 	return code == RK_OK ? 0 : cmd_fail_code(code, "%s", path);
 }
@@ -188,19 +209,29 @@ static int start_signer(struct run *r)
 	return 0;
 }
 
+/* The file only ever goes up: what it says was signed, whatever has become of the store. */
+static bool goes_up(const struct run *r, const struct checkpoint *last)
+{
+	unsigned before = note_origin_number(r->head.origin, r->path.exchange_id);
+	unsigned now = note_origin_number(last->origin, r->path.exchange_id);
+
+	return now != before ? now > before : last->size > r->head.size;
+}
+
 static void keep_head(struct run *r, int64_t now_ms)
 {
+	struct checkpoint says;
 	struct note last;
 	int code;
 
 	if (now_ms - r->head_ms < HEAD_EVERY_MS || !signer_last(r->path.signer, &last))
 		return;
 	r->head_ms = now_ms;
-	if (last.len == r->head.len && memcmp(last.text, r->head.text, last.len) == 0)
+	if (note_read(bytes_make(last.text, last.len), &says) != RK_OK || !goes_up(r, &says))
 		return;
 	code = secrets_write_file(r->options->data, HEAD_FILE, last.text, (uint32_t)last.len, 0600);
 	if (code == RK_OK)
-		r->head = last;
+		r->head = says;
 	else
 		log_warning("main", "head-not-written", "code=%s", errcode_name(code));
 }
@@ -374,7 +405,7 @@ static int prepare(struct run *r)
 	if (!cmd_open_store(r->options->data, &r->config, false, &env, &code))
 		return code;
 	r->path.env = env;
-	if ((code = open_apply(r)) != 0 || (code = start_clock(r)) != 0 || (code = start_signer(r)) != 0 ||
+	if ((code = open_apply(r)) != 0 || (code = check_keys(r)) != 0 || (code = start_clock(r)) != 0 || (code = start_signer(r)) != 0 ||
 	    (code = block_signals(r)) != 0)
 		return code;
 	return open_network(r);

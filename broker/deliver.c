@@ -216,8 +216,10 @@ static bool take_some(struct deliver *d)
 	}
 	for (unsigned cost = 0; cost < TURN_REQUESTS && (m = ring_pop(d->path->admit_deliver)) != NULL; cost++) {
 		/* A proof costs more than other answers: a turn has fewer of them, so that deliveries do not wait for hashes. */
-		if (m->command.req != NULL && m->command.req->op == RK__OP__OP_GET_PROOF)
+		if (m->command.req != NULL && m->command.req->op == RK__OP__OP_GET_PROOF) {
 			cost += PROOF_COST * (1 + (unsigned)m->command.req->get_proof->n_indexes);
+			atomic_fetch_sub(&d->path->proofs, 1);
+		}
 		deliver_request(d, &m->command);
 		message_in_free(m);
 		any = true;

@@ -10,7 +10,7 @@
  *               "directory" serial u64 | oh 32 | expires_at i64                                          (48)
  *               "epoch"     n u32 | oh 32 | logged_at i64                                                (44)
  *               "tree"      leaves u64 | root 32: of the log as last committed                           (40)
- *               "fork"      leaves u64 | root 32: a tree under our own signature that is not ours        (40)
+ *               "fork"      log u32 | leaves u64: a tree under our own signature that is not ours        (12)
  *               "cosigned"  leaves u64 | the witness's time in seconds i64                               (16)
  *   T_OBJECT    type u8 || id 16 (zero where the type has none) || serial u64be -> oh 32 | Signed bytes
  *   T_ORG       org_id -> status u8 | roles u32 | org_pk 32 | SHA-256(org_pk) 32 | invite_id 16
@@ -264,13 +264,20 @@ struct rows_tree {
 	uint64_t size;
 	uint8_t root[32];
 };
+/* A tree that our log key has signed and this store does not lead to: of which log, and how large.  log 0: none. */
+struct rows_fork {
+	uint32_t log;
+	uint64_t size;
+};
 struct rows_cosigned {
 	uint64_t size;
 	int64_t witness_s;
 };
-/** name: "tree" or "fork". */
-int rows_get_tree(struct txn *, const char *name, struct rows_tree *);
-int rows_put_tree(struct txn *, const char *name, const struct rows_tree *);
+int rows_get_tree(struct txn *, struct rows_tree *);
+int rows_put_tree(struct txn *, const struct rows_tree *);
+int rows_get_fork(struct txn *, struct rows_fork *);
+int rows_put_fork(struct txn *, const struct rows_fork *);
+int rows_del_fork(struct txn *);
 int rows_get_cosigned(struct txn *, struct rows_cosigned *);
 int rows_put_cosigned(struct txn *, const struct rows_cosigned *);
 

@@ -206,6 +206,7 @@ int rows_put_epoch(struct txn *t, const struct rows_epoch *e)
 
 /* ---- the log and its tree */
 #define TREE_BYTES 40
+#define FORK_BYTES 12
 #define COSIGNED_BYTES 16
 
 static void walk_tree(struct pack *p, struct rows_tree *t)
@@ -215,6 +216,13 @@ static void walk_tree(struct pack *p, struct rows_tree *t)
 	assert(p->at == TREE_BYTES);
 }
 
+static void walk_fork(struct pack *p, struct rows_fork *f)
+{
+	field_u32(p, &f->log);
+	field_u64(p, &f->size);
+	assert(p->at == FORK_BYTES);
+}
+
 static void walk_cosigned(struct pack *p, struct rows_cosigned *c)
 {
 	field_u64(p, &c->size);
@@ -222,25 +230,51 @@ static void walk_cosigned(struct pack *p, struct rows_cosigned *c)
 	assert(p->at == COSIGNED_BYTES);
 }
 
-int rows_get_tree(struct txn *t, const char *name, struct rows_tree *tree)
+int rows_get_tree(struct txn *t, struct rows_tree *tree)
 {
 	uint8_t b[TREE_BYTES];
 	struct pack p = {.in = b};
-	int rc = rows_get_meta(t, name, b, sizeof(b));
+	int rc = rows_get_meta(t, "tree", b, sizeof(b));
 
 	if (rc == RK_OK)
 		walk_tree(&p, tree);
 	return rc;
 }
 
-int rows_put_tree(struct txn *t, const char *name, const struct rows_tree *tree)
+int rows_put_tree(struct txn *t, const struct rows_tree *tree)
 {
 	uint8_t b[TREE_BYTES];
 	struct rows_tree copy = *tree;
 	struct pack p = {.out = b};
 
 	walk_tree(&p, &copy);
-	return rows_put_meta(t, name, b, sizeof(b));
+	return rows_put_meta(t, "tree", b, sizeof(b));
+}
+
+int rows_get_fork(struct txn *t, struct rows_fork *f)
+{
+	uint8_t b[FORK_BYTES];
+	struct pack p = {.in = b};
+	int rc = rows_get_meta(t, "fork", b, sizeof(b));
+
+	if (rc == RK_OK)
+		walk_fork(&p, f);
+	return rc;
+}
+
+int rows_put_fork(struct txn *t, const struct rows_fork *f)
+{
+	uint8_t b[FORK_BYTES];
+	struct rows_fork copy = *f;
+	struct pack p = {.out = b};
+
+	walk_fork(&p, &copy);
+	return rows_put_meta(t, "fork", b, sizeof(b));
+}
+
+int rows_del_fork(struct txn *t)
+{
+	return env_del(t, T_META, bytes_str("fork"));
 }
 
 int rows_get_cosigned(struct txn *t, struct rows_cosigned *c)

@@ -172,6 +172,13 @@ out:
 	return r;
 }
 
+const char *secrets_foreign(const struct secrets *k, const uint8_t curve_pk[32], const uint8_t log_pk[32])
+{
+	if (memcmp(k->curve_pk, curve_pk, 32) != 0)
+		return curve_name;
+	return memcmp(k->log_pk, log_pk, 32) != 0 ? log_name : NULL;
+}
+
 void secrets_wipe(struct secrets *k)
 {
 	sodium_free(k->curve_sk);

@@ -19,6 +19,8 @@ struct secrets {
 int secrets_create(const char *folder, struct secrets *out);
 /** RK_ENOTFOUND, RK_EKEYFILE, RK_EPASSPHRASE (damaged), RK_EIO, RK_ENOMEM; *failed (may be NULL) names the file. */
 int secrets_load(const char *folder, struct secrets *out, const char **failed);
+/** The name of the file whose key is not the one that is expected; NULL if both are. */
+const char *secrets_foreign(const struct secrets *, const uint8_t curve_pk[32], const uint8_t log_pk[32]);
 /** Wipes and frees; an empty struct is allowed. */
 void secrets_wipe(struct secrets *);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "proto/errcode.h"
+#include "proto/merkle.h"
 
 /* A client pings more often.  One that was forgotten is told `generation` and says HELLO again: nothing is lost. */
 #define IDLE_MS 600000
@@ -129,6 +130,25 @@ void session_end(struct session *s)
 {
 	s->connection = 0;
 	memset(s->old, 0, sizeof(s->old));
+}
+
+bool session_take_proof(struct session *s, size_t leaves, int64_t rate_per_s, int64_t burst, int64_t now_ms)
+{
+	int64_t tokens = (int64_t)((leaves + MERKLE_LEAVES_PER_TOKEN - 1) / MERKLE_LEAVES_PER_TOKEN);
+	int64_t elapsed = now_ms - s->proof_ms;
+
+	/* A new session has all of them; by the end of IDLE_MS everybody has. */
+	if (s->proof_ms == 0 || elapsed > IDLE_MS)
+		s->proof_milli = burst * 1000;
+	else
+		s->proof_milli += rate_per_s * elapsed;
+	if (s->proof_milli > burst * 1000)
+		s->proof_milli = burst * 1000;
+	s->proof_ms = now_ms;
+	if (s->proof_milli < 1000)
+		return false;
+	s->proof_milli -= 1000 * tokens;
+	return true;
 }
 
 bool session_push(struct session *s, struct message_in *m, unsigned max)

@@ -20,6 +20,8 @@ struct session {
 	bool is_busy;             /* one of its commands is being verified */
 	struct message_in *queue, **queue_end; /* those that wait for it */
 	unsigned queued;
+	int64_t proof_milli;      /* tokens for the leaves of GET_PROOF, 1/1000; below 0: a debt */
+	int64_t proof_ms;         /* when they were counted */
 };
 
 struct sessions;
@@ -42,6 +44,12 @@ void session_hello(struct session *, const struct peer *);
 int session_check(const struct session *, const struct peer *);
 /** The device was cut: should it come back, it must say HELLO again. */
 void session_end(struct session *);
+
+/**
+ * Takes the tokens of a GET_PROOF's leaves, before any work is done for them: one for each MERKLE_LEAVES_PER_TOKEN.  (The request itself and
+ * its bytes are paid for in slots, as every other's.)  Whoever has one may go into debt for the rest.  False: too soon.
+ */
+bool session_take_proof(struct session *, size_t leaves, int64_t rate_per_s, int64_t burst, int64_t now_ms);
 
 /** Queue of waiting commands; push is false when max wait already. */
 bool session_push(struct session *, struct message_in *, unsigned max);

@@ -320,14 +320,14 @@ static int verify_enrol(struct verify *v, struct command *c)
 	return bytes_equal(bytes_of(c->enrol.enrol->invite_id), BYTES_OF(c->peer.id)) ? RK_OK : RK_NOT_PERMITTED;
 }
 
-/* The checkpoint that a home has seen.  One that is not ours (of a log before this one, or made up) says nothing about us: it is
- * no reason to turn a member away. */
+/* The checkpoint that a home has seen, of our log or of one that our key has begun after it.  One that is not ours (of a log before
+ * this one, or made up) says nothing about us: it is no reason to turn a member away. */
 static int verify_hello(struct verify *v, struct command *c)
 {
 	struct note_key log, witness;
 
 	roster_note_keys(v->roster, &log, &witness);
-	if (note_open(bytes_of(c->req->hello->seen_checkpoint), &log, NULL, &c->note) != RK_OK) {
+	if (note_open_later(bytes_of(c->req->hello->seen_checkpoint), &log, v->exchange_id, &c->note) != RK_OK) {
 		memset(&c->note, 0, sizeof(c->note));
 		metrics_add(M_SEEN_FOREIGN, 1);
 	}

@@ -3,7 +3,7 @@
  *
  *   serial above the newest    verified, then the newest.  A step of more than one is taken too: a home that joins late, or for
  *                              which older ones are gone, cannot have the chain between; the signature and the pins still hold.
- *                              Charters make no such step, and epochs only one after a restore (trust_may_step_over)
+ *                              Charters make no such step, and epochs only one after a restore (trust_may_step)
  *   the same object again      nothing to do: streams are read again from the start after a restore
  *   same serial, other object  both stay: the second as evidence, and an alarm.  Somebody signed two truths
  *   serial below               refused as a rollback, unless it is one that we have, or older than all that we ever had: a home that
@@ -155,7 +155,7 @@ static int check_epoch_step(struct taking *t)
 	if ((r = book_charter(t->c, t->txn, t->arena, &charter)) != RK_OK ||
 	    (r = book_epoch(t->c, t->txn, 0, t->arena, &newest, oh)) != RK_OK)
 		return r;
-	return trust_may_step_over(charter, newest->not_before) ? RK_OK : RK_CONFLICT;
+	return trust_may_step(charter, newest->not_before, newest->n, t->serial) ? RK_OK : RK_CONFLICT;
 }
 
 /* A home that joins takes whichever is the newest; from then on charters are chained without exception. */

@@ -211,6 +211,8 @@ struct flying *send_find(struct link *, uint64_t id);
 void send_forget(struct link *);
 /** May a request go out now, by the broker's rate? */
 bool send_token(struct link *);
+/** The same for a request that counts as `cost` of them: whoever has one may go into debt, as at the broker. */
+bool send_tokens(struct link *, unsigned cost);
 /** (link_number.c) Deletes outcomes older than a week, some at a time. */
 int send_prune(struct client *);
 

@@ -5,6 +5,7 @@
  * log_on_refusal tells them apart) is left alone for a while and holds nothing up.
  */
 #include "client/link_internal.h"
+#include "proto/merkle.h"
 #include "proto/strict.h"
 
 #define LOG_WAIT_MS 2500
@@ -69,7 +70,7 @@ static int send_question(struct link *l)
 	Rk__Request q = RK__REQUEST__INIT;
 	Rk__GetProof get = RK__GET_PROOF__INIT;
 
-	if (!send_token(l))
+	if (!send_tokens(l, 1 + (unsigned)((g->q.index_count + MERKLE_LEAVES_PER_TOKEN - 1) / MERKLE_LEAVES_PER_TOKEN)))
 		return RK_OK;
 	get.size = g->q.size;
 	get.from_size = g->q.from_size;

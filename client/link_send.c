@@ -14,6 +14,11 @@
 
 bool send_token(struct link *l)
 {
+	return send_tokens(l, 1);
+}
+
+bool send_tokens(struct link *l, unsigned cost)
+{
 	int64_t now = monotonic_ms();
 
 	l->tokens += (double)(now - l->tokens_at) / 1000.0 * l->rate * RATE_SHARE;
@@ -22,7 +27,7 @@ bool send_token(struct link *l)
 		l->tokens = l->burst / 2;
 	if (l->tokens < 1)
 		return false;
-	l->tokens -= 1;
+	l->tokens -= cost;
 	return true;
 }
 

@@ -10,6 +10,7 @@
 #include "proto/bytes.h"
 
 #define MERKLE_PROOF_MAX 64 /* hashes; a tree of 2^63 leaves needs no more */
+#define MERKLE_LEAVES_PER_TOKEN 4 /* so many leaves of a GET_PROOF count as one more request, at the broker and in the client */
 
 typedef uint8_t merkle_hash[32];
 

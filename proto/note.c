@@ -241,6 +241,16 @@ int note_open(struct bytes note, const struct note_key *log, const struct note_k
 	return is_logged ? RK_OK : RK_BAD_SIGNATURE;
 }
 
+int note_open_later(struct bytes note, const struct note_key *log, const uint8_t exchange_id[32], struct note_opened *out)
+{
+	struct note_key key = *log;
+	int r = note_read(note, &out->checkpoint);
+
+	if (r == RK_OK && note_origin_number(out->checkpoint.origin, exchange_id) > note_origin_number(log->name, exchange_id))
+		memcpy(key.name, out->checkpoint.origin, sizeof(key.name));
+	return note_open(note, &key, NULL, out);
+}
+
 int note_read(struct bytes note, struct checkpoint *out)
 {
 	struct bytes text, rest;

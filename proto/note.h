@@ -84,6 +84,13 @@ struct note_opened {
 int note_open(struct bytes note, const struct note_key *log, const struct note_key *witness, struct note_opened *)
 	__attribute__((warn_unused_result));
 
+/**
+ * The same for a note of this log or of a later one of the exchange: one key signs all of them (a charter cannot replace it), only the
+ * name goes on.
+ */
+int note_open_later(struct bytes note, const struct note_key *log, const uint8_t exchange_id[32], struct note_opened *)
+	__attribute__((warn_unused_result));
+
 /** The same without any key: form only, so that a note can be shown before its keys are known. */
 int note_read(struct bytes note, struct checkpoint *);
 

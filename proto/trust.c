@@ -210,6 +210,11 @@ bool trust_may_step_over(const Rk__Charter *c, int64_t made_ms)
 	       note_origin_number(log.name, c->exchange_id.data) > 1;
 }
 
+bool trust_may_step(const Rk__Charter *c, int64_t made_ms, uint64_t from, uint64_t to)
+{
+	return to > from && to - from <= TRUST_STEP_MAX && trust_may_step_over(c, made_ms);
+}
+
 const uint8_t *trust_secretariat_pk(const Rk__Charter *c, const uint8_t *signer_id, int64_t t_ms)
 {
 	for (size_t i = 0; i < c->n_secretariat_keys; i++) {

@@ -44,10 +44,13 @@ int trust_check_charter(const Rk__Charter *);
 int trust_check_charter_next(const Rk__Charter *next, const Rk__Charter *prev);
 
 /**
- * What a restored store has lost leaves a gap in the serials of directories and epochs.  The first of each after a charter of a further log
+ * What a restored store has lost leaves a gap in the serials of directories, epochs and device lists.  The first of each after a charter of a further log
  * may step over it: true while the newest one known, made at made_ms, is older than such a charter.  Until then it is due.
  */
 bool trust_may_step_over(const Rk__Charter *, int64_t made_ms);
+/** The same for a step from one serial to another: forward, and no farther than what can have been lost. */
+#define TRUST_STEP_MAX ((uint64_t)1 << 20)
+bool trust_may_step(const Rk__Charter *, int64_t made_ms, uint64_t from, uint64_t to);
 
 /** The secretariat key of the charter that `signer_id` names and that is valid at t_ms; NULL if none. */
 const uint8_t *trust_secretariat_pk(const Rk__Charter *, const uint8_t *signer_id, int64_t t_ms);

@@ -47,6 +47,11 @@ load kit
 	[[ $code != 0 ]]
 	broker_stop
 	refuses 7 renkeid adopt --data "$T/broker" "$T/charter.rk"
+	said 'has this charter .number 1. already'
+	# Another first charter for the same broker is another exchange.
+	as other exchange create "Another" --broker "$CARD" --out "$T/other.rk"
+	refuses 7 renkeid adopt --data "$T/broker" "$T/other.rk"
+	said 'holds an exchange already'
 }
 
 @test "a charter made for another broker is refused" {
@@ -55,6 +60,20 @@ load kit
 	code=0; renkeid adopt --data "$T/b2" "$T/charter.rk" >"$T/out" 2>"$T/err" || code=$?
 	[[ $code != 0 ]]
 	said 'another broker|not this broker|card|key'
+}
+
+@test "a broker with the keys of another one does not start" {
+	exchange_start
+	broker_stop
+	renkeid init --data "$T/b2" --listen tcp://127.0.0.1:1 >/dev/null
+	for key in log.key curve.key; do
+		cp -p "$T/broker/$key" "$T/own"
+		cp -p "$T/b2/$key" "$T/broker/$key"
+		refuses 7 renkeid run --data "$T/broker"
+		said "$key is not the key that the charter"
+		cp -p "$T/own" "$T/broker/$key"
+	done
+	broker_run
 }
 
 @test "SIGTERM drains and exits 0; what was acknowledged is there after it" {

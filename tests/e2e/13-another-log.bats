@@ -96,7 +96,8 @@ restore() {
 	# Somebody has the last checkpoint of the log that ended.
 	id=$(as a --json status | value exchange_id)
 	"$CHECKPOINT" "$T/broker" "$id" 1 99 >"$T/last"
-	refuses 2 as secretariat exchange renew --out "$T/charter2.rk" --new-log
+	# Without a file it is the newest that the secretariat itself has.
+	as secretariat exchange renew --out "$T/own.rk" --new-log >/dev/null
 	refuses 2 as secretariat exchange renew --out "$T/charter2.rk" --last-checkpoint "$T/last"
 	sed 's/^99$/98/' "$T/last" >"$T/bent"
 	code=0; as secretariat exchange renew --out "$T/charter2.rk" --new-log --last-checkpoint "$T/bent" >"$T/out" 2>"$T/err" || code=$?
@@ -116,7 +117,9 @@ restore() {
 	said '^charter 2$'
 	# Once: it is the newest now.
 	refuses 7 renkeid adopt --data "$T/broker" "$T/charter2.rk"
-	said 'does not follow'
+	said 'has this charter .number 2. already'
+	refuses 7 renkeid adopt --data "$T/broker" "$T/charter.rk"
+	said 'has this charter .number 1. already'
 	broker_mark
 	broker_run
 	# While it runs, no charter enters.
@@ -196,4 +199,57 @@ restore() {
 	as secretariat sync
 	as secretariat --json exchange renew --out "$T/charter3.rk" >"$T/out"
 	[[ $(value serial <"$T/out") == 3 ]]
+}
+
+# was_read_only: the broker that has just been stopped had noticed.
+was_read_only() { tail -c "+$((RUN_LOG_FROM + 1))" "$T/broker.log" | grep -q ' read-only '; }
+
+@test "a copy of before the last charter is noticed by the log that it does not have" {
+	exchange_start
+	join a sme
+	renkeid backup --data "$T/broker" --output "$T/copy" >/dev/null 2>&1
+	broker_stop
+	restore "$T/copy"
+	id=$(as a --json status | value exchange_id)
+	"$CHECKPOINT" "$T/broker" "$id" 1 99 >"$T/last"
+	as secretariat exchange renew --out "$T/charter2.rk" --new-log --last-checkpoint "$T/last" >/dev/null
+	renkeid adopt --data "$T/broker" "$T/charter2.rk" >/dev/null 2>&1
+	broker_run
+	as secretariat sync
+	as a sync
+	broker_stop
+	[[ $(head -n 1 "$T/broker/log.head") == */log2 ]]
+	cp "$T/broker/log.head" "$T/head2"
+
+	RUN_LOG_FROM=$BROKER_LOG_FROM
+	# Once more the same copy: its log is the first one, and our own signature under the second says so.
+	restore "$T/copy"
+	broker_run
+	broker_stop
+	was_read_only
+	cmp "$T/head2" "$T/broker/log.head"
+	# Without it a member says so.
+	RUN_LOG_FROM=$BROKER_LOG_FROM
+	restore "$T/copy"
+	rm "$T/broker/log.head"
+	broker_run
+	as a sync >"$T/out" 2>"$T/err" || true
+	broker_stop
+	was_read_only
+
+	# The charter that was adopted since does not end it, the one after it does.
+	cp "$T/head2" "$T/broker/log.head"
+	renkeid adopt --data "$T/broker" "$T/charter2.rk" >"$T/out" 2>"$T/err"
+	said 'stays read-only'
+	as secretariat exchange renew --out "$T/charter3.rk" --new-log --last-checkpoint "$T/head2" >/dev/null
+	renkeid adopt --data "$T/broker" "$T/charter3.rk" >"$T/out" 2>"$T/err"
+	said "^log renkei/${id:0:16}/log3$"
+	said 'Next: .renkeid run'
+	broker_run
+	as secretariat sync
+	as a sync >"$T/out" 2>"$T/err"
+	said 'restored from a backup'
+	post a offer "On the third log" >/dev/null
+	broker_stop
+	[[ $(head -n 1 "$T/broker/log.head") == */log3 ]]
 }

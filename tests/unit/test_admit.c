@@ -626,6 +626,26 @@ static void the_table_of_slots_is_bounded(void **state)
 	slots_free(table);
 }
 
+/* What the leaves of a question cost is taken before anything is done for them; one token is enough to begin. */
+static void leaves_of_proofs_have_tokens(void **state)
+{
+	struct session s = {.proof_ms = 0};
+	(void)state;
+
+	assert_true(session_take_proof(&s, 64, 10, 20, 1000)); /* 16 of 20 */
+	assert_true(session_take_proof(&s, 64, 10, 20, 1000)); /* a debt of 12 */
+	assert_false(session_take_proof(&s, 1, 10, 20, 1000));
+	assert_false(session_take_proof(&s, 0, 10, 20, 1000));
+	assert_false(session_take_proof(&s, 1, 10, 20, 2299)); /* 10 a second: 1.3 s to have one again */
+	assert_true(session_take_proof(&s, 5, 10, 20, 2300));
+	assert_int_equal(s.proof_milli, -1000);
+	/* Never more than the burst, however long nothing was asked. */
+	assert_true(session_take_proof(&s, 0, 10, 20, 600000));
+	assert_int_equal(s.proof_milli, 20000);
+	assert_true(session_take_proof(&s, 0, 10, 20, 86400000));
+	assert_int_equal(s.proof_milli, 20000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -643,6 +663,7 @@ int main(void)
 		cmocka_unit_test(a_device_has_bytes),
 		cmocka_unit_test(bulk_that_is_asked_for_takes_bytes),
 		cmocka_unit_test(an_invite_has_32_kib_whatever_the_connection),
+		cmocka_unit_test(leaves_of_proofs_have_tokens),
 		cmocka_unit_test(the_table_of_slots_is_bounded),
 	};
 

@@ -27,6 +27,15 @@ static int set_up(void **state)
 	return 0;
 }
 
+static int set_up_going(void **state)
+{
+	static bool going = true;
+
+	set_up(state);
+	*state = &going;
+	return 0;
+}
+
 static int tear_down(void **state)
 {
 	(void)state;
@@ -95,12 +104,13 @@ static bool is_marked(void)
 	return is;
 }
 
-static void mark_fork(void)
+/* As a broker that has been shown its own signature under a longer log `number`. */
+static void mark_fork(unsigned number)
 {
 	struct txn *t;
 
 	assert_int_equal(env_begin(w.env, true, &t), RK_OK);
-	assert_int_equal(rows_put_tree(t, "fork", &(struct rows_tree){.size = 1000}), RK_OK);
+	assert_int_equal(rows_put_fork(t, &(struct rows_fork){.log = number, .size = 1000}), RK_OK);
 	assert_int_equal(env_commit(t), RK_OK);
 }
 
@@ -155,10 +165,7 @@ static void another_log_begins_over_what_is_there(void **state)
 
 	assert_int_equal(world_post(&w, A, RK__CHANNEL__OFFER, RK__POST_OP__NEW, 0, 1), RK_OK);
 	log = apply_log_size(w.apply);
-	mark_fork();
-	/* A leaf more under the old origin would be the fork itself. */
-	assert_int_equal(adopt(next_charter(2)), RK_READ_ONLY);
-	assert_true(is_marked());
+	mark_fork(1);
 	c = another_log(2, 2);
 	assert_int_equal(adopt(c), RK_OK);
 	world_restart(&w);
@@ -173,6 +180,44 @@ static void another_log_begins_over_what_is_there(void **state)
 	world_restart(&w);
 	assert_charter(c, log + 1);
 	assert_origin(3);
+}
+
+/* What a member says on the first HELLO after another log began. */
+static void the_log_that_was_closed_says_nothing(void **state)
+{
+	struct world_device *d = &w.orgs[A].devices[0];
+	Rk__Request *q;
+	Rk__Hello hello = RK__HELLO__INIT;
+	(void)state;
+
+	hello.protocol_min = hello.protocol_max = 1;
+	hello.seen_checkpoint = another_log(2, 2)->prev_checkpoint;
+	assert_int_equal(adopt(another_log(2, 2)), RK_OK);
+	world_restart(&w);
+	q = world_request(&w, A, 0, RK__OP__OP_HELLO);
+	q->hello = &hello;
+	q->writer_epoch = pb_of(BYTES_OF(d->epoch));
+	assert_int_equal(world_run(&w, world_command(&w, A, 0, q, (struct bytes){0}, (struct bytes){0}, (struct bytes){0})), RK_OK);
+	assert_false(w.reply->hello->read_only || is_marked());
+}
+
+/* A copy from before the charters that were adopted since: all of them come again, in their order. */
+static void the_mark_goes_with_the_first_log_that_was_not_signed(void **state)
+{
+	(void)state;
+	mark_fork(2);
+	/* It stays over a renewal, and over the log that was signed already. */
+	assert_int_equal(adopt(next_charter(2)), RK_OK);
+	assert_true(is_marked());
+	assert_int_equal(adopt(another_log(3, 2)), RK_OK);
+	world_restart(&w);
+	assert_true(is_marked() && apply_is_read_only(w.apply));
+	assert_int_equal(adopt(another_log(5, 3)), RK_CONFLICT);
+	assert_int_equal(adopt(another_log(4, 3)), RK_OK);
+	world_restart(&w);
+	assert_false(is_marked() || apply_is_read_only(w.apply));
+	assert_origin(3);
+	assert_int_equal(world_post(&w, A, RK__CHANNEL__OFFER, RK__POST_OP__NEW, 0, 1), RK_OK);
 }
 
 static void another_officers_key_counts_from_then_on(void **state)
@@ -221,6 +266,10 @@ static void lost_directories_are_stepped_over_once(void **state)
 	assert_int_equal(world_put_directory(&w, world_directory(&w)), RK_CONFLICT);
 	w.directory_serial = before;
 	assert_int_equal(world_put_directory(&w, world_directory(&w)), RK_CONFLICT); /* the next one names its predecessor truly */
+	/* Nor so far that serials run out. */
+	w.directory_serial = before + TRUST_STEP_MAX;
+	assert_int_equal(world_put_directory(&w, world_directory(&w)), RK_CONFLICT);
+	w.directory_serial = before;
 	lose_directories();
 	Rk__Directory *d = world_directory(&w);
 	d->prev_oh.len = 0;
@@ -264,6 +313,33 @@ static void a_lost_member_can_only_be_out(void **state)
 	w.orgs[3].status = RK__ORG_STATUS__ORG_STATUS_NONE;
 	world_restart(&w);
 	world_admit(&w, 4);
+}
+
+/* The directory demands a list of devices that the copy does not have: its organisation publishes it again, or one after it, or is out. */
+static void a_lost_list_of_devices_comes_again_or_its_organisation_goes(void **state)
+{
+	const bool *is_expelled = *state;
+
+	assert_int_equal(adopt(another_log(2, 2)), RK_OK);
+	world_restart(&w);
+	w.now_ms += 1;
+	lose_directories();
+	w.orgs[A].devices_serial = w.orgs[A].min_devices_serial = 3;
+	memset(w.orgs[A].devices_oh, 7, 32);
+	assert_int_equal(world_put_directory(&w, world_directory(&w)), RK_CONFLICT);
+	if (is_expelled != NULL) {
+		w.orgs[A].status = RK__ORG_STATUS__EXPELLED;
+		assert_int_equal(world_put_directory(&w, world_directory(&w)), RK_OK);
+		assert_int_equal(world_put_directory(&w, world_directory(&w)), RK_OK);
+		return;
+	}
+	assert_int_equal(world_put_devices(&w, A, 0, world_devices(&w, A)), RK_OK);
+	assert_int_equal(w.orgs[A].devices_serial, 4);
+	assert_int_equal(world_put_directory(&w, world_directory(&w)), RK_OK);
+	/* From then on strictly again. */
+	assert_int_equal(world_put_devices(&w, A, 0, world_devices(&w, A)), RK_OK);
+	w.orgs[A].devices_serial += 1;
+	assert_int_equal(world_put_devices(&w, A, 0, world_devices(&w, A)), RK_CONFLICT);
 }
 
 static void lost_epochs_are_stepped_over_once(void **state)
@@ -335,9 +411,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_renewal_goes_on_with_the_log),
 		TEST(another_log_begins_over_what_is_there),
+		TEST(the_log_that_was_closed_says_nothing),
+		TEST(the_mark_goes_with_the_first_log_that_was_not_signed),
 		TEST(another_officers_key_counts_from_then_on),
 		TEST(lost_directories_are_stepped_over_once),
 		TEST(a_lost_member_can_only_be_out),
+		TEST(a_lost_list_of_devices_comes_again_or_its_organisation_goes),
+		{"a_lost_list_of_devices_of_one_that_goes", a_lost_list_of_devices_comes_again_or_its_organisation_goes, set_up_going, tear_down, NULL},
 		TEST(lost_epochs_are_stepped_over_once),
 		TEST(what_does_not_follow_is_refused),
 	};

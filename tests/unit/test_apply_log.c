@@ -248,13 +248,51 @@ static void what_we_did_not_sign_is_nothing(void **state)
 	assert_int_equal(hello_with(signed_note(log_size() + 1, root, w.orgs[A].key.sk)), RK_OK);
 	assert_int_equal(hello_with(world_fresh(&w, 600)), RK_OK);
 	assert_int_equal(hello_with(world_fresh(&w, 1)), RK_OK);
-	/* Of the log before this one. */
+	/* Of another exchange, whose broker has been given the same key. */
 	apply_head(w.apply, &other);
-	other.origin[strlen(other.origin) - 1] = '9';
+	other.origin[strlen("renkei/")] ^= 1;
 	other.size = 1000;
 	note_sign(&n, &other, w.f.log.sk);
 	assert_int_equal(hello_with(world_copy(&w, n.text, n.len)), RK_OK);
 	assert_false(apply_is_read_only(w.apply));
+}
+
+static void show_log(unsigned number, uint64_t size)
+{
+	struct checkpoint later = {.size = size, .root = {9}};
+	struct note n;
+
+	note_origin(later.origin, w.f.exchange_id, number);
+	note_sign(&n, &later, w.f.log.sk);
+	assert_int_equal(hello_with(world_copy(&w, n.text, n.len)), RK_OK);
+}
+
+static struct rows_fork marked(void)
+{
+	struct rows_fork f = {0};
+	struct txn *t;
+
+	assert_int_equal(env_begin(w.env, false, &t), RK_OK);
+	(void)rows_get_fork(t, &f);
+	env_abort(t);
+	return f;
+}
+
+/* A copy from before the charter that began it: however short it is, our tree is none of its. */
+static void a_later_log_under_our_signature_makes_us_read_only(void **state)
+{
+	(void)state;
+	show_log(3, 1);
+	assert_true(w.reply->hello->read_only);
+	assert_true(marked().log == 3 && marked().size == 1);
+	/* The mark goes up with what is shown, and never down. */
+	show_log(2, 50);
+	assert_int_equal(marked().log, 3);
+	show_log(4, 7);
+	assert_true(marked().log == 4 && marked().size == 7);
+	world_restart(&w);
+	assert_true(apply_is_read_only(w.apply));
+	assert_int_equal(world_post(&w, A, RK__CHANNEL__OFFER, RK__POST_OP__NEW, 0, 1), RK_READ_ONLY);
 }
 
 static void a_larger_or_other_tree_under_our_signature_makes_us_read_only(void **state)
@@ -472,6 +510,7 @@ int main(void)
 		TEST(a_damaged_edge_is_no_start),
 		TEST(our_own_past_is_no_contradiction),
 		TEST(what_we_did_not_sign_is_nothing),
+		TEST(a_later_log_under_our_signature_makes_us_read_only),
 		TEST(a_larger_or_other_tree_under_our_signature_makes_us_read_only),
 		{"a_larger_tree_makes_us_read_only", a_larger_or_other_tree_under_our_signature_makes_us_read_only, set_up, tear_down, &larger},
 		TEST(a_cosigned_checkpoint_goes_to_all),

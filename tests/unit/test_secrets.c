@@ -115,12 +115,24 @@ static void small_files_are_whole_or_not_there(void **state)
 	assert_int_equal(secrets_write_file("/nonexistent", "note", "x", 1, 0600), RK_EIO);
 }
 
+static void foreign_keys_are_named(void **state)
+{
+	struct secrets k = {.curve_pk = {1}, .log_pk = {2}};
+	const uint8_t curve[32] = {1}, log[32] = {2}, other[32] = {3};
+	(void)state;
+
+	assert_null(secrets_foreign(&k, curve, log));
+	assert_string_equal(secrets_foreign(&k, other, log), "curve.key");
+	assert_string_equal(secrets_foreign(&k, curve, other), "log.key");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(are_read_back_as_they_were_made, setup, teardown),
 		cmocka_unit_test_setup_teardown(damage_is_said_by_name, setup, teardown),
 		cmocka_unit_test_setup_teardown(small_files_are_whole_or_not_there, setup, teardown),
+		cmocka_unit_test(foreign_keys_are_named),
 	};
 
 	if (sodium_init() < 0)

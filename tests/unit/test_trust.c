@@ -221,6 +221,12 @@ static void a_gap_is_stepped_over_after_another_log_only(void **state)
 	assert_false(trust_may_step_over(first, first->issued_at - 1));
 	assert_true(trust_may_step_over(second, second->issued_at - 1));
 	assert_false(trust_may_step_over(second, second->issued_at));
+	/* Forward, and no farther than can have been lost: else one step would use up all serials. */
+	assert_true(trust_may_step(second, second->issued_at - 1, 7, 7 + TRUST_STEP_MAX));
+	assert_false(trust_may_step(second, second->issued_at - 1, 7, 8 + TRUST_STEP_MAX));
+	assert_false(trust_may_step(second, second->issued_at - 1, 7, 7));
+	assert_false(trust_may_step(second, second->issued_at - 1, 7, 6));
+	assert_false(trust_may_step(second, second->issued_at, 7, 9));
 	first->serial = 2; /* a plain renewal */
 	assert_false(trust_may_step_over(first, first->issued_at - 1));
 }
