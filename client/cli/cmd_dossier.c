@@ -1,8 +1,10 @@
 /* dossier send, list, view, get. */
 #include "client/cli/cmd_dossier.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "client/cli/show_dossier.h"
 #include "client/dossier.h"
@@ -295,6 +297,14 @@ static int say_saved(struct shared *s, const Rkl__EnvelopeRecord *record, const 
 	return out_json(json);
 }
 
+/* What was signed for before the saving failed stays signed for: that comes first. */
+static int report_save(struct cli *c, int r, const char *folder, const char *name, bool is_new)
+{
+	if (r == RK_EEXISTS)
+		return cli_refuse(c, r, TEXT_HINT_OTHER_FOLDER, is_new ? TEXT_FILE_EXISTS_SIGNED : TEXT_FILE_EXISTS, folder, name);
+	return cli_fail(c, r, is_new ? TEXT_CANNOT_SAVE_SIGNED : TEXT_CANNOT_SAVE, folder);
+}
+
 static int save(struct cli *c, const char *given, const char *folder, bool is_new)
 {
 	struct dossier_saved *saved = calloc(DOSSIER_FILES_MAX + 1, sizeof(*saved));
@@ -312,10 +322,8 @@ static int save(struct cli *c, const char *given, const char *folder, bool is_ne
 		if ((r = mail_message(c->client, s.t, record, s.a, &m)) != RK_OK)
 			r = cli_fail(c, r == RK_ENOTFOUND && record->problem != RK_OK ? record->problem : r,
 			             r == RK_ENEWER ? TEXT_DOSSIER_NEWER : TEXT_DOSSIER_REFUSED, given);
-		else if ((r = dossier_save(m, folder, saved, &n)) == RK_EEXISTS)
-			r = cli_refuse(c, r, TEXT_HINT_OTHER_FOLDER, TEXT_FILE_EXISTS, folder, saved[n].name);
-		else if (r != RK_OK)
-			r = cli_fail(c, r, TEXT_CANNOT_SAVE, folder);
+		else if ((r = dossier_save(m, folder, saved, &n)) != RK_OK)
+			r = report_save(c, r, folder, saved[n].name, is_new);
 		else if ((r = dossier_note_saved(c->client, s.t, record, folder, saved, n, s.a)) == RK_OK)
 			r = say_saved(&s, record, m, folder, saved, n, is_new);
 	}
@@ -337,8 +345,12 @@ int cmd_dossier_get(struct cli *c, int argc, char **argv)
 
 	if ((r = cli_parse(c, &usage, argc, argv, &args)) != RK_OK)
 		return r;
-	if ((r = shared_open(c)) != RK_OK || (r = look(c, args.arg[0], env_id)) != RK_OK ||
-	    (r = cmd_dossier_fetch(c, env_id, args.arg[0], TEXT_CANNOT_GET, &is_signed)) != RK_OK)
+	if ((r = shared_open(c)) != RK_OK || (r = look(c, args.arg[0], env_id)) != RK_OK)
+		return r;
+	/* Before the signature: it cannot be taken back because of a folder. */
+	if (savefile_check(output) != RK_OK)
+		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_OTHER_FOLDER, TEXT_FOLDER_UNFIT, output, strerror(errno));
+	if ((r = cmd_dossier_fetch(c, env_id, args.arg[0], TEXT_CANNOT_GET, &is_signed)) != RK_OK)
 		return r;
 	return save(c, args.arg[0], output, is_signed);
 }

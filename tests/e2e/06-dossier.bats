@@ -31,6 +31,25 @@ pair() { # an agreement between a and b; more arguments to propose
 	as a --json dossier list | grep -q '"picked_up'
 }
 
+@test "what cannot be saved is not signed for if that shows before, and is said to be signed for if not" {
+	pair
+	echo x >"$T/x.txt"
+	as a dossier send --nda "$NDA" "$T/x.txt"
+	as b sync
+	id=$(as b --json dossier list | value dossier_id)
+	refuses 2 as b dossier get "$id" --output "$T/x.txt"
+	said 'nothing was signed for'
+	refuses 2 as b dossier get "$id" --output "$T/none/deeper"
+	[[ $(as b --json dossier view "$id" | value state) == waiting ]]
+	mkdir "$T/got"
+	echo mine >"$T/got/x.txt"
+	refuses 7 as b dossier get "$id" --output "$T/got"
+	said 'signed for and opened.*only the saving failed.*got/x.txt is there already'
+	[[ $(as b --json dossier view "$id" | value state) == opened ]]
+	as b dossier get "$id" --output "$T/other" 2>"$T/err"
+	cmp "$T/x.txt" "$T/other/x.txt"
+}
+
 @test "more than 200 KiB is refused before anything is sent" {
 	pair
 	head -c 210000 /dev/urandom >"$T/big.bin"
