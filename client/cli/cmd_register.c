@@ -217,7 +217,7 @@ static int read_selection(struct shared *s, struct selection *o)
 
 	if (o->csv && s->c->json)
 		return cli_refuse(s->c, RK_EUSAGE, TEXT_HINT_HELP, TEXT_CSV_OR_JSON);
-	if ((r = shared_day(s->c, "--since", o->since, &since)) != RK_OK || (r = shared_day(s->c, "--until", o->until, &until)) != RK_OK)
+	if ((r = shared_day(s->c, "since", o->since, &since)) != RK_OK || (r = shared_day(s->c, "until", o->until, &until)) != RK_OK)
 		return r;
 	if ((since != 0 && (r = days_start(since, out_zone(), &o->from_ms)) != RK_OK) ||
 	    (until != 0 && (r = days_end(until, out_zone(), &o->to_ms)) != RK_OK))

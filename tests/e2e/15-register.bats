@@ -88,6 +88,7 @@ pair() {
 	[[ $(as a --json dossier log --until "$(date -d "$today -2 days" +%F)" | count dossier_id) == 0 ]]
 	[[ $(as a dossier log --csv --until 1999-01-01 | wc -l) == 1 ]]
 	refuses 2 as a dossier log --since yesterday
+	said ' --since: “yesterday”'
 	refuses 2 as a --json dossier log --csv
 	refuses 5 as a dossier log --nda "$(printf '0%.0s' {1..64})"
 }
