@@ -301,6 +301,7 @@ is_read() {
 	as b inbox list | grep -q OVERDUE
 	# the other side sees who owes it
 	as a --json inbox list | grep '"kind":"duty"' | grep -q '"whose":"them"'
+	as b nda view "$NDA" | grep "renkei dossier destroy --nda ${NDA:0:12} --certificate"
 	as b nda notice "$NDA" destruction-certificate --yes --dossier "$dossier" --method "Deleted" --signer "B. Person"
 	as a sync
 	refuses 0 as a nda read "$(as a --json nda notices | grep '"direction":"in"' | value notice_id)"
@@ -310,6 +311,11 @@ is_read() {
 	# an answer settles the next step, and the list goes on to the next date
 	as a nda notice "$NDA" next-step --yes --go
 	[[ $(as a --json nda list | python3 -c 'import json,sys; print(json.loads(sys.stdin.readline())["next_date"]["what"])') == ends ]]
+	# what can still be done after the end
+	as a nda terminate "$NDA" --yes
+	as a nda view "$NDA" >"$T/view"
+	grep "^You may  *renkei nda notice ${NDA:0:12} KIND" "$T/view"
+	refuses 1 grep 'nothing more' "$T/view"
 }
 
 @test "a certificate names only dossiers of its own agreement" {
