@@ -232,6 +232,17 @@ static int run_step(struct cli *c, const uint8_t env_id[32], enum fetch_step ste
 	return r == RK_OK ? link_finish(c->client, item, &c->stop, &out) : r;
 }
 
+/* It is here: whoever asked for it need not be told any more that it came. */
+static int settle(struct cli *c, const uint8_t env_id[32])
+{
+	struct shared s;
+	int r;
+
+	if ((r = shared_begin(c, true, &s)) != RK_OK)
+		return r;
+	return shared_end(&s, inbox_settle(s.t, bytes_make(env_id, 32)));
+}
+
 /* What must happen before the content is here: nothing, a fetch, or a signed pickup first. */
 int cmd_dossier_fetch(struct cli *c, const uint8_t env_id[32], const char *given, enum text_id cannot, bool *is_signed)
 {
@@ -251,6 +262,8 @@ int cmd_dossier_fetch(struct cli *c, const uint8_t env_id[32], const char *given
 		r = run_step(c, env_id, STEP_PICKUP);
 	if (r == RK_OK && !is_here)
 		r = run_step(c, env_id, STEP_FETCH);
+	if (r == RK_OK)
+		r = settle(c, env_id);
 	*is_signed = !is_here && !is_own;
 	return r == RK_OK ? r : cli_fail(c, r, cannot, given);
 }

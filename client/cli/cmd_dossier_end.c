@@ -66,6 +66,8 @@ int cmd_dossier_decline(struct cli *c, int argc, char **argv)
 	if ((r = load(&s, args.arg[0], &record)) == RK_OK &&
 	    (r = mail_decline(c->client, s.t, record->env_id.data, &item)) != RK_OK)
 		r = report_decline(c, record, r, args.arg[0]);
+	else if (r == RK_OK)
+		r = inbox_settle(s.t, bytes_of(record->env_id));
 	if ((r = shared_end(&s, r)) != RK_OK)
 		return r;
 	if (item != 0 && (r = cli_finish(c, item, TEXT_DECLINE_WAITS, NULL)) != RK_OK)
@@ -240,6 +242,8 @@ static int destroy_all(struct shared *s, struct ending *e, uint64_t *item)
 		/* Another process was quicker: as good. */
 		if (r == RK_OK && (r = dossier_destroy(s->client, s->t, records[i])) == RK_EEXISTS)
 			r = RK_OK;
+		if (r == RK_OK)
+			r = inbox_settle(s->t, BYTES_OF(e->ids[i]));
 	}
 	if (r != RK_OK)
 		return cli_fail(s->c, r, TEXT_CANNOT_DESTROY);

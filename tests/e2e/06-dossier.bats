@@ -24,6 +24,7 @@ pair() { # an agreement between a and b; more arguments to propose
 	cmp "$T/note.txt" "$T/got/note.txt"
 	refuses 7 as b dossier decline "$id"
 	said 'opened here'
+	as b --json inbox list | grep '"kind":"dossier"' | grep '"read":true'
 	echo mine >"$T/got/note.txt"
 	as b dossier get "$id" --output "$T/got" || true
 	[[ $(cat "$T/got/note.txt") == mine ]]
@@ -233,6 +234,7 @@ pair() { # an agreement between a and b; more arguments to propose
 	[[ $index -gt $(as b --json dossier view "$id" | value log_index) ]]
 	refuses 7 as b dossier get "$id" --output "$T/got"
 	said 'declined'
+	as b --json inbox list | grep '"kind":"dossier"' | grep '"read":true'
 	# Said twice is said once.
 	[[ $(as b --json dossier decline "$id" | value log_index) == "$index" ]]
 	as a sync

@@ -47,6 +47,7 @@ is_read() {
 	cat "$T/read"
 	[[ $(value notice <"$T/read") == "$kind" ]]
 	grep -q 'As agreed' "$T/read"
+	"${@:-as}" "$by" --json inbox list | grep "$NOTICE" | grep '"kind":"notice"' | grep -q '"read":true'
 }
 
 @test "every kind is sent, signed for, read, listed and named in the inbox" {
