@@ -157,7 +157,9 @@ static void print_cells(struct shared *s, struct out_table *table, const struct 
 	out_table_cell(table, shared_name(s, row->to));
 	out_table_cell(table, out_short(id, bytes_of(record->nda_id)));
 	out_table_cell(table, show_dossier_title(s, record, row->m));
-	out_table_cell(table, row->m != NULL ? shared_text(s, "%zu (%llu)", row->files, (unsigned long long)row->bytes) : "");
+	/* A notice has none. */
+	out_table_cell(table, row->m != NULL && row->m->dossier != NULL ?
+		       shared_text(s, "%zu (%llu)", row->files, (unsigned long long)row->bytes) : "");
 	out_table_cell(table, show_marking_text(s, record->marking));
 	out_table_cell(table, out_short(id, bytes_of(record->env_id)));
 	out_table_cell(table, shared_text(s, "%llu", (unsigned long long)record->log_index));

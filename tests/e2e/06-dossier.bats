@@ -234,6 +234,11 @@ pair() { # an agreement between a and b; more arguments to propose
 	[[ $index -gt $(as b --json dossier view "$id" | value log_index) ]]
 	refuses 7 as b dossier get "$id" --output "$T/got"
 	said 'declined'
+	for verb in list "view $id" log; do
+		as b dossier $verb >"$T/shown"
+		grep -q 'declined here' "$T/shown"
+		grep -q 'declined unseen' "$T/shown"
+	done
 	as b --json inbox list | grep '"kind":"dossier"' | grep '"read":true'
 	# Said twice is said once.
 	[[ $(as b --json dossier decline "$id" | value log_index) == "$index" ]]

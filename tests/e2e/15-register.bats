@@ -91,6 +91,11 @@ pair() {
 	said ' --since: “yesterday”'
 	refuses 2 as a --json dossier log --csv
 	refuses 5 as a dossier log --nda "$(printf '0%.0s' {1..64})"
+	# A notice stands there by its kind.
+	as a nda notice "$NDA" consent --summary "You may" --yes
+	as a dossier log >"$T/table"
+	grep 'consent' "$T/table"
+	refuses 1 grep -E 'no title|0 \(0\)' "$T/table"
 }
 
 @test "a destroyed dossier stays in the register, without its title" {
