@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "client/cli/shared.h"
+#include "client/cli/show.h"
 #include "client/evidence.h"
 #include "client/savefile.h"
 #include "proto/ids.h"
@@ -86,9 +87,7 @@ static int print_result(struct cli *c, const char *path, size_t len, const struc
 		return out_json(j);
 	}
 	out_field(c, TEXT_F_RECEIPT, path);
-	out_field(c, TEXT_F_LEVEL,
-	          text(x->level == RECEIPT_LODGED ? TEXT_LEVEL_LODGED : x->level == RECEIPT_PICKED_UP ? TEXT_LEVEL_PICKED_UP
-	                                                                                               : TEXT_LEVEL_OPENED, c->lang));
+	out_field(c, TEXT_F_LEVEL, text(show_receipt_level(x), c->lang));
 	out_field(c, TEXT_F_ROOT_FINGERPRINT, fingerprint);
 	if (x->event.witness_ms == 0)
 		out_say(c, TEXT_RECEIPT_UNWITNESSED);
