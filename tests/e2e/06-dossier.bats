@@ -184,6 +184,10 @@ pair() { # an agreement between a and b; more arguments to propose
 	refuses 1 cmp -s "$T/before/kx.key" "$T/b/kx.key"
 	as b dossier list | grep 'destroyed'
 	as b dossier view "$id" | grep 'destroyed'
+	# Said again, it is said how things stand; and where a certificate comes from now.
+	[[ $(as b --json dossier destroy "$id" --yes | value state) == destroyed ]]
+	refuses 7 as b dossier destroy "$id" --yes --certificate
+	said "renkei nda notice ${NDA:0:12} destruction-certificate"
 	[[ $(as b --json dossier view "$id" | value state) == destroyed ]]
 	refuses 7 as b dossier get "$id" --output "$T/again"
 	said 'destroyed'
@@ -209,6 +213,11 @@ pair() { # an agreement between a and b; more arguments to propose
 		as b dossier get "$id" --output "$T/got"
 	done
 	as a nda terminate "$NDA" --yes
+	# The copies are named before the question, and only those that are still there in the certificate.
+	refuses 2 as b dossier destroy --nda "$NDA" --certificate
+	said "got/1.txt"
+	said "got/2.txt"
+	rm "$T/got/1.txt"
 	as b dossier destroy --nda "$NDA" --yes --certificate --signer "Sato Haruka"
 	as b dossier destroy --nda "$NDA" --yes 2>&1 | grep 'nothing to destroy'
 	as a sync
@@ -216,6 +225,7 @@ pair() { # an agreement between a and b; more arguments to propose
 	notice=$(as a --json inbox list | python3 -c 'import json, sys; [print(o["id"]) for o in map(json.loads, sys.stdin) if o["kind"] == "notice"]')
 	as a --json nda read "$notice" >"$T/notice"
 	[[ $(value notice <"$T/notice") == destruction-certificate && $(value signer <"$T/notice") == "Sato Haruka" ]]
+	value exceptions <"$T/notice" | grep '^2.txt (saved [0-9-]*)$'
 	# A sender has nothing to certify.
 	mine=$(as a --json dossier list | python3 -c 'import json, sys; print([o["dossier_id"] for o in map(json.loads, sys.stdin) if o["direction"] == "out"][0])')
 	refuses 2 as a dossier destroy "$mine" --yes --certificate
