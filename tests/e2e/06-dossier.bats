@@ -262,7 +262,7 @@ pair() { # an agreement between a and b; more arguments to propose
 		assert n["reason"] == "declined" and n["log_index"] == int(sys.argv[2]) and n["name"] == "b", o
 		assert o["to"][0]["return_reason"] == "declined" and o["to"][0]["returned_at"], o
 	END
-	as a inbox list | grep -c 'declined before any of it was seen' | grep -qx 1
+	as a inbox list | grep -c 'your dossier was declined before any of it was seen' | grep -qx 1
 	as a --json dossier log | grep -q '"declined_at":"2'
 	[[ $(as a --json dossier log | value nack_log_index) == "$index" ]]
 }
