@@ -163,6 +163,17 @@ restore() {
 	refuses 0 as a status
 	said 'takes nothing'
 	as a --json status | grep '"read_only":true'
+	refuses 1 as a doctor
+	[[ $(grep -c 'older copy' "$T/out") == 1 && $(grep -c 'restored from a backup' "$T/out") == 1 ]]
+	grep -q '^!!  The exchange runs from an older copy' "$T/out"
+	[[ $(grep -cvE '^(ok|!!|  )  ' "$T/out") == 0 ]]
+	said '1 request waits'
+	said '1 finding needs'
+	as a --json inbox list >"$T/inbox"
+	grep '"detail":"generation"' "$T/inbox" | grep '"id":null'
+	refuses 0 as a inbox read "$(grep '"detail":"generation"' "$T/inbox" | value no)"
+	said '^the exchange was restored from a backup'
+	said '^renkei doctor$'
 }
 
 @test "who was let in after the copy is let in anew, and everybody goes on with a newer directory" {
