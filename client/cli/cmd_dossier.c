@@ -48,7 +48,7 @@ static int read_files(struct shared *s, struct send_options *o, const struct cli
 		if (r == RK_EUSAGE)
 			return cli_refuse(s->c, r, TEXT_NONE, TEXT_FILE_UNFIT, args->arg[i]);
 		if (r == RK_ENOTFOUND)
-			return cli_refuse(s->c, r, TEXT_NONE, TEXT_FILE_MISSING, args->arg[i]);
+			return cli_refuse(s->c, r, TEXT_HINT_FILE, TEXT_FILE_MISSING, args->arg[i]);
 		if (r != RK_OK)
 			return cli_fail(s->c, r, TEXT_CANNOT_READ_FILE, args->arg[i]);
 	}

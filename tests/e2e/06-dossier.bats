@@ -59,6 +59,13 @@ pair() { # an agreement between a and b; more arguments to propose
 	said '200'
 }
 
+@test "a file that is not there is told by its path" {
+	pair
+	refuses 5 as a dossier send --nda "$NDA" "$T/absent.txt"
+	said 'no file .*absent.txt'
+	said 'Check the path'
+}
+
 @test "refused against the direction of a one-way agreement" {
 	pair --discloser self
 	echo x >"$T/x.txt"

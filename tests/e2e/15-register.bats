@@ -155,6 +155,7 @@ pair() {
 	as a sync
 	[[ $(as a --json deposit list | value state) == logged ]]
 	refuses 5 as a deposit "$T/absent"
+	said 'Check the path'
 	refuses 2 as a deposit "$T"
 	refuses 2 as a deposit
 }
