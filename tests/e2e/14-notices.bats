@@ -290,16 +290,21 @@ is_read() {
 	PY
 	[[ $(as b --json inbox list | grep -c '"kind":"duty"') == 0 ]]
 	# a request whose day makes it fall due within 30 days
-	as a nda notice "$NDA" return-request --yes --dossier "$dossier" --choice destroy --due "$(TZ=Asia/Tokyo date -d '-31 days' +%F)"
+	refuses 2 as a nda notice "$NDA" return-request --yes --dossier "$dossier" --choice destroy --due "$(TZ=Asia/Tokyo date -d '-1 day' +%F)"
+	said '--due is a day that is over'
+	as a nda notice "$NDA" return-request --yes --dossier "$dossier" --choice destroy --due "$(TZ=Asia/Tokyo date -d '+1 day' +%F)"
 	as b sync
 	refuses 0 as b nda read "$(as b --json nda notices | value notice_id)"
 	as b --json inbox list | grep '"kind":"duty"' >"$T/due"
 	cat "$T/due"
 	[[ $(value duty <"$T/due") == return ]]
 	grep -q '"whose":"us"' "$T/due"
-	grep -q '"overdue":true' "$T/due"
+	grep -q '"overdue":false' "$T/due"
 	[[ $(value nda_id <"$T/due") == "$NDA" ]]
-	as b inbox list | grep -q OVERDUE
+	if command -v faketime >/dev/null; then
+		later +3d b --json inbox list 2>/dev/null | grep '"kind":"duty"' | grep -q '"overdue":true'
+		later +3d b inbox list 2>/dev/null | grep -q OVERDUE
+	fi
 	# the other side sees who owes it
 	as a --json inbox list | grep '"kind":"duty"' | grep -q '"whose":"them"'
 	as b nda view "$NDA" | grep "renkei dossier destroy --nda ${NDA:0:12} --certificate"
