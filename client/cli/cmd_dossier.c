@@ -44,7 +44,7 @@ static int read_files(struct shared *s, struct send_options *o, const struct cli
 		int r = i < DOSSIER_FILES_MAX ? dossier_read(args->arg[i], s->a, &o->parts[i]) : RK_TOO_LARGE;
 
 		if (r == RK_TOO_LARGE)
-			return cli_refuse(s->c, r, TEXT_HINT_SMALLER, TEXT_FILE_TOO_LARGE, args->arg[i]);
+			return cli_refuse(s->c, RK_EUSAGE, TEXT_HINT_SMALLER, TEXT_FILE_TOO_LARGE, args->arg[i]);
 		if (r == RK_EUSAGE)
 			return cli_refuse(s->c, r, TEXT_NONE, TEXT_FILE_UNFIT, args->arg[i]);
 		if (r == RK_ENOTFOUND)
@@ -83,7 +83,7 @@ static int report_send(struct cli *c, const struct send_options *o, int r)
 	if (r == RK_OK)
 		return r;
 	if (r == RK_TOO_LARGE)
-		return cli_refuse(c, r, TEXT_HINT_SMALLER, TEXT_DOSSIER_LARGE);
+		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_SMALLER, TEXT_DOSSIER_LARGE);
 	if (r == RK_ENOTFOUND)
 		return cli_refuse(c, r, TEXT_HINT_SYNC, TEXT_REPLY_UNKNOWN, o->reply_to);
 	if (r == RK_EUSAGE)

@@ -54,8 +54,11 @@ pair() { # an agreement between a and b; more arguments to propose
 @test "more than 200 KiB is refused before anything is sent" {
 	pair
 	head -c 210000 /dev/urandom >"$T/big.bin"
-	code=0; as a dossier send --nda "$NDA" "$T/big.bin" 2>"$T/err" >"$T/out" || code=$?
-	[[ $code != 0 ]]
+	refuses 2 as a dossier send --nda "$NDA" "$T/big.bin"
+	said '200'
+	head -c 150000 /dev/urandom >"$T/one.bin"
+	cp "$T/one.bin" "$T/two.bin"
+	refuses 2 as a dossier send --nda "$NDA" "$T/one.bin" "$T/two.bin"
 	said '200'
 }
 
