@@ -146,6 +146,8 @@ enum agreement_may {
 	AGREEMENT_MAY_TERMINATE = 32, AGREEMENT_MAY_SEND = 64,
 };
 unsigned agreement_may(const struct agreement *);
+/** Can a notice go to any of the other parties now?  The gate of its kind: also on hold, and for a while after the end. */
+bool agreement_may_notify(const struct agreement *, int64_t now_ms);
 
 /* Where terms, cover or document differ from the defaults. */
 enum agreement_difference_kind {

@@ -27,6 +27,19 @@ unsigned agreement_may(const struct agreement *ag)
 	return may;
 }
 
+bool agreement_may_notify(const struct agreement *ag, int64_t now_ms)
+{
+	for (int i = 0; i < ag->row.party_count; i++) {
+		const uint8_t *to = ag->row.parties[i].org_id;
+		struct nda_question q = {.sender_org = ag->row.parties[ag->self].org_id, .recipients = &to, .recipient_count = 1,
+		                         .t_ms = now_ms, .active = ag->active};
+
+		if (i != ag->self && nda_gate_notice(&ag->row, &q) == RK_OK)
+			return true;
+	}
+	return false;
+}
+
 struct collector {
 	struct agreement_difference *out;
 	size_t n;

@@ -206,6 +206,8 @@ void client_count(struct txn *, const char *name);
 /* ---- inbox */
 /** Alerts and returns are not added while the same one is unread: it gets the new time and id. */
 int inbox_add(struct txn *, Rkl__InboxKind, struct bytes id, const uint8_t *from_org, int64_t time_ms, const char *detail);
+/** Somebody has dealt with what this envelope brought: its line, as a dossier or notice for us, counts as read from now on. */
+int inbox_settle(struct txn *, struct bytes env_id);
 
 /* ---- outbox (client/outbox.c) */
 struct outbox_request {

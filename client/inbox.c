@@ -77,3 +77,52 @@ int inbox_add(struct txn *txn, Rkl__InboxKind kind, struct bytes id, const uint8
 	put_u64be(key, rec.no);
 	return record_put(txn, C_INBOX, BYTES_OF(key), &rec.base);
 }
+
+/* The unread line of an arrival, 0 if there is none.  Newest first: what people deal with came lately, as a rule. */
+static int find_arrival(struct txn *txn, struct bytes env_id, struct arena *arena, uint64_t *no)
+{
+	struct env_cursor *cursor;
+	struct bytes key, value;
+	int r;
+
+	*no = 0;
+	if ((r = env_cursor_open(txn, C_INBOX, &cursor)) != RK_OK)
+		return r;
+	for (r = env_cursor_last(cursor, &key, &value); r == RK_OK && *no == 0; r = env_cursor_prev(cursor, &key, &value)) {
+		Rkl__InboxRecord *record;
+
+		arena_raise(arena, arena_budget(value.len));
+		if ((record = rkl__inbox_record__unpack(arena_allocator(arena), value.len, value.data)) == NULL) {
+			r = RK_ESTORE;
+			break;
+		}
+		if ((record->kind == RKL__INBOX_KIND__INBOX_DOSSIER || record->kind == RKL__INBOX_KIND__INBOX_NOTICE) && !record->read &&
+		    bytes_equal(bytes_of(record->id), env_id))
+			*no = record->no;
+	}
+	env_cursor_free(cursor);
+	return r == RK_ENOTFOUND ? RK_OK : r;
+}
+
+int inbox_settle(struct txn *txn, struct bytes env_id)
+{
+	struct arena *arena = arena_new(0);
+	Rkl__InboxRecord *record;
+	uint8_t key[8];
+	uint64_t no;
+	int r;
+
+	if (arena == NULL)
+		return RK_ENOMEM;
+	if ((r = find_arrival(txn, env_id, arena, &no)) != RK_OK || no == 0)
+		goto out;
+	put_u64be(key, no);
+	r = record_get(txn, C_INBOX, BYTES_OF(key), &rkl__inbox_record__descriptor, arena, (ProtobufCMessage **)&record);
+	if (r == RK_OK) {
+		record->read = true;
+		r = record_put(txn, C_INBOX, BYTES_OF(key), &record->base);
+	}
+out:
+	arena_free(arena);
+	return r;
+}

@@ -273,6 +273,19 @@ static int check_late(struct sending *s)
 	return s->made->is_late && !s->n->late ? refuse(s, RK_EUSAGE, NOTICE_FAULT_LATE, NOTICE_OCCURRED_AT) : RK_OK;
 }
 
+/* Nothing can be asked for by a day that is over, nor before there was an agreement. */
+static int check_due(struct sending *s)
+{
+	uint32_t due = s->made->notice->due_day, today;
+
+	if (due == 0 || (s->type->type != RK__MESSAGE_TYPE__MESSAGE_RETURN_REQUEST && s->type->type != RK__MESSAGE_TYPE__MESSAGE_NEXT_STEP))
+		return RK_OK;
+	/* Where the zone is not known here, the instant of the day is not either. */
+	if (due < s->ag->terms->first_day || (days_of(client_now(s->c), s->ag->terms->zone, &today) == RK_OK && due < today))
+		return refuse(s, RK_EUSAGE, NOTICE_FAULT_PAST, NOTICE_DUE);
+	return RK_OK;
+}
+
 static int compose(struct sending *s, struct bytes *message)
 {
 	const char *text = s->n->text != NULL ? s->n->text : "";
@@ -283,7 +296,7 @@ static int compose(struct sending *s, struct bytes *message)
 		return r;
 	if (notice_check(s->type, s->made->notice, text, client_now(s->c), s->problem) != RK_OK)
 		return RK_EUSAGE;
-	if ((r = check_late(s)) != RK_OK)
+	if ((r = check_due(s)) != RK_OK || (r = check_late(s)) != RK_OK)
 		return r;
 	m.msg_version = 1;
 	m.type = s->type->type;

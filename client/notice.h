@@ -56,6 +56,7 @@ enum notice_fault {
 	NOTICE_FAULT_TEXT,          /* free text is too long */
 	NOTICE_FAULT_ROLE,          /* the sender may not send this type: RK_NOT_PERMITTED */
 	NOTICE_FAULT_DOSSIER,       /* a dossier that was not sent under this agreement */
+	NOTICE_FAULT_PAST,          /* field: a day that is over, or before the agreement's first; of a request or an extension that is sent */
 	NOTICE_FAULT_LATE,          /* a confirmation after its days, and not told to send it all the same */
 };
 struct notice_problem {

@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,6 +23,38 @@ int savefile_open(const char *folder, int *dir_fd)
 		return io_code();
 	*dir_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return *dir_fd >= 0 ? RK_OK : io_code();
+}
+
+/* "a/b/" and "a/b" stand in "a", "b" in "."; false if it is too long. */
+static bool parent_of(const char *folder, char *parent, size_t room)
+{
+	size_t len = strlen(folder);
+
+	while (len > 1 && folder[len - 1] == '/')
+		len--;
+	while (len > 0 && folder[len - 1] != '/')
+		len--;
+	if (len + 1 >= room)
+		return false;
+	snprintf(parent, room, "%.*s", len > 0 ? (int)len : 1, len > 0 ? folder : ".");
+	return true;
+}
+
+int savefile_check(const char *folder)
+{
+	char parent[PATH_MAX];
+	struct stat st;
+
+	if (stat(folder, &st) != 0) {
+		if (errno != ENOENT || folder[0] == '\0' || !parent_of(folder, parent, sizeof(parent)) || stat(parent, &st) != 0)
+			return RK_EIO;
+		folder = parent;
+	}
+	if (!S_ISDIR(st.st_mode)) {
+		errno = ENOTDIR;
+		return RK_EIO;
+	}
+	return access(folder, W_OK | X_OK) == 0 ? RK_OK : RK_EIO;
 }
 
 void savefile_name(char out[SAVEFILE_NAME_MAX], const char *given)

@@ -14,6 +14,12 @@
 int savefile_open(const char *folder, int *dir_fd);
 
 /**
+ * Could savefile_open and savefile_write use this folder now?  Changes nothing: for those who have something to lose by finding out
+ * late.  RK_EIO (errno says).
+ */
+int savefile_check(const char *folder);
+
+/**
  * A harmless name made of what a sender gave: path separators, a leading dot, control characters and names that lead elsewhere
  * are replaced; never empty.  UTF-8 stays UTF-8.
  */

@@ -138,29 +138,28 @@ int cli_refresh(struct cli *c)
 
 /* ---- what the home has noticed */
 
-static const struct { const char *counter; enum text_id sentence; bool bad; } alarms[] = {
-	{"restored", TEXT_ALARM_RESTORED, false},
-	{"generation", TEXT_ALARM_GENERATION, false},
-	{"cursor-lost", TEXT_ALARM_GENERATION, false},
-	{"two-objects", TEXT_ALARM_TWO_OBJECTS, true},
-	/* Doctor judges these by what stands now (check_log), not by what was once. */
-	{"log-fork", TEXT_ALARM_LOG_FORK, false},
-	{"log-rollback", TEXT_ALARM_LOG_ROLLBACK, false},
-	{"log-leaf", TEXT_ALARM_LOG_LEAF, false},
-	{"log-unproven", TEXT_ALARM_LOG_UNPROVEN, false},
-	{"log-cut", TEXT_ALARM_LOG_CUT, false},
-	{"log-unwitnessed", TEXT_ALARM_LOG_UNWITNESSED, false},
-	{"seen-unproven", TEXT_ALARM_SEEN_UNPROVEN, false},
-	{"read-only", TEXT_ALARM_READ_ONLY, false},
+static const struct { const char *counter; enum text_id sentence; enum cli_alarm kind; } alarms[] = {
+	{"restored", TEXT_ALARM_RESTORED, CLI_ALARM_WAS},
+	{"generation", TEXT_ALARM_GENERATION, CLI_ALARM_WAS},
+	{"cursor-lost", TEXT_ALARM_GENERATION, CLI_ALARM_WAS},
+	{"two-objects", TEXT_ALARM_TWO_OBJECTS, CLI_ALARM_BAD},
+	{"log-fork", TEXT_ALARM_LOG_FORK, CLI_ALARM_JUDGED},
+	{"log-rollback", TEXT_ALARM_LOG_ROLLBACK, CLI_ALARM_JUDGED},
+	{"log-leaf", TEXT_ALARM_LOG_LEAF, CLI_ALARM_JUDGED},
+	{"log-unproven", TEXT_ALARM_LOG_UNPROVEN, CLI_ALARM_JUDGED},
+	{"log-cut", TEXT_ALARM_LOG_CUT, CLI_ALARM_WAS},
+	{"log-unwitnessed", TEXT_ALARM_LOG_UNWITNESSED, CLI_ALARM_JUDGED},
+	{"seen-unproven", TEXT_ALARM_SEEN_UNPROVEN, CLI_ALARM_WAS},
+	{"read-only", TEXT_ALARM_READ_ONLY, CLI_ALARM_JUDGED},
 };
 #define ALARMS (sizeof(alarms) / sizeof(alarms[0]))
 
-enum text_id cli_alarm_sentence(const char *counter, bool *bad)
+enum text_id cli_alarm_sentence(const char *counter, enum cli_alarm *kind)
 {
-	*bad = false;
+	*kind = CLI_ALARM_WAS;
 	for (size_t i = 0; i < ALARMS; i++)
 		if (strcmp(alarms[i].counter, counter) == 0) {
-			*bad = alarms[i].bad;
+			*kind = alarms[i].kind;
 			return alarms[i].sentence;
 		}
 	return TEXT_NONE;
@@ -196,7 +195,7 @@ void cli_tell_alarms(struct cli *c)
 	if (env_commit(txn) != RK_OK)
 		return;
 	for (size_t i = 0; i < ALARMS; i++)
-		if (mask & 1u << i)
+		if (mask & 1u << i && !(i > 0 && mask & 1u << (i - 1) && alarms[i - 1].sentence == alarms[i].sentence))
 			out_warn(c, alarms[i].sentence);
 }
 

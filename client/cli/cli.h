@@ -90,8 +90,14 @@ int cli_refresh(struct cli *);
 bool cli_device_key_is_open(struct cli *);
 /** Says what this home has noticed and nobody was told yet: it was restored, somebody signed two truths …  Once each. */
 void cli_tell_alarms(struct cli *);
-/** The sentence of a counter "restored" …, or TEXT_NONE if it is only a count; *bad: somebody must act. */
-enum text_id cli_alarm_sentence(const char *counter, bool *bad);
+/* What a counter that has a sentence means to doctor. */
+enum cli_alarm {
+	CLI_ALARM_WAS,     /* it happened, and nothing is to be done any more */
+	CLI_ALARM_BAD,     /* somebody must act */
+	CLI_ALARM_JUDGED,  /* how it stands now is known from elsewhere */
+};
+/** The sentence of a counter "restored" …, or TEXT_NONE if it is only a count. */
+enum text_id cli_alarm_sentence(const char *counter, enum cli_alarm *);
 /** Takes back what a failed creation left in the home: only for a home that this run made. */
 void cli_discard_home(struct cli *);
 /** RK_EEXISTS, reported, if there is a home or a key already; else an empty home is made and opened. */

@@ -10,7 +10,7 @@ static int report_hash(struct cli *c, int r, const char *path)
 	case RK_OK:
 		return r;
 	case RK_ENOTFOUND:
-		return cli_refuse(c, r, TEXT_NONE, TEXT_FILE_MISSING, path);
+		return cli_refuse(c, r, TEXT_HINT_FILE, TEXT_FILE_MISSING, path);
 	case RK_EUSAGE:
 		return cli_refuse(c, r, TEXT_NONE, TEXT_DEPOSIT_UNFIT, path);
 	default:

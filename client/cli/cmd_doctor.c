@@ -21,6 +21,16 @@
 
 struct exam { struct cli *c; json_t *checks; unsigned bad; };
 
+/* Further lines of a sentence stand below its first. */
+static void print_finding(const char *mark, const char *sentence)
+{
+	const char *end;
+	printf("%s  ", mark);
+	for (; (end = strchr(sentence, '\n')); sentence = end + 1)
+		printf("%.*s\n    ", (int)(end - sentence), sentence);
+	printf("%s\n", sentence);
+}
+
 /* One finding: a word for scripts, whether it is well, and a sentence. */
 static void say(struct exam *e, const char *name, bool ok, enum text_id id, ...) __attribute__((nonnull(1, 2)));
 
@@ -40,7 +50,7 @@ static void say(struct exam *e, const char *name, bool ok, enum text_id id, ...)
 		out_set_text(j, "message", sentence ? sentence : "");
 		json_array_append_new(e->checks, j);
 	} else {
-		printf("%s  %s\n", ok ? "ok" : "!!", sentence ? sentence : "");
+		print_finding(ok ? "ok" : "!!", sentence ? sentence : "");
 	}
 	free(sentence);
 }
@@ -214,7 +224,7 @@ static int check_store(struct cli *c, struct txn *txn, struct arena *a, void *us
 		rc = env_cursor_open(txn, C_META, &cur);
 	if (rc != RK_OK)
 		return rc;
-	say(e, "outbox", true, TEXT_DOC_QUEUED, queued + sent);
+	say(e, "outbox", true, queued + sent == 1 ? TEXT_DOC_QUEUED_ONE : TEXT_DOC_QUEUED, queued + sent);
 	if (meta_get(txn, META_STALE, &value) == RK_OK && value.len == 1 && value.data[0])
 		say(e, "copy", false, TEXT_DOC_COPY);
 	if (meta_u64(txn, META_READ_ONLY))
@@ -222,12 +232,15 @@ static int check_store(struct cli *c, struct txn *txn, struct arena *a, void *us
 	for (rc = env_cursor_seek(cur, bytes_str("count/"), &key, &value);
 	     rc == RK_OK && key.len > 6 && memcmp(key.data, "count/", 6) == 0; rc = env_cursor_next(cur, &key, &value)) {
 		snprintf(name, sizeof(name), "%.*s", (int)(key.len - 6 < 60 ? key.len - 6 : 60), (const char *)key.data + 6);
-		bool bad;
-		enum text_id sentence = cli_alarm_sentence(name, &bad);
-		if (value.len != 8 || get_u64be(value.data) == 0)
+		enum cli_alarm kind;
+		enum text_id sentence = cli_alarm_sentence(name, &kind);
+		if (value.len != 8 || get_u64be(value.data) == 0 || kind == CLI_ALARM_JUDGED)
+			continue;
+		/* One restore counts twice, if there was anything to lose by it. */
+		if (strcmp(name, "cursor-lost") == 0 && meta_u64(txn, "count/generation"))
 			continue;
 		if (sentence != TEXT_NONE)
-			say(e, name, !bad, sentence);
+			say(e, name, kind != CLI_ALARM_BAD, sentence);
 		else
 			say(e, "dropped", true, TEXT_DOC_DROPPED, name, (unsigned long long)get_u64be(value.data));
 	}
@@ -267,6 +280,6 @@ int cmd_doctor(struct cli *c, int argc, char **argv)
 		return rc;
 	c->reported = true;
 	if (!c->json)
-		out_warn(c, TEXT_DOC_BAD, e.bad);
+		out_warn(c, e.bad == 1 ? TEXT_DOC_BAD_ONE : TEXT_DOC_BAD, e.bad);
 	return RK_EIO;
 }

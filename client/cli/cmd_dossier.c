@@ -1,8 +1,10 @@
 /* dossier send, list, view, get. */
 #include "client/cli/cmd_dossier.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "client/cli/show_dossier.h"
 #include "client/dossier.h"
@@ -42,11 +44,11 @@ static int read_files(struct shared *s, struct send_options *o, const struct cli
 		int r = i < DOSSIER_FILES_MAX ? dossier_read(args->arg[i], s->a, &o->parts[i]) : RK_TOO_LARGE;
 
 		if (r == RK_TOO_LARGE)
-			return cli_refuse(s->c, r, TEXT_HINT_SMALLER, TEXT_FILE_TOO_LARGE, args->arg[i]);
+			return cli_refuse(s->c, RK_EUSAGE, TEXT_HINT_SMALLER, TEXT_FILE_TOO_LARGE, args->arg[i]);
 		if (r == RK_EUSAGE)
 			return cli_refuse(s->c, r, TEXT_NONE, TEXT_FILE_UNFIT, args->arg[i]);
 		if (r == RK_ENOTFOUND)
-			return cli_refuse(s->c, r, TEXT_NONE, TEXT_FILE_MISSING, args->arg[i]);
+			return cli_refuse(s->c, r, TEXT_HINT_FILE, TEXT_FILE_MISSING, args->arg[i]);
 		if (r != RK_OK)
 			return cli_fail(s->c, r, TEXT_CANNOT_READ_FILE, args->arg[i]);
 	}
@@ -81,7 +83,7 @@ static int report_send(struct cli *c, const struct send_options *o, int r)
 	if (r == RK_OK)
 		return r;
 	if (r == RK_TOO_LARGE)
-		return cli_refuse(c, r, TEXT_HINT_SMALLER, TEXT_DOSSIER_LARGE);
+		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_SMALLER, TEXT_DOSSIER_LARGE);
 	if (r == RK_ENOTFOUND)
 		return cli_refuse(c, r, TEXT_HINT_SYNC, TEXT_REPLY_UNKNOWN, o->reply_to);
 	if (r == RK_EUSAGE)
@@ -230,6 +232,17 @@ static int run_step(struct cli *c, const uint8_t env_id[32], enum fetch_step ste
 	return r == RK_OK ? link_finish(c->client, item, &c->stop, &out) : r;
 }
 
+/* It is here: whoever asked for it need not be told any more that it came. */
+static int settle(struct cli *c, const uint8_t env_id[32])
+{
+	struct shared s;
+	int r;
+
+	if ((r = shared_begin(c, true, &s)) != RK_OK)
+		return r;
+	return shared_end(&s, inbox_settle(s.t, bytes_make(env_id, 32)));
+}
+
 /* What must happen before the content is here: nothing, a fetch, or a signed pickup first. */
 int cmd_dossier_fetch(struct cli *c, const uint8_t env_id[32], const char *given, enum text_id cannot, bool *is_signed)
 {
@@ -249,6 +262,8 @@ int cmd_dossier_fetch(struct cli *c, const uint8_t env_id[32], const char *given
 		r = run_step(c, env_id, STEP_PICKUP);
 	if (r == RK_OK && !is_here)
 		r = run_step(c, env_id, STEP_FETCH);
+	if (r == RK_OK)
+		r = settle(c, env_id);
 	*is_signed = !is_here && !is_own;
 	return r == RK_OK ? r : cli_fail(c, r, cannot, given);
 }
@@ -295,6 +310,14 @@ static int say_saved(struct shared *s, const Rkl__EnvelopeRecord *record, const 
 	return out_json(json);
 }
 
+/* What was signed for before the saving failed stays signed for: that comes first. */
+static int report_save(struct cli *c, int r, const char *folder, const char *name, bool is_new)
+{
+	if (r == RK_EEXISTS)
+		return cli_refuse(c, r, TEXT_HINT_OTHER_FOLDER, is_new ? TEXT_FILE_EXISTS_SIGNED : TEXT_FILE_EXISTS, folder, name);
+	return cli_fail(c, r, is_new ? TEXT_CANNOT_SAVE_SIGNED : TEXT_CANNOT_SAVE, folder);
+}
+
 static int save(struct cli *c, const char *given, const char *folder, bool is_new)
 {
 	struct dossier_saved *saved = calloc(DOSSIER_FILES_MAX + 1, sizeof(*saved));
@@ -312,10 +335,8 @@ static int save(struct cli *c, const char *given, const char *folder, bool is_ne
 		if ((r = mail_message(c->client, s.t, record, s.a, &m)) != RK_OK)
 			r = cli_fail(c, r == RK_ENOTFOUND && record->problem != RK_OK ? record->problem : r,
 			             r == RK_ENEWER ? TEXT_DOSSIER_NEWER : TEXT_DOSSIER_REFUSED, given);
-		else if ((r = dossier_save(m, folder, saved, &n)) == RK_EEXISTS)
-			r = cli_refuse(c, r, TEXT_HINT_OTHER_FOLDER, TEXT_FILE_EXISTS, folder, saved[n].name);
-		else if (r != RK_OK)
-			r = cli_fail(c, r, TEXT_CANNOT_SAVE, folder);
+		else if ((r = dossier_save(m, folder, saved, &n)) != RK_OK)
+			r = report_save(c, r, folder, saved[n].name, is_new);
 		else if ((r = dossier_note_saved(c->client, s.t, record, folder, saved, n, s.a)) == RK_OK)
 			r = say_saved(&s, record, m, folder, saved, n, is_new);
 	}
@@ -337,8 +358,12 @@ int cmd_dossier_get(struct cli *c, int argc, char **argv)
 
 	if ((r = cli_parse(c, &usage, argc, argv, &args)) != RK_OK)
 		return r;
-	if ((r = shared_open(c)) != RK_OK || (r = look(c, args.arg[0], env_id)) != RK_OK ||
-	    (r = cmd_dossier_fetch(c, env_id, args.arg[0], TEXT_CANNOT_GET, &is_signed)) != RK_OK)
+	if ((r = shared_open(c)) != RK_OK || (r = look(c, args.arg[0], env_id)) != RK_OK)
+		return r;
+	/* Before the signature: it cannot be taken back because of a folder. */
+	if (savefile_check(output) != RK_OK)
+		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_OTHER_FOLDER, TEXT_FOLDER_UNFIT, output, strerror(errno));
+	if ((r = cmd_dossier_fetch(c, env_id, args.arg[0], TEXT_CANNOT_GET, &is_signed)) != RK_OK)
 		return r;
 	return save(c, args.arg[0], output, is_signed);
 }

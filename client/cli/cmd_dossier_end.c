@@ -1,5 +1,7 @@
 /* dossier decline and destroy: not taking one, and getting rid of one. */
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "client/cli/shared.h"
 #include "client/cli/show_dossier.h"
@@ -66,6 +68,8 @@ int cmd_dossier_decline(struct cli *c, int argc, char **argv)
 	if ((r = load(&s, args.arg[0], &record)) == RK_OK &&
 	    (r = mail_decline(c->client, s.t, record->env_id.data, &item)) != RK_OK)
 		r = report_decline(c, record, r, args.arg[0]);
+	else if (r == RK_OK)
+		r = inbox_settle(s.t, bytes_of(record->env_id));
 	if ((r = shared_end(&s, r)) != RK_OK)
 		return r;
 	if (item != 0 && (r = cli_finish(c, item, TEXT_DECLINE_WAITS, NULL)) != RK_OK)
@@ -78,9 +82,10 @@ int cmd_dossier_decline(struct cli *c, int argc, char **argv)
 struct ending {
 	const char *nda, *method, *exceptions, *signer;
 	bool yes, certificate;
+	bool is_listed;             /* the copies outside were shown before the question */
 	uint8_t (*ids)[32];         /* malloc'ed */
 	size_t count;
-	uint8_t nda_id[32];         /* of the certificate */
+	uint8_t nda_id[32];         /* of the certificate; of what was destroyed before, if nothing is left */
 };
 
 static int keep_ids(struct ending *e, Rkl__EnvelopeRecord *const *records, size_t n)
@@ -94,10 +99,23 @@ static int keep_ids(struct ending *e, Rkl__EnvelopeRecord *const *records, size_
 	return RK_OK;
 }
 
-/* What the arguments name and what can be destroyed; what is gone already is said and left out. */
-static int named(struct shared *s, const struct cli_args *args, Rkl__EnvelopeRecord **records, size_t *n)
+/* Named a second time, or destroyed before: the state is told, as if it had been done now. */
+static int say_gone(struct shared *s, struct ending *e, const Rkl__EnvelopeRecord *record, const char *given)
 {
 	char when[OUT_TIME_CHARS];
+
+	if (record->destroyed_at == 0)
+		return RK_OK;
+	memcpy(e->nda_id, record->nda_id.data, 32);
+	if (s->c->json)
+		return out_json(show_dossier_json(s, record, NULL));
+	out_say(s->c, TEXT_DOSSIER_DESTROYED, given, out_time(when, record->destroyed_at));
+	return RK_OK;
+}
+
+/* What the arguments name and what can be destroyed; what is gone already is said and left out. */
+static int named(struct shared *s, struct ending *e, const struct cli_args *args, Rkl__EnvelopeRecord **records, size_t *n)
+{
 	int r = RK_OK;
 
 	*n = 0;
@@ -114,15 +132,13 @@ static int named(struct shared *s, const struct cli_args *args, Rkl__EnvelopeRec
 			records[(*n)++] = record;
 		else if (r == RK_ENOTFOUND)
 			return cli_refuse(s->c, RK_CONFLICT, TEXT_NONE, TEXT_DESTROY_NOT_HERE, args->arg[i]);
-		else if (r == RK_EEXISTS && record->destroyed_at != 0)
-			out_say(s->c, TEXT_DOSSIER_DESTROYED, args->arg[i], out_time(when, record->destroyed_at));
-		if (r == RK_EEXISTS)
-			r = RK_OK;
+		else if (r == RK_EEXISTS)
+			r = say_gone(s, e, record, args->arg[i]);
 	}
 	return r;
 }
 
-static int choose(struct shared *s, const struct ending *e, const struct cli_args *args, Rkl__EnvelopeRecord ***records, size_t *n)
+static int choose(struct shared *s, struct ending *e, const struct cli_args *args, Rkl__EnvelopeRecord ***records, size_t *n)
 {
 	struct agreement *ag;
 	int r;
@@ -130,11 +146,20 @@ static int choose(struct shared *s, const struct ending *e, const struct cli_arg
 	if (e->nda == NULL) {
 		arena_raise(s->a, CLI_ARGS_MAX * sizeof(**records) + 32);
 		*records = arena_alloc(s->a, CLI_ARGS_MAX * sizeof(**records));
-		return *records == NULL ? RK_ENOMEM : named(s, args, *records, n);
+		return *records == NULL ? RK_ENOMEM : named(s, e, args, *records, n);
 	}
 	if ((r = shared_agreement(s, e->nda, false, RK_ENOTFOUND, &ag)) != RK_OK)
 		return r;
+	memcpy(e->nda_id, ag->nda_id, 32);
 	return dossier_received(s->t, ag->nda_id, s->a, records, n);
+}
+
+/* Where it was written to; only there can it be looked for. */
+static bool is_still_there(struct shared *s, const Rkl__SavedCopy *copy)
+{
+	struct stat st;
+
+	return lstat(shared_text(s, "%s/%s", copy->folder, copy->name), &st) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
 /* "report.pdf (saved 2026-11-27); …": names and days, not folders: those are nobody else's business. */
@@ -147,6 +172,8 @@ static const char *exceptions_of(struct shared *s, Rkl__EnvelopeRecord *const *r
 		for (size_t j = 0; j < records[i]->n_copies; j++) {
 			const Rkl__SavedCopy *copy = records[i]->copies[j];
 
+			if (!is_still_there(s, copy))
+				continue;
 			if (strlen(all) + EXCEPTION_ROOM > EXCEPTIONS_MAX)
 				return shared_text(s, "%s%s", all, text(TEXT_AND_MORE, s->c->lang));
 			all = shared_text(s, "%s%s%s", all, all[0] != '\0' ? "; " : "",
@@ -188,6 +215,26 @@ static int check_certificate(struct shared *s, struct ending *e, Rkl__EnvelopeRe
 	return r == RK_OK ? r : shared_fail(s->c, r, TEXT_CANNOT_CERTIFY);
 }
 
+/* Copies that are still outside: one a line, with the whole path.  True if there are any. */
+static bool show_copies(struct shared *s, Rkl__EnvelopeRecord *const *records, size_t n)
+{
+	char when[OUT_TIME_CHARS];
+	bool is_any = false;
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = 0; j < records[i]->n_copies; j++) {
+			const Rkl__SavedCopy *copy = records[i]->copies[j];
+
+			if (!is_still_there(s, copy))
+				continue;
+			if (!is_any)
+				out_line(s->c, TEXT_COPIES_OUTSIDE);
+			is_any = true;
+			out_line(s->c, TEXT_COPY_LINE, copy->folder, copy->name, out_time(when, copy->time_ms));
+		}
+	return is_any;
+}
+
 static int plan(struct cli *c, struct ending *e, const struct cli_args *args)
 {
 	Rkl__EnvelopeRecord **records = NULL;
@@ -199,15 +246,18 @@ static int plan(struct cli *c, struct ending *e, const struct cli_args *args)
 		return r;
 	if ((r = choose(&s, e, args, &records, &n)) == RK_OK && n > 0 && e->certificate)
 		r = check_certificate(&s, e, records, n);
+	/* While there is still somebody to ask, so that they can be deleted before the certificate names them. */
+	if (r == RK_OK && !e->yes && !c->json)
+		e->is_listed = show_copies(&s, records, n);
 	if (r == RK_OK)
 		r = keep_ids(e, records, n);
 	return shared_end(&s, r);
 }
 
-static int say_destroyed(struct shared *s, Rkl__EnvelopeRecord *const *records, size_t n)
+static int say_destroyed(struct shared *s, const struct ending *e, Rkl__EnvelopeRecord *const *records, size_t n)
 {
 	const char *exceptions = exceptions_of(s, records, n);
-	char id[OUT_ID_CHARS], when[OUT_TIME_CHARS];
+	char id[OUT_ID_CHARS];
 	int r = RK_OK;
 
 	for (size_t i = 0; i < n && s->c->json && r == RK_OK; i++)
@@ -216,14 +266,10 @@ static int say_destroyed(struct shared *s, Rkl__EnvelopeRecord *const *records, 
 		return r;
 	for (size_t i = 0; i < n; i++)
 		out_line(s->c, TEXT_DESTROYED, out_short(id, bytes_of(records[i]->env_id)));
-	if (exceptions[0] == '\0')
-		return RK_OK;
-	out_line(s->c, TEXT_COPIES_OUTSIDE);
-	for (size_t i = 0; i < n; i++)
-		for (size_t j = 0; j < records[i]->n_copies; j++)
-			out_line(s->c, TEXT_COPY_LINE, records[i]->copies[j]->folder, records[i]->copies[j]->name,
-			         out_time(when, records[i]->copies[j]->time_ms));
-	out_say(s->c, TEXT_EXCEPTIONS_TEXT, exceptions);
+	if (!e->is_listed)
+		(void)show_copies(s, records, n);
+	if (exceptions[0] != '\0')
+		out_say(s->c, e->certificate && e->exceptions == NULL ? TEXT_EXCEPTIONS_NAMED : TEXT_EXCEPTIONS_TEXT, exceptions);
 	return RK_OK;
 }
 
@@ -240,12 +286,14 @@ static int destroy_all(struct shared *s, struct ending *e, uint64_t *item)
 		/* Another process was quicker: as good. */
 		if (r == RK_OK && (r = dossier_destroy(s->client, s->t, records[i])) == RK_EEXISTS)
 			r = RK_OK;
+		if (r == RK_OK)
+			r = inbox_settle(s->t, BYTES_OF(e->ids[i]));
 	}
 	if (r != RK_OK)
 		return cli_fail(s->c, r, TEXT_CANNOT_DESTROY);
 	if (e->certificate && (r = certify(s, e, records, e->count, item)) != RK_OK)
 		return shared_fail(s->c, r, TEXT_CANNOT_CERTIFY);
-	return say_destroyed(s, records, e->count);
+	return say_destroyed(s, e, records, e->count);
 }
 
 static int finish_certificate(struct cli *c, uint64_t item)
@@ -259,6 +307,17 @@ static int finish_certificate(struct cli *c, uint64_t item)
 	return c->json ? out_json(shared_outcome_json("certificate_id", &out)) : RK_OK;
 }
 
+/* A certificate that was asked for and not sent is no success. */
+static int say_nothing(struct cli *c, const struct ending *e)
+{
+	char id[OUT_ID_CHARS];
+
+	if (e->certificate)
+		return cli_refuse(c, RK_CONFLICT, TEXT_NONE, TEXT_DESTROY_UNCERTIFIED, out_short(id, BYTES_OF(e->nda_id)));
+	out_say(c, TEXT_DESTROY_NOTHING);
+	return RK_OK;
+}
+
 static int run_destroy(struct cli *c, struct ending *e, const struct cli_args *args)
 {
 	struct shared s;
@@ -267,11 +326,9 @@ static int run_destroy(struct cli *c, struct ending *e, const struct cli_args *a
 
 	if ((r = shared_open(c)) != RK_OK || (r = plan(c, e, args)) != RK_OK)
 		return r;
-	if (e->count == 0) {
-		out_say(c, TEXT_DESTROY_NOTHING);
-		return RK_OK;
-	}
-	if (!e->yes && (r = cli_confirm(c, TEXT_DESTROY_ASK, (int)e->count)) != RK_OK)
+	if (e->count == 0)
+		return say_nothing(c, e);
+	if (!e->yes && (r = cli_confirm(c, e->is_listed ? TEXT_DESTROY_ASK_COPIES : TEXT_DESTROY_ASK, (int)e->count)) != RK_OK)
 		return r;
 	if ((r = shared_begin(c, true, &s)) != RK_OK)
 		return r;

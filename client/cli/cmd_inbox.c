@@ -24,6 +24,15 @@ static bool is_log(const Rkl__InboxRecord *record)
 	return record->kind == RKL__INBOX_KIND__INBOX_ALERT && strncmp(record->detail, "log-", 4) == 0;
 }
 
+/* The exchange was restored, or this home was: nothing was refused, and the id behind it means nothing to people. */
+static enum text_id restored_text(const Rkl__InboxRecord *record)
+{
+	if (record->kind != RKL__INBOX_KIND__INBOX_ALERT)
+		return TEXT_NONE;
+	return strcmp(record->detail, "generation") == 0 ? TEXT_IN_GENERATION : strcmp(record->detail, "restored") == 0 ? TEXT_IN_RESTORED
+	       : TEXT_NONE;
+}
+
 /* The word for a detail, which is a name of ours: an act, a reason, a code. */
 static const char *detail_text(struct shared *s, const Rkl__InboxRecord *record)
 {
@@ -89,22 +98,19 @@ static enum text_id what_of(struct shared *s, const Rkl__InboxRecord *record)
 {
 	const Rkl__EnvelopeRecord *notice = notice_of(s, record);
 
+	if (restored_text(record) != TEXT_NONE)
+		return restored_text(record);
 	if (notice != NULL && record->kind == RKL__INBOX_KIND__INBOX_NOTICE && notice->message_type != 0)
 		return TEXT_IN_NOTICE_OF;
 	if (notice != NULL && record->kind == RKL__INBOX_KIND__INBOX_PICKED_UP)
 		return TEXT_IN_NOTICE_PICKED_UP;
 	if (notice != NULL && record->kind == RKL__INBOX_KIND__INBOX_RETURNED)
 		return TEXT_IN_NOTICE_RETURNED;
+	if (record->kind == RKL__INBOX_KIND__INBOX_REFUSED && strcmp(record->detail, "declined") == 0)
+		return notice != NULL ? TEXT_IN_NOTICE_DECLINED : TEXT_IN_DECLINED;
+	if (notice != NULL && record->kind == RKL__INBOX_KIND__INBOX_REFUSED)
+		return TEXT_IN_NOTICE_REFUSED;
 	return kinds[kind_of(record)].what;
-}
-
-static enum text_id look_of(struct shared *s, const Rkl__InboxRecord *record)
-{
-	enum text_id look = kinds[kind_of(record)].look;
-
-	if (is_unsent(record))
-		return TEXT_LOOK_NDA;
-	return look == TEXT_LOOK_DOSSIER && notice_of(s, record) != NULL ? TEXT_LOOK_NOTICE : look;
 }
 
 /* An answer is read where the question stands; the rest is named by its own id. */
@@ -115,7 +121,22 @@ static struct bytes subject_of(struct shared *s, const Rkl__InboxRecord *record)
 	if (record->kind == RKL__INBOX_KIND__INBOX_INTEREST_REPLY && record->id.len == 32 &&
 	    mail_load(s->t, record->id.data, s->a, &reply) == RK_OK && reply->ref.len == 32)
 		return bytes_of(reply->ref);
+	if (restored_text(record) != TEXT_NONE)
+		return (struct bytes){NULL, 0};
 	return bytes_of(record->id);
+}
+
+static enum text_id look_of(struct shared *s, const Rkl__InboxRecord *record)
+{
+	enum text_id look = kinds[kind_of(record)].look;
+
+	if (is_unsent(record))
+		return TEXT_LOOK_NDA;
+	if (is_log(record))
+		return TEXT_LOOK_LOG;
+	if (look == TEXT_LOOK_DOCTOR && subject_of(s, record).len == 0)
+		return TEXT_LOOK_DOCTOR_ALONE;
+	return look == TEXT_LOOK_DOSSIER && notice_of(s, record) != NULL ? TEXT_LOOK_NOTICE : look;
 }
 
 /* An applicant stands in no directory yet: its name is the one of its request. */
@@ -254,10 +275,8 @@ static int mark(struct shared *s, uint64_t no, bool tell)
 	if (s->c->json)
 		return out_json(inbox_json(s, record));
 	out_raw(what_text(s, record));
-	if (is_log(record))
-		out_line(s->c, TEXT_LOOK_LOG);
-	else
-		out_line(s->c, look_of(s, record), out_short(id, subject_of(s, record)));
+	/* Some of these sentences leave the id. */
+	out_line(s->c, look_of(s, record), out_short(id, subject_of(s, record)));
 	return RK_OK;
 }
 

@@ -98,7 +98,7 @@ static int read_document(struct shared *s, struct proposal_options *o)
 	case RK_EUSAGE:
 		return cli_refuse(s->c, r, TEXT_NONE, TEXT_FILE_UNFIT, o->document);
 	case RK_ENOTFOUND:
-		return cli_refuse(s->c, r, TEXT_NONE, TEXT_FILE_MISSING, o->document);
+		return cli_refuse(s->c, r, TEXT_HINT_FILE, TEXT_FILE_MISSING, o->document);
 	default:
 		return cli_fail(s->c, r, TEXT_CANNOT_READ_FILE, o->document);
 	}

@@ -167,6 +167,8 @@ static int report_fault(struct shared *s, const struct notice_options *o, const 
 		return cli_refuse(c, r, TEXT_HINT_TIME, TEXT_NOTICE_BAD_TIME, option, "");
 	case NOTICE_FAULT_FUTURE:
 		return cli_refuse(c, r, TEXT_HINT_TIME, TEXT_NOTICE_FUTURE, option);
+	case NOTICE_FAULT_PAST:
+		return cli_refuse(c, r, TEXT_HINT_DAY, TEXT_NOTICE_PAST, option);
 	case NOTICE_FAULT_TEXT:
 		return cli_refuse(c, r, TEXT_HINT_HELP, TEXT_NOTICE_LONG);
 	case NOTICE_FAULT_ROLE:

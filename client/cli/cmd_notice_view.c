@@ -34,7 +34,7 @@ static int list_row(struct shared *s, struct out_table *table, const Rkl__Envelo
 
 	if (s->c->json)
 		return out_json(notice_json(s, record, m));
-	show_envelope_row(s, table, record, text(notice_show_kind(m != NULL ? m->type : 0), s->c->lang));
+	show_envelope_row(s, table, record, show_dossier_title(s, record, m));
 	return RK_OK;
 }
 

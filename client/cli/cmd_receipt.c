@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "client/cli/out.h"
+#include "client/cli/show.h"
 #include "client/days.h"
 #include "proto/ids.h"
 #include "proto/receipt.h"
@@ -26,11 +27,6 @@ static const enum text_id steps[RECEIPT_STEP_COUNT] = {
 	[RECEIPT_ACT] = TEXT_STEP_ACT, [RECEIPT_NDA_SET] = TEXT_STEP_NDA_SET, [RECEIPT_GATE] = TEXT_STEP_GATE,
 	[RECEIPT_PICKUP] = TEXT_STEP_PICKUP, [RECEIPT_NACK] = TEXT_STEP_NACK, [RECEIPT_NEEDED] = TEXT_STEP_NEEDED,
 	[RECEIPT_CONTENT] = TEXT_STEP_CONTENT, [RECEIPT_DOCUMENT] = TEXT_STEP_DOCUMENT, [RECEIPT_FILE] = TEXT_STEP_FILE,
-};
-
-static const enum text_id levels[] = {
-	[RECEIPT_UNPROVEN] = TEXT_NONE, [RECEIPT_LODGED] = TEXT_LEVEL_LODGED, [RECEIPT_PICKED_UP] = TEXT_LEVEL_PICKED_UP,
-	[RECEIPT_OPENED] = TEXT_LEVEL_OPENED,
 };
 
 /* ---- input */
@@ -108,6 +104,13 @@ out:
 	return r;
 }
 
+static int fail_file(struct cli *c, int code, const char *path)
+{
+	if (code == RK_ENOTFOUND)
+		return cli_refuse(c, code, TEXT_HINT_FILE, TEXT_FILE_MISSING, path);
+	return cli_fail(c, code, TEXT_CANNOT_READ_RECEIPT, path);
+}
+
 static int hash_file(const char *path, uint8_t hash[32])
 {
 	uint8_t part[64 * 1024];
@@ -142,8 +145,11 @@ static const char *who(struct cli *c, const struct receipt *x, const uint8_t *or
 {
 	char id[OUT_ID_CHARS];
 
-	snprintf(buf, WHO_CHARS, text(TEXT_RECEIPT_WHO, c->lang), org_name(c, x, org_id), device->label,
-	         out_short(id, bytes_make(device->device_id.data, 16)));
+	out_short(id, bytes_make(device->device_id.data, 16));
+	if (device->label[0] == '\0')
+		snprintf(buf, WHO_CHARS, text(TEXT_RECEIPT_WHO_UNNAMED, c->lang), org_name(c, x, org_id), id);
+	else
+		snprintf(buf, WHO_CHARS, text(TEXT_RECEIPT_WHO, c->lang), org_name(c, x, org_id), device->label, id);
 	return buf;
 }
 
@@ -168,21 +174,43 @@ static void print_answer(struct cli *c, const struct receipt *x, enum text_id fi
 	out_field(c, TEXT_F_LOGGED, when(c, &answer->event, buf));
 }
 
+/* One kind of check: what it was made of.  Names of members are of letters that cannot do harm: the archive's form says so. */
+static void print_step(struct cli *c, const struct receipt *x, size_t first, size_t end)
+{
+	const struct receipt_check *k = &x->checks[first];
+	const char *between = ": ";
+
+	printf("%s  %s", k->code == RK_OK ? "ok" : "!!", text(steps[k->step], c->lang));
+	for (size_t i = first; i < end; i++)
+		if (x->checks[i].step == k->step && x->checks[i].member[0] != '\0') {
+			printf("%s%s", between, x->checks[i].member);
+			between = ", ";
+		}
+	printf("\n");
+}
+
+/* Every check that was made, a row for each kind of them; the one that failed, which is the last, in a row of its own. */
 static void print_steps(struct cli *c, const struct receipt *x)
 {
-	for (size_t i = 0; i < x->check_count; i++) {
-		const struct receipt_check *k = &x->checks[i];
+	size_t passed = x->check_count;
+	bool is_shown[RECEIPT_STEP_COUNT] = {false};
 
-		/* Names of members are of letters that cannot do harm: the archive's form says so. */
-		printf("%s  %-14s %s\n", k->code == RK_OK ? "ok" : "!!", k->member, text(steps[k->step], c->lang));
+	if (passed > 0 && x->checks[passed - 1].code != RK_OK)
+		passed--;
+	for (size_t i = 0; i < passed; i++) {
+		if (!is_shown[x->checks[i].step])
+			print_step(c, x, i, passed);
+		is_shown[x->checks[i].step] = true;
 	}
+	if (passed < x->check_count)
+		print_step(c, x, passed, x->check_count);
 }
 
 static void print_receipt(struct cli *c, const struct receipt *x)
 {
 	char buf[WHO_CHARS], hex[OUT_ID_CHARS];
 
-	out_field(c, TEXT_F_LEVEL, text(levels[x->level], c->lang));
+	out_field(c, TEXT_F_LEVEL, text(show_receipt_level(x), c->lang));
 	out_field(c, TEXT_F_EXCHANGE, x->charter->name);
 	out_field(c, x->is_deposit ? TEXT_F_DEPOSITED_BY : TEXT_F_DISCLOSED_BY, who(c, x, x->sender_org, x->sender_device, buf));
 	for (size_t i = 0; x->header && i < x->header->n_recipients; i++)
@@ -194,7 +222,6 @@ static void print_receipt(struct cli *c, const struct receipt *x)
 		print_answer(c, x, x->nacks[i].is_declined ? TEXT_F_DECLINED_BY : TEXT_F_NOT_OPENED_BY, &x->nacks[i]);
 	if (x->is_deposit)
 		out_field(c, TEXT_F_FILE_SHA256, out_hex(hex, BYTES_OF(x->file_sha256)));
-	out_say(c, TEXT_RECEIPT_NOT_SAID);
 }
 
 /* ---- JSON */
@@ -274,46 +301,73 @@ static void set_receipt(struct cli *c, json_t *j, const struct receipt *x)
 
 /* ---- the verb */
 
-static int report(struct cli *c, const struct receipt *x, bool is_proven)
+/* What people look for comes first; what it rests on below. */
+static void print_report(struct cli *c, const struct receipt *x, bool is_proven, bool is_sound)
+{
+	out_field(c, TEXT_F_RESULT, text(is_proven ? TEXT_RESULT_PROVEN : is_sound ? TEXT_RESULT_OTHER_FILE : TEXT_RESULT_NOT_PROVEN,
+	                                 c->lang));
+	if (is_sound)
+		print_receipt(c, x);
+	printf("\n");
+	print_steps(c, x);
+	if (is_proven)
+		out_say(c, x->is_deposit ? TEXT_DEPOSIT_NOT_SAID : TEXT_RECEIPT_NOT_SAID);
+}
+
+static int print_json(struct cli *c, const struct receipt *x, bool is_proven, bool is_sound)
+{
+	json_t *j = json_object();
+
+	out_set_bool(j, "proven", is_proven);
+	out_set_text(j, "level", receipt_level_name(x->level));
+	json_object_set_new(j, "steps", steps_json(x));
+	if (is_sound)
+		set_receipt(c, j, x);
+	return out_json(j);
+}
+
+/* is_sound: the receipt by itself holds, whatever the file beside it is. */
+static int report(struct cli *c, const struct receipt *x, bool is_sound, const char *original)
 {
 	const struct receipt_check *last = &x->checks[x->check_count - 1];
+	bool is_proven = last->code == RK_OK;
 	int r = RK_OK;
 
-	if (is_proven && days_knows_zone(x->charter->time_zone))
+	if (is_sound && days_knows_zone(x->charter->time_zone))
 		out_set_zone(x->charter->time_zone);
-	if (c->json) {
-		json_t *j = json_object();
-
-		out_set_bool(j, "proven", is_proven);
-		out_set_text(j, "level", receipt_level_name(x->level));
-		json_object_set_new(j, "steps", steps_json(x));
-		if (is_proven)
-			set_receipt(c, j, x);
-		r = out_json(j);
-	} else {
-		print_steps(c, x);
-		if (is_proven)
-			print_receipt(c, x);
-	}
+	if (c->json)
+		r = print_json(c, x, is_proven, is_sound);
+	else
+		print_report(c, x, is_proven, is_sound);
 	if (r != RK_OK || is_proven)
 		return r;
+	if (is_sound)
+		return cli_refuse(c, RK_EINTEGRITY, TEXT_NONE, TEXT_RECEIPT_OTHER_FILE, original);
 	return cli_refuse(c, RK_EINTEGRITY, TEXT_HINT_RECEIPT, TEXT_RECEIPT_NOT_PROVEN, receipt_step_name(last->step),
 	                  last->member[0] ? last->member : text(TEXT_RECEIPT_WHOLE, c->lang), errcode_name(last->code));
 }
 
-/* The original that the verifier has; it makes a deposit as open as its copy in the archive would. */
-static int compare_original(struct cli *c, struct receipt *x, const char *path)
+/* The original that the verifier has: one check more.  It makes a deposit as open as its copy in the archive would. */
+static int compare_original(struct cli *c, struct receipt *x, const char *path, struct arena *a)
 {
+	struct receipt_check *checks;
 	uint8_t hash[32];
+	bool is_same;
 	int r;
 
 	if (!x->is_deposit)
 		return cli_refuse(c, RK_EUSAGE, TEXT_NONE, TEXT_RECEIPT_NO_DEPOSIT);
 	if ((r = hash_file(path, hash)) != RK_OK)
-		return cli_fail(c, r, TEXT_CANNOT_READ_RECEIPT, path);
-	if (memcmp(hash, x->file_sha256, 32) != 0)
-		return cli_refuse(c, RK_EINTEGRITY, TEXT_NONE, TEXT_RECEIPT_OTHER_FILE, path);
-	x->level = RECEIPT_OPENED;
+		return fail_file(c, r, path);
+	arena_raise(a, (x->check_count + 1) * sizeof(*checks) + 32);
+	if ((checks = arena_alloc(a, (x->check_count + 1) * sizeof(*checks))) == NULL)
+		return RK_ENOMEM;
+	is_same = memcmp(hash, x->file_sha256, 32) == 0;
+	memcpy(checks, x->checks, x->check_count * sizeof(*checks));
+	checks[x->check_count++] = (struct receipt_check){RECEIPT_FILE, "--file", is_same ? RK_OK : RK_EINTEGRITY};
+	x->checks = checks;
+	if (is_same)
+		x->level = RECEIPT_OPENED;
 	return RK_OK;
 }
 
@@ -324,12 +378,12 @@ static int verify(struct cli *c, const char *path, const uint8_t exchange_id[32]
 	int r;
 
 	if ((r = read_archive(path, a, &archive)) != RK_OK)
-		return cli_fail(c, r, TEXT_CANNOT_READ_RECEIPT, path);
+		return fail_file(c, r, path);
 	if ((r = receipt_verify(archive, exchange_id, a, &x)) == RK_EINTEGRITY)
-		return report(c, &x, false);
-	if (r != RK_OK || (original && (r = compare_original(c, &x, original)) != RK_OK))
+		return report(c, &x, false, NULL);
+	if (r != RK_OK || (original && (r = compare_original(c, &x, original, a)) != RK_OK))
 		return r;
-	return report(c, &x, true);
+	return report(c, &x, true, original);
 }
 
 int cmd_receipt_verify(struct cli *c, int argc, char **argv)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "client/cli/shared.h"
+#include "client/cli/show.h"
 #include "client/evidence.h"
 #include "client/savefile.h"
 #include "proto/ids.h"
@@ -31,10 +32,22 @@ static enum text_id why_not(enum evidence_why why)
 	}
 }
 
-static int report_failure(struct shared *s, int r, const char *given, const struct receipt *x, const struct evidence_lack *lack)
+/* When the content of it was destroyed here; 0: it was not. */
+static int64_t destroyed_at(struct shared *s, const uint8_t id[32])
+{
+	Rkl__EnvelopeRecord *record;
+
+	return mail_load(s->t, id, s->a, &record) == RK_OK ? record->destroyed_at : 0;
+}
+
+static int report_failure(struct shared *s, int r, const char *given, const uint8_t id[32], const struct receipt *x,
+                          const struct evidence_lack *lack)
 {
 	struct cli *c = s->c;
+	char when[OUT_TIME_CHARS];
 
+	if (r == RK_ENOTFOUND && strcmp(lack->part, "body_plain") == 0 && destroyed_at(s, id) != 0)
+		return cli_refuse(c, r, TEXT_NONE, TEXT_LACK_DESTROYED, out_time(when, destroyed_at(s, id)));
 	if (r == RK_ENOTFOUND && lack->part[0] != '\0')
 		return cli_refuse(c, r, lack->why == EVIDENCE_NO_PROOF ? TEXT_HINT_SYNC_AGAIN : TEXT_NONE, why_not(lack->why), lack->part);
 	if (r == RK_EINTEGRITY && x->check_count > 0) {
@@ -86,9 +99,7 @@ static int print_result(struct cli *c, const char *path, size_t len, const struc
 		return out_json(j);
 	}
 	out_field(c, TEXT_F_RECEIPT, path);
-	out_field(c, TEXT_F_LEVEL,
-	          text(x->level == RECEIPT_LODGED ? TEXT_LEVEL_LODGED : x->level == RECEIPT_PICKED_UP ? TEXT_LEVEL_PICKED_UP
-	                                                                                               : TEXT_LEVEL_OPENED, c->lang));
+	out_field(c, TEXT_F_LEVEL, text(show_receipt_level(x), c->lang));
 	out_field(c, TEXT_F_ROOT_FINGERPRINT, fingerprint);
 	if (x->event.witness_ms == 0)
 		out_say(c, TEXT_RECEIPT_UNWITNESSED);
@@ -109,7 +120,7 @@ static int export(struct shared *s, const char *given, const char *path, bool wi
 		return r;
 	r = evidence_receipt(s->client, s->t, id, with_content, bytes_make(NULL, 0), s->a, &archive, &x, &lack);
 	if (r != RK_OK)
-		return report_failure(s, r, given, &x, &lack);
+		return report_failure(s, r, given, id, &x, &lack);
 	if ((r = write_receipt(s->c, path, archive)) != RK_OK)
 		return r;
 	if (with_content && x.is_deposit)

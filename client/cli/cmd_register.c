@@ -157,7 +157,9 @@ static void print_cells(struct shared *s, struct out_table *table, const struct 
 	out_table_cell(table, shared_name(s, row->to));
 	out_table_cell(table, out_short(id, bytes_of(record->nda_id)));
 	out_table_cell(table, show_dossier_title(s, record, row->m));
-	out_table_cell(table, row->m != NULL ? shared_text(s, "%zu (%llu)", row->files, (unsigned long long)row->bytes) : "");
+	/* A notice has none. */
+	out_table_cell(table, row->m != NULL && row->m->dossier != NULL ?
+		       shared_text(s, "%zu (%llu)", row->files, (unsigned long long)row->bytes) : "");
 	out_table_cell(table, show_marking_text(s, record->marking));
 	out_table_cell(table, out_short(id, bytes_of(record->env_id)));
 	out_table_cell(table, shared_text(s, "%llu", (unsigned long long)record->log_index));
@@ -217,7 +219,7 @@ static int read_selection(struct shared *s, struct selection *o)
 
 	if (o->csv && s->c->json)
 		return cli_refuse(s->c, RK_EUSAGE, TEXT_HINT_HELP, TEXT_CSV_OR_JSON);
-	if ((r = shared_day(s->c, "--since", o->since, &since)) != RK_OK || (r = shared_day(s->c, "--until", o->until, &until)) != RK_OK)
+	if ((r = shared_day(s->c, "since", o->since, &since)) != RK_OK || (r = shared_day(s->c, "until", o->until, &until)) != RK_OK)
 		return r;
 	if ((since != 0 && (r = days_start(since, out_zone(), &o->from_ms)) != RK_OK) ||
 	    (until != 0 && (r = days_end(until, out_zone(), &o->to_ms)) != RK_OK))

@@ -20,7 +20,7 @@ struct facts {
 	int64_t directory_until, charter_until, epoch_until;
 	uint32_t epoch;
 	unsigned queued, sent, orgs, followed;
-	bool rejected, has_log, unwitnessed;
+	bool rejected, has_log, unwitnessed, read_only;
 	char log_origin[NOTE_NAME_CHARS];
 	uint64_t log_size, cosigned_size;
 	int64_t log_verified_at, cosigned_at;
@@ -87,6 +87,7 @@ static void log_facts(struct cli *c, struct txn *txn, struct arena *a, struct fa
 	}
 	f->fault = log_fork(c->client, txn, a, &fork) == RK_OK ? fork.fault : LOG_FAULT_NONE;
 	f->unwitnessed = log_is_unwitnessed(c->client, txn);
+	f->read_only = meta_u64(txn, META_READ_ONLY) != 0;
 }
 
 static int gather(struct cli *c, struct txn *txn, struct arena *a, void *user)
@@ -143,6 +144,7 @@ static int status_json(struct cli *c, const struct facts *f)
 	out_set_number(j, "feed_epoch", f->epoch);
 	out_set_number(j, "members", f->orgs);
 	out_set_number(j, "queued", f->queued + f->sent);
+	out_set_bool(j, "read_only", f->read_only);
 	out_set_text(j, "follows", f->follows);
 	json_object_set_new(j, "log", log_json(f));
 	out_set_text(j, "home", c->home);
@@ -200,6 +202,8 @@ static int status_lines(struct cli *c, const struct facts *f)
 		out_warn(c, TEXT_LOG_FORKED);
 	else if (f->unwitnessed)
 		out_warn(c, TEXT_LOG_UNWITNESSED);
+	if (f->read_only)
+		out_warn(c, TEXT_DOC_READ_ONLY);
 	if (f->rejected)
 		out_say(c, TEXT_HINT_REJECTED);
 	else if (client_state(c->client) == CLIENT_PENDING)
@@ -318,13 +322,18 @@ static int report_refused(struct cli *c, struct txn *txn, struct arena *a, void 
 	return refused ? CLI_PARTIAL : RK_OK;
 }
 
+/* How things stand after a sync. */
+struct synced { unsigned left, unread; bool read_only, new_member; };
+
 static int count_left(struct cli *c, struct txn *txn, struct arena *a, void *user)
 {
+	struct synced *s = user;
 	unsigned queued, sent;
 	(void)c;
 	(void)a;
 	int rc = outbox_count(txn, &queued, &sent);
-	*(unsigned *)user = queued + sent;
+	s->left = queued + sent;
+	s->read_only = meta_u64(txn, META_READ_ONLY) != 0;
 	return rc;
 }
 
@@ -339,39 +348,45 @@ static int count_unread(struct cli *c, struct txn *txn, struct arena *a, void *u
 	for (rc = env_cursor_last(cur, &key, &value); rc == RK_OK; rc = env_cursor_prev(cur, &key, &value)) {
 		arena_raise(a, 8 * value.len + 4096);
 		Rkl__InboxRecord *record = rkl__inbox_record__unpack(arena_allocator(a), value.len, value.data);
-		*(unsigned *)user += record && !record->read;
+		((struct synced *)user)->unread += record && !record->read;
 	}
 	env_cursor_free(cur);
 	return rc == RK_ENOTFOUND ? RK_OK : rc;
 }
 
-static int print_synced(struct cli *c, const struct secretariat_done *done, unsigned left, bool new_member)
+/* What waits while the exchange takes nothing cannot go: CLI_PARTIAL. */
+static int print_synced(struct cli *c, const struct secretariat_done *done, struct synced *s)
 {
-	unsigned unread = 0;
-	int rc = show_read(c, count_unread, &unread);
+	int rc = show_read(c, count_unread, s), waits = s->read_only && s->left ? CLI_PARTIAL : RK_OK;
 	if (rc != RK_OK)
 		return rc;
 	if (c->json) {
 		json_t *j = json_object();
 		out_set_text(j, "status", "joined");
-		out_set_number(j, "queued", left);
-		out_set_number(j, "unread", unread);
+		out_set_number(j, "queued", s->left);
+		out_set_bool(j, "read_only", s->read_only);
+		out_set_number(j, "unread", s->unread);
 		out_set_bool(j, "directory_renewed", done->directory);
 		out_set_bool(j, "feed_epoch_renewed", done->epoch);
 		out_set_number(j, "feed_keys_issued", done->feed_keys);
 		out_set_bool(j, "checkpoint_cosigned", done->checkpoint);
-		return out_json(j);
+		rc = out_json(j);
+		return rc == RK_OK ? waits : rc;
 	}
+	if (s->read_only)
+		out_warn(c, TEXT_SYNCED_READ_ONLY, s->left);
 	/* The exit code says the same. */
-	if (!c->quiet)
+	else if (!c->quiet && s->left)
+		out_line(c, TEXT_SYNCED_WAITS, s->left);
+	else if (!c->quiet)
 		out_line(c, TEXT_SYNCED);
 	if (done->directory || done->epoch || done->feed_keys)
 		out_say(c, TEXT_DUTIES_DONE, done->feed_keys);
-	if (unread)
-		out_say(c, TEXT_UNREAD, unread);
-	if (new_member)
+	if (s->unread)
+		out_say(c, TEXT_UNREAD, s->unread);
+	if (s->new_member)
 		out_say(c, TEXT_WELCOME);
-	return RK_OK;
+	return waits;
 }
 
 int cmd_sync(struct cli *c, int argc, char **argv)
@@ -380,7 +395,7 @@ int cmd_sync(struct cli *c, int argc, char **argv)
 	struct cli_args args;
 	struct secretariat_done done;
 	struct waiting waiting = {.count = 0};
-	unsigned left = 0;
+	struct synced synced = {0};
 	bool pending = false, approved = false;
 	int rc = cli_parse(c, &usage, argc, argv, &args);
 	if (rc == RK_OK)
@@ -401,8 +416,9 @@ int cmd_sync(struct cli *c, int argc, char **argv)
 		duties = refused;
 	if (duties != RK_OK && duties != CLI_PARTIAL)
 		return duties;
-	if ((rc = show_read(c, count_left, &left)) != RK_OK)
+	synced.new_member = pending;
+	if ((rc = show_read(c, count_left, &synced)) != RK_OK)
 		return rc;
-	rc = print_synced(c, &done, left, pending);
+	rc = print_synced(c, &done, &synced);
 	return rc == RK_OK ? duties : rc;
 }

@@ -65,7 +65,7 @@ const char *shared_fill(struct shared *, enum text_id, ...);
 int shared_fail(struct cli *, int code, enum text_id what);
 /** Unlocks the organisation's key; reports. */
 int shared_org_key(struct cli *);
-/** Reads the DATE of an option; RK_EUSAGE, reported.  NULL leaves *day as it is. */
+/** Reads the DATE of an option, named without its dashes; RK_EUSAGE, reported.  NULL leaves *day as it is. */
 int shared_day(struct cli *, const char *option, const char *given, uint32_t *day);
 
 /* ---- texts of an agreement, for views and sentences */

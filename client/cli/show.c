@@ -118,3 +118,17 @@ const char *show_enrol_name(const Rk__Enrol *e, enum lang lang)
 			return e->names[i]->name;
 	return e->names[0]->name;
 }
+
+enum text_id show_receipt_level(const struct receipt *x)
+{
+	switch (x->level) {
+	case RECEIPT_LODGED:
+		return x->is_deposit ? TEXT_LEVEL_DEPOSITED : TEXT_LEVEL_LODGED;
+	case RECEIPT_PICKED_UP:
+		return TEXT_LEVEL_PICKED_UP;
+	case RECEIPT_OPENED:
+		return x->is_deposit ? TEXT_LEVEL_DEPOSIT_OPENED : TEXT_LEVEL_OPENED;
+	default:
+		return TEXT_NONE;
+	}
+}

@@ -8,6 +8,7 @@
 
 #include "client/cli/cli.h"
 #include "client/post.h"
+#include "proto/receipt.h"
 
 /** post_id, type, title, summary, topics, author, org_id, stream, seq, version, status, time, expires_at …; NULL without memory. */
 json_t *show_post_json(struct cli *, struct txn *, const struct post_view *, struct arena *);
@@ -19,6 +20,9 @@ const char *show_lang(const struct cli *);
 
 /** The name that an applicant gives itself, in a language, else its first. */
 const char *show_enrol_name(const Rk__Enrol *, enum lang);
+
+/** What a receipt's level says; of a deposit nobody but the depositor is spoken of. */
+enum text_id show_receipt_level(const struct receipt *);
 
 /** Runs fn in a read transaction with an arena: for verbs that look things up. */
 int show_read(struct cli *, int (*fn)(struct cli *, struct txn *, struct arena *, void *), void *user);

@@ -1,5 +1,6 @@
 #include "client/cli/show_dossier.h"
 
+#include "client/cli/notice_show.h"
 #include "client/dossier.h"
 #include "proto/strict.h"
 
@@ -46,6 +47,18 @@ static const char *outcome_text(struct shared *s, enum mail_outcome outcome, uin
 	return outcome == MAIL_RETURNED ? shared_fill(s, TEXT_DSTATE_RETURNED, return_text(s, return_reason)) : text(texts[outcome], s->c->lang);
 }
 
+/* Of what was sent both are of interest: how it stands there, and that it is gone here. */
+static const char *and_destroyed(struct shared *s, const Rkl__EnvelopeRecord *record, const char *state)
+{
+	char when[OUT_TIME_CHARS];
+	const char *destroyed;
+
+	if (record->destroyed_at == 0)
+		return state;
+	destroyed = shared_fill(s, TEXT_DSTATE_DESTROYED, out_time(when, record->destroyed_at));
+	return record->outgoing ? shared_text(s, "%s%s%s", state, text(TEXT_COMMA, s->c->lang), destroyed) : destroyed;
+}
+
 const char *show_dossier_fate(struct shared *s, const Rkl__EnvelopeRecord *record, const uint8_t org_id[16])
 {
 	char when[OUT_TIME_CHARS];
@@ -61,7 +74,7 @@ const char *show_dossier_fate(struct shared *s, const Rkl__EnvelopeRecord *recor
 		at = f.nack->time_ms;
 	else if (f.outcome == MAIL_RETURNED && f.returned != NULL)
 		at = f.returned->time_ms;
-	return at == 0 ? what : shared_fill(s, TEXT_FATE_AT, what, out_time(when, at));
+	return and_destroyed(s, record, at == 0 ? what : shared_fill(s, TEXT_FATE_AT, what, out_time(when, at)));
 }
 
 /* Is our own word on record, or does it still wait here? */
@@ -94,13 +107,8 @@ static const char *received_text(struct shared *s, const Rkl__EnvelopeRecord *re
 
 const char *show_dossier_state(struct shared *s, const Rkl__EnvelopeRecord *record)
 {
-	char when[OUT_TIME_CHARS];
-	const char *state = record->outgoing ? outcome_text(s, mail_outcome(record), record->return_reason) : received_text(s, record);
-
-	if (record->destroyed_at == 0)
-		return state;
-	return shared_text(s, "%s%s%s", record->outgoing ? state : "", record->outgoing ? text(TEXT_COMMA, s->c->lang) : "",
-	                   shared_fill(s, TEXT_DSTATE_DESTROYED, out_time(when, record->destroyed_at)));
+	return and_destroyed(s, record, record->outgoing ? outcome_text(s, mail_outcome(record), record->return_reason)
+	                     : received_text(s, record));
 }
 
 const Rk__Message *show_dossier_content(struct shared *s, const Rkl__EnvelopeRecord *record)
@@ -110,15 +118,25 @@ const Rk__Message *show_dossier_content(struct shared *s, const Rkl__EnvelopeRec
 	return mail_message(s->client, s->t, record, s->a, &m) == RK_OK ? m : NULL;
 }
 
+/* Why there is no title to show; only what may be got is offered. */
+static enum text_id absent_title(struct shared *s, const Rkl__EnvelopeRecord *record)
+{
+	if (record->destroyed_at != 0)
+		return TEXT_DESTROYED_TITLE;
+	if (record->state == RKL__ENVELOPE_STATE__DECLINED_HERE)
+		return TEXT_DECLINED_TITLE;
+	if (!record->outgoing && (record->state == RKL__ENVELOPE_STATE__FAILED || dossier_check_get(s->client, s->t, record) != RK_OK))
+		return TEXT_UNOPENED_TITLE;
+	return record->kind == RK__KIND__NDA_NOTICE ? TEXT_NK_UNKNOWN : TEXT_SEALED_TITLE;
+}
+
 const char *show_dossier_title(struct shared *s, const Rkl__EnvelopeRecord *record, const Rk__Message *m)
 {
-	if (m == NULL && record->destroyed_at != 0)
-		return text(TEXT_DESTROYED_TITLE, s->c->lang);
 	if (m == NULL)
-		return text(TEXT_SEALED_TITLE, s->c->lang);
-	if (m->dossier != NULL && m->dossier->title[0] != '\0')
-		return m->dossier->title;
-	return m->notice != NULL && m->notice->title[0] != '\0' ? m->notice->title : text(TEXT_UNTITLED, s->c->lang);
+		return text(absent_title(s, record), s->c->lang);
+	if (record->kind == RK__KIND__NDA_NOTICE)
+		return text(notice_show_kind(m->type), s->c->lang);
+	return m->dossier != NULL && m->dossier->title[0] != '\0' ? m->dossier->title : text(TEXT_UNTITLED, s->c->lang);
 }
 
 const char *show_marking_name(uint32_t marking)

@@ -19,6 +19,7 @@ const Rk__Message *show_dossier_content(struct shared *, const Rkl__EnvelopeReco
 
 /** Words for people, in the arena or of the table; never NULL. */
 const char *show_dossier_state(struct shared *, const Rkl__EnvelopeRecord *);
+/* Of a notice, its kind; where there is no content, why. */
 const char *show_dossier_title(struct shared *, const Rkl__EnvelopeRecord *, const Rk__Message *);
 /** What became of it at one of its recipients, and when. */
 const char *show_dossier_fate(struct shared *, const Rkl__EnvelopeRecord *, const uint8_t org_id[16]);

@@ -209,6 +209,10 @@ static void show_cover(struct shared *s, const struct agreement *ag)
 		out_field(s->c, TEXT_F_ANSWERS, out_short(id, bytes_of(cover->counters)));
 }
 
+/* Beside what agreement_may says: what goes on after the end. */
+#define MAY_NOTICE (1u << 16)
+#define MAY_CERTIFY (1u << 17)
+
 static const struct {
 	unsigned bit;
 	const char *name;
@@ -218,7 +222,26 @@ static const struct {
 	{AGREEMENT_MAY_DECLINE, "decline", TEXT_MAY_DECLINE}, {AGREEMENT_MAY_WITHDRAW, "withdraw", TEXT_MAY_WITHDRAW},
 	{AGREEMENT_MAY_SEND, "send", TEXT_MAY_SEND}, {AGREEMENT_MAY_HOLD, "hold", TEXT_MAY_HOLD},
 	{AGREEMENT_MAY_RESUME, "resume", TEXT_MAY_RESUME}, {AGREEMENT_MAY_TERMINATE, "terminate", TEXT_MAY_TERMINATE},
+	{MAY_NOTICE, "notice", TEXT_MAY_NOTICE}, {MAY_CERTIFY, "certify", TEXT_MAY_CERTIFY},
 };
+
+/* What was received and must be returned or destroyed is ours to certify as long as a notice goes. */
+static unsigned may_do(struct shared *s, const struct agreement *ag, const struct duty_facts *facts)
+{
+	unsigned may = agreement_may(ag);
+	struct duty *list;
+	size_t n;
+
+	if (!agreement_may_notify(ag, client_now(s->client)))
+		return may;
+	may |= MAY_NOTICE;
+	if (notice_show_duties(s, ag, facts, &list, &n) != RK_OK)
+		return may;
+	for (size_t i = 0; i < n; i++)
+		if (list[i].kind == DUTY_RETURN && list[i].whose == DUTY_US && !list[i].done)
+			may |= MAY_CERTIFY;
+	return may;
+}
 
 static void show_history(struct shared *s, const struct agreement *ag)
 {
@@ -234,9 +257,9 @@ static void show_history(struct shared *s, const struct agreement *ag)
 	}
 }
 
-static void show_may(struct shared *s, const struct agreement *ag)
+static void show_may(struct shared *s, const struct agreement *ag, const struct duty_facts *facts)
 {
-	unsigned may = agreement_may(ag);
+	unsigned may = may_do(s, ag, facts);
 	enum text_id label = TEXT_F_MAY;
 	char id[OUT_ID_CHARS];
 
@@ -271,7 +294,7 @@ void show_nda_lines(struct shared *s, const struct agreement *ag, const struct d
 	show_duties(s, ag, facts);
 	show_differences(s, ag);
 	show_history(s, ag);
-	show_may(s, ag);
+	show_may(s, ag, facts);
 }
 
 int show_nda_document(struct shared *s, const struct agreement *ag)
@@ -338,11 +361,10 @@ static void duties_json(struct shared *s, const struct agreement *ag, const stru
 	json_object_set_new(o, "duties", duties);
 }
 
-static void whole_json(const struct agreement *ag, json_t *o)
+static void whole_json(const struct agreement *ag, unsigned bits, json_t *o)
 {
 	struct agreement_difference list[AGREEMENT_DIFFERENCE_COUNT];
 	json_t *differs = json_array(), *may = json_array(), *acts = json_array();
-	unsigned bits = agreement_may(ag);
 	size_t n = agreement_differences(ag, list);
 
 	for (size_t i = 0; i < n; i++)
@@ -401,7 +423,7 @@ json_t *show_nda_json(struct shared *s, const struct agreement *ag, const struct
 	json_object_set_new(o, "next_date", next);
 	if (whole) {
 		duties_json(s, ag, facts, o);
-		whole_json(ag, o);
+		whole_json(ag, may_do(s, ag, facts), o);
 	}
 	return o;
 }

@@ -24,6 +24,7 @@ pair() { # an agreement between a and b; more arguments to propose
 	cmp "$T/note.txt" "$T/got/note.txt"
 	refuses 7 as b dossier decline "$id"
 	said 'opened here'
+	as b --json inbox list | grep '"kind":"dossier"' | grep '"read":true'
 	echo mine >"$T/got/note.txt"
 	as b dossier get "$id" --output "$T/got" || true
 	[[ $(cat "$T/got/note.txt") == mine ]]
@@ -31,12 +32,41 @@ pair() { # an agreement between a and b; more arguments to propose
 	as a --json dossier list | grep -q '"picked_up'
 }
 
+@test "what cannot be saved is not signed for if that shows before, and is said to be signed for if not" {
+	pair
+	echo x >"$T/x.txt"
+	as a dossier send --nda "$NDA" "$T/x.txt"
+	as b sync
+	id=$(as b --json dossier list | value dossier_id)
+	refuses 2 as b dossier get "$id" --output "$T/x.txt"
+	said 'nothing was signed for'
+	refuses 2 as b dossier get "$id" --output "$T/none/deeper"
+	[[ $(as b --json dossier view "$id" | value state) == waiting ]]
+	mkdir "$T/got"
+	echo mine >"$T/got/x.txt"
+	refuses 7 as b dossier get "$id" --output "$T/got"
+	said 'signed for and opened.*only the saving failed.*got/x.txt is there already'
+	[[ $(as b --json dossier view "$id" | value state) == opened ]]
+	as b dossier get "$id" --output "$T/other" 2>"$T/err"
+	cmp "$T/x.txt" "$T/other/x.txt"
+}
+
 @test "more than 200 KiB is refused before anything is sent" {
 	pair
 	head -c 210000 /dev/urandom >"$T/big.bin"
-	code=0; as a dossier send --nda "$NDA" "$T/big.bin" 2>"$T/err" >"$T/out" || code=$?
-	[[ $code != 0 ]]
+	refuses 2 as a dossier send --nda "$NDA" "$T/big.bin"
 	said '200'
+	head -c 150000 /dev/urandom >"$T/one.bin"
+	cp "$T/one.bin" "$T/two.bin"
+	refuses 2 as a dossier send --nda "$NDA" "$T/one.bin" "$T/two.bin"
+	said '200'
+}
+
+@test "a file that is not there is told by its path" {
+	pair
+	refuses 5 as a dossier send --nda "$NDA" "$T/absent.txt"
+	said 'no file .*absent.txt'
+	said 'Check the path'
 }
 
 @test "refused against the direction of a one-way agreement" {
@@ -164,6 +194,10 @@ pair() { # an agreement between a and b; more arguments to propose
 	refuses 1 cmp -s "$T/before/kx.key" "$T/b/kx.key"
 	as b dossier list | grep 'destroyed'
 	as b dossier view "$id" | grep 'destroyed'
+	# Said again, it is said how things stand; and where a certificate comes from now.
+	[[ $(as b --json dossier destroy "$id" --yes | value state) == destroyed ]]
+	refuses 7 as b dossier destroy "$id" --yes --certificate
+	said "renkei nda notice ${NDA:0:12} destruction-certificate"
 	[[ $(as b --json dossier view "$id" | value state) == destroyed ]]
 	refuses 7 as b dossier get "$id" --output "$T/again"
 	said 'destroyed'
@@ -189,6 +223,11 @@ pair() { # an agreement between a and b; more arguments to propose
 		as b dossier get "$id" --output "$T/got"
 	done
 	as a nda terminate "$NDA" --yes
+	# The copies are named before the question, and only those that are still there in the certificate.
+	refuses 2 as b dossier destroy --nda "$NDA" --certificate
+	said "got/1.txt"
+	said "got/2.txt"
+	rm "$T/got/1.txt"
 	as b dossier destroy --nda "$NDA" --yes --certificate --signer "Sato Haruka"
 	as b dossier destroy --nda "$NDA" --yes 2>&1 | grep 'nothing to destroy'
 	as a sync
@@ -196,6 +235,7 @@ pair() { # an agreement between a and b; more arguments to propose
 	notice=$(as a --json inbox list | python3 -c 'import json, sys; [print(o["id"]) for o in map(json.loads, sys.stdin) if o["kind"] == "notice"]')
 	as a --json nda read "$notice" >"$T/notice"
 	[[ $(value notice <"$T/notice") == destruction-certificate && $(value signer <"$T/notice") == "Sato Haruka" ]]
+	value exceptions <"$T/notice" | grep '^2.txt (saved [0-9-]*)$'
 	# A sender has nothing to certify.
 	mine=$(as a --json dossier list | python3 -c 'import json, sys; print([o["dossier_id"] for o in map(json.loads, sys.stdin) if o["direction"] == "out"][0])')
 	refuses 2 as a dossier destroy "$mine" --yes --certificate
@@ -214,6 +254,12 @@ pair() { # an agreement between a and b; more arguments to propose
 	[[ $index -gt $(as b --json dossier view "$id" | value log_index) ]]
 	refuses 7 as b dossier get "$id" --output "$T/got"
 	said 'declined'
+	for verb in list "view $id" log; do
+		as b dossier $verb >"$T/shown"
+		grep -q 'declined here' "$T/shown"
+		grep -q 'declined unseen' "$T/shown"
+	done
+	as b --json inbox list | grep '"kind":"dossier"' | grep '"read":true'
 	# Said twice is said once.
 	[[ $(as b --json dossier decline "$id" | value log_index) == "$index" ]]
 	as a sync
@@ -226,7 +272,7 @@ pair() { # an agreement between a and b; more arguments to propose
 		assert n["reason"] == "declined" and n["log_index"] == int(sys.argv[2]) and n["name"] == "b", o
 		assert o["to"][0]["return_reason"] == "declined" and o["to"][0]["returned_at"], o
 	END
-	as a inbox list | grep -c 'declined before any of it was seen' | grep -qx 1
+	as a inbox list | grep -c 'your dossier was declined before any of it was seen' | grep -qx 1
 	as a --json dossier log | grep -q '"declined_at":"2'
 	[[ $(as a --json dossier log | value nack_log_index) == "$index" ]]
 }

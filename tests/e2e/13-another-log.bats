@@ -147,6 +147,38 @@ restore() {
 	renkeid check --data "$T/broker" >/dev/null
 }
 
+@test "while the exchange runs from an older copy, sync and status say that it takes nothing" {
+	exchange_start
+	join a sme
+	renkeid backup --data "$T/broker" --output "$T/copy" >/dev/null 2>&1
+	join b sme
+	as a sync
+	as a --json status | grep '"read_only":false'
+	broker_stop
+	restore "$T/copy"
+	broker_run
+	refuses 0 as a sync
+	said 'takes nothing now'
+	refuses 1 grep 'Up to date' "$T/out" "$T/err"
+	post a offer X 2>/dev/null || true
+	refuses 3 as a sync
+	said 'waiting to be sent: 1'
+	refuses 0 as a status
+	said 'takes nothing'
+	as a --json status | grep '"read_only":true'
+	refuses 1 as a doctor
+	[[ $(grep -c 'older copy' "$T/out") == 1 && $(grep -c 'restored from a backup' "$T/out") == 1 ]]
+	grep -q '^!!  The exchange runs from an older copy' "$T/out"
+	[[ $(grep -cvE '^(ok|!!|  )  ' "$T/out") == 0 ]]
+	said '1 request waits'
+	said '1 finding needs'
+	as a --json inbox list >"$T/inbox"
+	grep '"detail":"generation"' "$T/inbox" | grep '"id":null'
+	refuses 0 as a inbox read "$(grep '"detail":"generation"' "$T/inbox" | value no)"
+	said '^the exchange was restored from a backup'
+	said '^renkei doctor$'
+}
+
 @test "who was let in after the copy is let in anew, and everybody goes on with a newer directory" {
 	exchange_start
 	join a sme

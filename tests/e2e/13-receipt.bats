@@ -18,8 +18,11 @@ b = bytearray(open(sys.argv[1], "rb").read()); b[at + 20] ^= 4; open(sys.argv[1]
 @test "a receipt is checked without a home, and its level is told" {
 	receipts
 	HOME=$T/nobody renkei receipt verify "$T/three.renkei-receipt" --root "$root" >"$T/out" 2>"$T/err"
-	grep -q '^ok  pickup-2 ' "$T/out"
+	head -n 1 "$T/out" | grep -q '^Result  *PROVEN'
+	grep -q '^ok  signed by .*: charter, .*pickup-2' "$T/out"
+	[[ $(wc -l <"$T/out") -lt 40 ]]
 	grep -q 'OPENED' "$T/out"
+	[[ $(grep -c "“”" "$T/out") == 0 ]]
 	grep -q 'Harbour University' "$T/out"
 	[[ ! -e $T/nobody ]]
 	[[ $(renkei --json receipt verify "$T/lodged.renkei-receipt" --root "${root//-/ }" | value level) == lodged ]]
@@ -34,6 +37,7 @@ b = bytearray(open(sys.argv[1], "rb").read()); b[at + 20] ^= 4; open(sys.argv[1]
 	bend "$T/opened.renkei-receipt" envelope.sig
 	refuses 9 renkei receipt verify "$T/opened.renkei-receipt" --root "$root"
 	said 'entry.*envelope'
+	tail -n 1 "$T/out" | grep -q '^!!  .*: envelope$'
 	bend "$T/three.renkei-receipt" body_plain
 	code=0; renkei --json receipt verify "$T/three.renkei-receipt" --root "$root" >"$T/out" 2>"$T/err" || code=$?
 	[[ $code == 9 ]]
@@ -47,6 +51,11 @@ b = bytearray(open(sys.argv[1], "rb").read()); b[at + 20] ^= 4; open(sys.argv[1]
 	printf 'What we had before.\n' >"$T/original"
 	renkei receipt verify "$T/deposit.renkei-receipt" --root "$root" --file "$T/original" | grep -q OPENED
 	refuses 9 renkei receipt verify "$T/deposit.renkei-receipt" --root "$root" --file "$T/fingerprint"
+	said 'receipt itself holds'
+	grep -q '^ok  .*: .*deposit' "$T/out"
+	tail -n 1 "$T/out" | grep -q '^!!  the file is the one deposited'
+	refuses 9 renkei --json receipt verify "$T/deposit.renkei-receipt" --root "$root" --file "$T/fingerprint"
+	python3 -c 'import json, sys; o = json.load(open(sys.argv[1])); assert not o["proven"] and [s["ok"] for s in o["steps"]].count(False) == 1' "$T/out"
 	refuses 2 renkei receipt verify "$T/opened.renkei-receipt" --root "$root" --file "$T/original"
 }
 
@@ -56,5 +65,6 @@ b = bytearray(open(sys.argv[1], "rb").read()); b[at + 20] ^= 4; open(sys.argv[1]
 	refuses 2 renkei receipt verify "$T/opened.renkei-receipt" --root 1234
 	refuses 5 renkei receipt verify "$T/absent" --root "$root"
 	said 'absent'
+	said 'Check the path'
 	refuses 2 renkei receipt verify "$T" --root "$root"
 }

@@ -47,6 +47,7 @@ is_read() {
 	cat "$T/read"
 	[[ $(value notice <"$T/read") == "$kind" ]]
 	grep -q 'As agreed' "$T/read"
+	"${@:-as}" "$by" --json inbox list | grep "$NOTICE" | grep '"kind":"notice"' | grep -q '"read":true'
 }
 
 @test "every kind is sent, signed for, read, listed and named in the inbox" {
@@ -289,18 +290,24 @@ is_read() {
 	PY
 	[[ $(as b --json inbox list | grep -c '"kind":"duty"') == 0 ]]
 	# a request whose day makes it fall due within 30 days
-	as a nda notice "$NDA" return-request --yes --dossier "$dossier" --choice destroy --due "$(TZ=Asia/Tokyo date -d '-31 days' +%F)"
+	refuses 2 as a nda notice "$NDA" return-request --yes --dossier "$dossier" --choice destroy --due "$(TZ=Asia/Tokyo date -d '-1 day' +%F)"
+	said '--due is a day that is over'
+	as a nda notice "$NDA" return-request --yes --dossier "$dossier" --choice destroy --due "$(TZ=Asia/Tokyo date -d '+1 day' +%F)"
 	as b sync
 	refuses 0 as b nda read "$(as b --json nda notices | value notice_id)"
 	as b --json inbox list | grep '"kind":"duty"' >"$T/due"
 	cat "$T/due"
 	[[ $(value duty <"$T/due") == return ]]
 	grep -q '"whose":"us"' "$T/due"
-	grep -q '"overdue":true' "$T/due"
+	grep -q '"overdue":false' "$T/due"
 	[[ $(value nda_id <"$T/due") == "$NDA" ]]
-	as b inbox list | grep -q OVERDUE
+	if command -v faketime >/dev/null; then
+		later +3d b --json inbox list 2>/dev/null | grep '"kind":"duty"' | grep -q '"overdue":true'
+		later +3d b inbox list 2>/dev/null | grep -q OVERDUE
+	fi
 	# the other side sees who owes it
 	as a --json inbox list | grep '"kind":"duty"' | grep -q '"whose":"them"'
+	as b nda view "$NDA" | grep "renkei dossier destroy --nda ${NDA:0:12} --certificate"
 	as b nda notice "$NDA" destruction-certificate --yes --dossier "$dossier" --method "Deleted" --signer "B. Person"
 	as a sync
 	refuses 0 as a nda read "$(as a --json nda notices | grep '"direction":"in"' | value notice_id)"
@@ -310,6 +317,11 @@ is_read() {
 	# an answer settles the next step, and the list goes on to the next date
 	as a nda notice "$NDA" next-step --yes --go
 	[[ $(as a --json nda list | python3 -c 'import json,sys; print(json.loads(sys.stdin.readline())["next_date"]["what"])') == ends ]]
+	# what can still be done after the end
+	as a nda terminate "$NDA" --yes
+	as a nda view "$NDA" >"$T/view"
+	grep "^You may  *renkei nda notice ${NDA:0:12} KIND" "$T/view"
+	refuses 1 grep 'nothing more' "$T/view"
 }
 
 @test "a certificate names only dossiers of its own agreement" {

@@ -88,8 +88,14 @@ pair() {
 	[[ $(as a --json dossier log --until "$(date -d "$today -2 days" +%F)" | count dossier_id) == 0 ]]
 	[[ $(as a dossier log --csv --until 1999-01-01 | wc -l) == 1 ]]
 	refuses 2 as a dossier log --since yesterday
+	said ' --since: “yesterday”'
 	refuses 2 as a --json dossier log --csv
 	refuses 5 as a dossier log --nda "$(printf '0%.0s' {1..64})"
+	# A notice stands there by its kind.
+	as a nda notice "$NDA" consent --summary "You may" --yes
+	as a dossier log >"$T/table"
+	grep 'consent' "$T/table"
+	refuses 1 grep -E 'no title|0 \(0\)' "$T/table"
 }
 
 @test "a destroyed dossier stays in the register, without its title" {
@@ -149,6 +155,7 @@ pair() {
 	as a sync
 	[[ $(as a --json deposit list | value state) == logged ]]
 	refuses 5 as a deposit "$T/absent"
+	said 'Check the path'
 	refuses 2 as a deposit "$T"
 	refuses 2 as a deposit
 }

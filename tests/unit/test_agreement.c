@@ -66,6 +66,7 @@ static void a_proposal_is_shown_proven_and_may_be_signed(void **state)
 	assert_int_equal(ag->problem, RK_OK);
 	assert_non_null(ag->cover);
 	assert_int_equal(agreement_may(ag), AGREEMENT_MAY_SIGN | AGREEMENT_MAY_DECLINE);
+	assert_false(agreement_may_notify(ag, client_now(h.client)));
 	assert_int_equal(agreement_differences(ag, differs), 0);
 	assert_int_equal(agreement_page(h.client, ag, home_org(&h, 1), h.a, &page, &reveal), RK_OK);
 	assert_string_equal(page->name, "Sato Haruka");
@@ -115,7 +116,10 @@ static void all_acts_in_order_make_the_states(void **state)
 	assert_int_equal(agreement_may(ag), AGREEMENT_MAY_SEND | AGREEMENT_MAY_HOLD | AGREEMENT_MAY_TERMINATE);
 	deal_deliver_act(&h, deal_act(&h, &deal, 1, RK__ACT_KIND__TERMINATE, "over"));
 	assert_int_equal(state_now(), NDA_TERMINATED);
-	assert_int_equal(agreement_may(deal_load(&h, &deal)), 0);
+	ag = deal_load(&h, &deal);
+	assert_int_equal(agreement_may(ag), 0);
+	assert_true(agreement_may_notify(ag, client_now(h.client)));
+	assert_false(agreement_may_notify(ag, ag->row.not_after + ((int64_t)ag->row.notice_window_days + 1) * NDA_DAY_MS));
 	/* The proposal and five acts of others; our own is no news. */
 	assert_int_equal(home_inbox(&h, RKL__INBOX_KIND__INBOX_NDA_ACT), 4);
 }

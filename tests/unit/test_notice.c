@@ -432,6 +432,25 @@ static void what_waited_is_judged_again_when_it_is_sealed(void **state)
 	home_now_ms = FIXED_TIME_MS;
 }
 
+static void nothing_is_asked_for_by_a_day_that_is_over(void **state)
+{
+	Rk__NdaNotice n = notice_of(NOTICE_CHOICE);
+	uint32_t today;
+
+	(void)state;
+	conclude();
+	home_now_ms += NDA_DAY_MS;
+	n.all = true;
+	assert_int_equal(days_of(home_now_ms, deal.terms.zone, &today), RK_OK);
+	n.due_day = today;
+	assert_int_equal(send("return-request", &n), RK_OK);
+	assert_int_equal(days_of(home_now_ms - NDA_DAY_MS, deal.terms.zone, &n.due_day), RK_OK);
+	assert_int_equal(send("return-request", &n), RK_EUSAGE);
+	assert_int_equal(problem.fault, NOTICE_FAULT_PAST);
+	assert_int_equal(problem.field, NOTICE_DUE);
+	home_now_ms = FIXED_TIME_MS;
+}
+
 static void what_does_not_fit_is_not_sent(void **state)
 {
 	Rk__NdaNotice n = notice_of(NOTICE_TITLE), scoped = notice_of(NOTICE_CHOICE);
@@ -498,6 +517,7 @@ int main(void)
 		TEST(a_notice_goes_to_all_others_unless_somebody_is_named),
 		TEST(our_own_gate_is_asked_first),
 		TEST(what_waited_is_judged_again_when_it_is_sealed),
+		TEST(nothing_is_asked_for_by_a_day_that_is_over),
 		TEST(what_does_not_fit_is_not_sent),
 		TEST(a_confirmation_after_its_days_needs_a_word),
 	};
