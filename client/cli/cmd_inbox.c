@@ -47,6 +47,7 @@ static const char *detail_text(struct shared *s, const Rkl__InboxRecord *record)
 		{"log-unproven", TEXT_IN_LOG_UNPROVEN}, {"log-cut", TEXT_IN_LOG_CUT}, {"seen-unproven", TEXT_IN_SEEN_UNPROVEN},
 		{"read-only", TEXT_IN_READ_ONLY},
 		{"unopened", TEXT_IN_REFUSED_UNOPENED}, {INBOX_UNASKED, TEXT_ALERT_UNASKED}, {INBOX_UNLOGGED, TEXT_ALERT_UNLOGGED},
+		{"stale-nda", TEXT_ALERT_STALE_NDA},
 	};
 
 	/* One word of two meanings: an interest is not taken up, a dossier is not looked at. */

@@ -87,7 +87,7 @@ two_notes() {
 		assert not [i for i in items if i["kind"] == "notice"], items
 	END
 	as b inbox list >"$T/out"
-	grep -i 'agreement.*differ\|does not know\|other acts\|hid' "$T/out" || { cat "$T/out"; false; }
+	grep -q 'signed on other acts of the agreement than the exchange shows here' "$T/out"
 }
 
 @test "a leaf left out: found by the inclusion proof of what was said to be logged" {
@@ -196,8 +196,7 @@ two_notes() {
 	printf 'Title: Waits\nTopics: test/one\nSummary: S.\n\nBody.\n' >"$T/post.md"
 	refuses 6 as b post publish --type offer --file "$T/post.md"
 	said 'It is kept'
-	as b status >"$T/out"
-	said 'Waiting to be sent +1'
+	[[ $(as b --json status | value queued) == 2 ]]
 	# It stays so after a new start: the mark is in the store.
 	broker_stop
 	broker_run
