@@ -208,4 +208,18 @@ kill -TERM "$broker"
 wait "$broker"
 broker=
 tail -n 1 "$work/broker.log" | sed 's/^/    /'
+chapter "11. The proof, with the broker gone"
+tell "The university writes a receipt of its disclosure. An expert who trusts neither party checks it, offline, with nothing but the exchange's fingerprint; an empty home shows that no account is needed."
+show university renkei receipt export "$dossier" --output cell-data.renkei-receipt
+root=$(ask university root_fingerprint status)
+show expert renkei receipt verify cell-data.renkei-receipt --root "$root"
+printf 'X' | dd of=cell-data.renkei-receipt bs=1 seek=20000 conv=notrunc status=none
+tell "One byte of it changed, and it proves nothing:"
+typed expert renkei receipt verify cell-data.renkei-receipt --root "$root"
+if RENKEI_HOME=$work/expert renkei receipt verify cell-data.renkei-receipt --root "$root" >out 2>&1; then
+	echo "demo: a changed receipt was verified" >&2
+	exit 1
+fi
+tail -n 2 out | sed 's/^/    /'
+
 printf '\n%sDone.%s Every step above did what it said; nothing is left running.\n' "$bold" "$off"
