@@ -5,8 +5,11 @@
 #include "client/cli/shared.h"
 #include "client/cli/show.h"
 #include "client/evidence.h"
+#include "client/log.h"
 #include "client/savefile.h"
 #include "proto/ids.h"
+#include "proto/note.h"
+#include "proto/strict.h"
 
 #define FOLDER_MAX 4096
 
@@ -82,9 +85,31 @@ static int write_receipt(struct cli *c, const char *path, struct bytes archive)
 	return r == RK_OK ? RK_OK : cli_fail(c, r, TEXT_CANNOT_WRITE, path);
 }
 
-static int print_result(struct cli *c, const char *path, size_t len, const struct receipt *x, const struct evidence_lack *lack)
+/* Does it stand in a log that was replaced?  Nobody countersigns that one any more. */
+static bool is_of_old_log(struct shared *s, const uint8_t id[32], const struct receipt *x)
+{
+	char name[NOTE_NAME_CHARS];
+	Rkl__EnvelopeRecord *record;
+	struct log_leaf leaf;
+	Rk__Charter *charter;
+	uint8_t pk[32], type;
+	struct bytes oh = bytes_make(id, 32);
+
+	if (!x->is_deposit) {
+		if (mail_load(s->t, id, s->a, &record) != RK_OK)
+			return false;
+		oh = bytes_of(record->oh);
+	}
+	return oh.len == 32 && log_leaf_of(s->t, oh.data, &leaf) == RK_OK && book_charter(s->client, s->t, s->a, &charter) == RK_OK &&
+	       note_vkey_parse(charter->log_vkey, name, &type, pk) == RK_OK &&
+	       leaf.origin != note_origin_number(name, client_exchange_id(s->client));
+}
+
+static int print_result(struct shared *s, const uint8_t id[32], const char *path, size_t len, const struct receipt *x,
+                        const struct evidence_lack *lack)
 {
 	char fingerprint[IDS_ROOT_FINGERPRINT_CHARS];
+	struct cli *c = s->c;
 
 	ids_root_fingerprint(fingerprint, client_exchange_id(c->client));
 	if (c->json) {
@@ -102,7 +127,7 @@ static int print_result(struct cli *c, const char *path, size_t len, const struc
 	out_field(c, TEXT_F_LEVEL, text(show_receipt_level(x), c->lang));
 	out_field(c, TEXT_F_ROOT_FINGERPRINT, fingerprint);
 	if (x->event.witness_ms == 0)
-		out_say(c, TEXT_RECEIPT_UNWITNESSED);
+		out_say(c, is_of_old_log(s, id, x) ? TEXT_RECEIPT_UNWITNESSED_EVER : TEXT_RECEIPT_UNWITNESSED);
 	if (lack->left_out > 0)
 		out_say(c, TEXT_RECEIPT_LEFT_OUT, lack->left_out);
 	return RK_OK;
@@ -125,7 +150,7 @@ static int export(struct shared *s, const char *given, const char *path, bool wi
 		return r;
 	if (with_content && x.is_deposit)
 		out_say(s->c, TEXT_RECEIPT_GIVE_ORIGINAL);
-	return print_result(s->c, path, archive.len, &x, &lack);
+	return print_result(s, id, path, archive.len, &x, &lack);
 }
 
 int cmd_receipt_export(struct cli *c, int argc, char **argv)

@@ -147,6 +147,29 @@ restore() {
 	renkeid check --data "$T/broker" >/dev/null
 }
 
+@test "a receipt of what only the old log has is not said to be countersigned later" {
+	exchange_start
+	join a sme
+	join b sme
+	NDA=$(agree a b)
+	renkeid backup --data "$T/broker" --output "$T/copy" >/dev/null 2>&1
+	echo x >"$T/x.txt"
+	id=$(as a --json dossier send --nda "$NDA" "$T/x.txt" | value dossier_id)
+	as b sync
+	as a sync
+	refuses 0 as a receipt export "$id" --output "$T/r1"
+	said 'Export it again later'
+	broker_stop
+	restore "$T/copy"
+	"$CHECKPOINT" "$T/broker" "$(as a --json status | value exchange_id)" 1 99 >"$T/last"
+	as secretariat exchange renew --out "$T/charter2.rk" --new-log --last-checkpoint "$T/last" >/dev/null
+	renkeid adopt --data "$T/broker" "$T/charter2.rk" >/dev/null 2>&1
+	broker_run
+	as a sync
+	refuses 0 as a receipt export "$id" --output "$T/r2"
+	said 'cannot any more'
+}
+
 @test "while the exchange runs from an older copy, sync and status say that it takes nothing" {
 	exchange_start
 	join a sme
