@@ -183,7 +183,7 @@ restore() { # BACKUP: the operator's way back, with another log
 	as b receipt export "$ID" --output "$T/before" --with-content
 	as b dossier destroy "$ID" --yes
 	refuses 5 as b receipt export "$ID" --output "$T/r" --with-content
-	said 'body_plain'
+	said 'was destroyed here'
 	as b receipt export "$ID" --output "$T/r"
 	proves picked_up "$T/r"
 	# What was exported before it was destroyed is a file like any other.
