@@ -93,8 +93,9 @@ struct log_question {
 };
 /** The next thing to ask; false if nothing is.  `fresh`: the newest checkpoint, before anything else. */
 bool log_next_question(struct client *, struct txn *, bool fresh, struct log_question *);
-/** The answer.  RK_OK also where it was a lie: then a contradiction stands from now on.  RK_MALFORMED: it says nothing; ask again,
- *  and after some tries call log_on_refusal with that code. */
+/** The answer.  RK_OK also where it was a lie: then a contradiction stands from now on; so it does where the newest checkpoint, proven or
+ *  not, falls short of a leaf that was told more than LOG_PROVE_WITHIN_MS ago.  RK_MALFORMED: it says nothing; ask again, and after
+ *  some tries call log_on_refusal with that code. */
 int log_on_answer(struct client *, struct txn *, const struct log_question *, const Rk__ProofReply *, struct bytes proof_set);
 /** The broker refused, or did not answer: code of errcode.h.  RK_UNKNOWN_OBJECT to a size that it once signed is a rollback; any other code
  *  is none by itself, but what has waited for its proof for more than LOG_PROVE_WITHIN_MS is UNPROVEN from now on. */

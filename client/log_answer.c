@@ -211,6 +211,52 @@ static int answer_leaves(struct judging *j)
 	return r == RK_OK ? log_note_put(j->t, j->k.number, j->q->size, note) : r;
 }
 
+/* ---- too late */
+
+/* The first leaf from index `from` on that has waited since `before`, or longer.  RK_ENOTFOUND. */
+static int find_overdue(struct judging *j, uint64_t from, int64_t before, uint64_t *index)
+{
+	struct arena *a = arena_new(LOG_ARENA);
+	struct env_cursor *cursor = NULL;
+	uint8_t start[LOG_LEAF_KEY_BYTES];
+	struct bytes key, value;
+	Rkl__LogLeaf *leaf;
+	int r = RK_ENOMEM;
+
+	log_leaf_key(start, j->k.number, from);
+	if (a == NULL || (r = env_cursor_open(j->t, C_UNPROVEN, &cursor)) != RK_OK)
+		goto out;
+	for (r = env_cursor_seek(cursor, BYTES_OF(start), &key, &value); r == RK_OK; r = env_cursor_next(cursor, &key, &value)) {
+		r = key.len == sizeof(start) && memcmp(key.data, start, 4) == 0 ? RK_OK : RK_ENOTFOUND;
+		if (r != RK_OK)
+			break;
+		*index = get_u64be(key.data + 4);
+		arena_reset(a, LOG_ARENA);
+		if ((r = log_leaf_get(j->t, j->k.number, *index, a, &leaf)) != RK_OK) {
+			r = r == RK_ENOTFOUND ? RK_ESTORE : r;
+			break;
+		}
+		if (leaf->seen_at <= before)
+			break;
+	}
+out:
+	env_cursor_free(cursor);
+	arena_free(a);
+	return r;
+}
+
+static int accuse_unproven(struct judging *j, uint64_t from, int64_t before)
+{
+	uint64_t index;
+	int r;
+
+	/* A broker that never showed a checkpoint is one from before the tree: it has promised no proofs. */
+	if (log_head_size(j->t, j->k.number) == 0)
+		return RK_OK;
+	r = find_overdue(j, from, before, &index);
+	return r == RK_OK ? accuse(j, LOG_FAULT_UNPROVEN, NULL, index) : r == RK_ENOTFOUND ? RK_OK : r;
+}
+
 /* ---- one answer */
 
 /* A note beside the proof, if there is one: signed, of the size it is said to be of, and of no other tree than ours of that size. */
@@ -260,6 +306,9 @@ int log_on_answer(struct client *c, struct txn *t, const struct log_question *q,
 	if (r == RK_OK && q->size != 0 && strcmp(q->to.origin, j.k.log.name) != 0)
 		goto out;
 	r = r == RK_ENOTFOUND ? RK_OK : r == RK_OK ? judge(&j, reply, proof_set) : r;
+	/* The tree that it shows as its newest may have grown, but not to what it told of a day ago. */
+	if (r == RK_OK && q->size == 0)
+		r = accuse_unproven(&j, log_head_size(t, j.k.number), client_now(c) - LOG_PROVE_WITHIN_MS);
 out:
 	arena_free(j.a);
 	return r;
@@ -303,21 +352,6 @@ static int accuse_waiting(struct judging *j, int64_t before)
 	return r;
 }
 
-static int accuse_unproven(struct judging *j, int64_t before)
-{
-	uint8_t key[LOG_LEAF_KEY_BYTES];
-	Rkl__LogLeaf *leaf;
-	int r = log_first(j->t, C_UNPROVEN, j->k.number, key, sizeof(key));
-
-	/* A broker that never showed a checkpoint is one from before the tree: it has promised no proofs. */
-	if (r != RK_OK || log_head_size(j->t, j->k.number) == 0)
-		return r == RK_ENOTFOUND ? RK_OK : r;
-	r = log_leaf_get(j->t, j->k.number, get_u64be(key + 4), j->a, &leaf);
-	if (r != RK_OK || leaf->seen_at > before)
-		return r;
-	return accuse(j, LOG_FAULT_UNPROVEN, NULL, leaf->index);
-}
-
 /* The broker denies a tree that it has signed, or a leaf of one. */
 static int accuse_denial(struct judging *j)
 {
@@ -349,7 +383,7 @@ int log_on_refusal(struct client *c, struct txn *t, const struct log_question *q
 	if (r == RK_OK)
 		r = accuse_waiting(&j, before);
 	if (r == RK_OK)
-		r = accuse_unproven(&j, before);
+		r = accuse_unproven(&j, 0, before);
 out:
 	arena_free(j.a);
 	return r == RK_ENOTFOUND ? RK_OK : r;

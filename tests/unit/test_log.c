@@ -787,6 +787,90 @@ static void a_leaf_unproven_for_a_day(void **state)
 	assert_int_equal(fault_of(w), LOG_FAULT_NONE);
 }
 
+/* Its newest is ours for ever, and validly so; what it told is never in it. */
+static void a_frozen_head_is_unproven_after_a_day(void **state)
+{
+	struct world *w = *state;
+	struct log_question q;
+	struct log_kit frozen;
+
+	settle(w, &w->log);
+	frozen = w->log;
+	deliver_leaf(w, &w->log, "terms", home_now_ms);
+	home_now_ms += LOG_PROVE_WITHIN_MS - 1;
+	for (unsigned i = 0; i < 10; i++) {
+		assert_true(next(w, i == 0, &q));
+		assert_int_equal(answer(w, &frozen, &q, NULL), RK_OK);
+		assert_int_equal(fault_of(w), LOG_FAULT_NONE);
+	}
+	home_now_ms += 1;
+	assert_true(next(w, false, &q));
+	assert_int_equal(answer(w, &frozen, &q, NULL), RK_OK);
+	assert_int_equal(fault_of(w), LOG_FAULT_UNPROVEN);
+	settle(w, &w->log);
+	assert_int_equal(fault_of(w), LOG_FAULT_NONE);
+}
+
+/* It grows, and stays behind; and what a younger leaf waits for hides no older one. */
+static void a_head_that_grows_too_slowly_is_no_excuse(void **state)
+{
+	struct world *w = *state;
+	struct delivery absurd = {.seq = 9, .time_ms = home_now_ms, .kind = RK__ENTRY_KIND__ENTRY_NDA_TERMS, .logged = true,
+	                          .log_index = INT64_MAX, .object = bytes_str("absurd")};
+	struct log_question q;
+	struct txn *t;
+
+	settle(w, &w->log);
+	t = begin(w);
+	assert_int_equal(log_on_entry(w->h.client, t, &absurd), RK_OK);
+	commit(t);
+	home_now_ms += LOG_PROVE_WITHIN_MS - 5;
+	for (unsigned i = 0; i < 5; i++) {
+		log_kit_fill(&w->log, i, 1);
+		assert_true(next(w, false, &q));
+		assert_int_equal(answer(w, &w->log, &q, NULL), RK_OK);
+		assert_int_equal(fault_of(w), LOG_FAULT_NONE);
+		home_now_ms += 1;
+	}
+	absurd.log_index--;
+	absurd.object = bytes_str("younger");
+	t = begin(w);
+	assert_int_equal(log_on_entry(w->h.client, t, &absurd), RK_OK);
+	commit(t);
+	log_kit_fill(&w->log, 5, 1);
+	assert_true(next(w, false, &q));
+	assert_int_equal(answer(w, &w->log, &q, NULL), RK_OK);
+	assert_int_equal(fault_of(w), LOG_FAULT_UNPROVEN);
+}
+
+/* Nor does it keep others from being asked about: what a peer saw is compared, and cosigned proofs are fetched. */
+static void a_leaf_out_of_reach_hinders_no_other_question(void **state)
+{
+	struct world *w = *state;
+	struct log_question q;
+	struct log_kit frozen;
+
+	deliver_leaf(w, &w->log, "terms", home_now_ms);
+	settle(w, &w->log);
+	log_kit_fill(&w->log, 5, 4);
+	settle(w, &w->log);
+	deliver_checkpoint(w, log_kit_note(&w->log, head_size(w), home_now_ms / 1000, w->h.a));
+	frozen = w->log;
+	deliver_leaf(w, &w->log, "more", home_now_ms);
+	log_kit_fill(&w->other, 5, 4);
+	see(w, log_kit_note(&w->other, 30, 0, w->h.a), 1);
+	assert_true(next(w, false, &q));
+	assert_int_equal(q.size, head_size(w));
+	assert_int_equal(q.index_count, 0);
+	assert_int_equal(answer(w, &frozen, &q, bent_consistency), RK_OK);
+	assert_int_equal(fault_of(w), LOG_FAULT_FORK);
+	assert_true(next(w, false, &q));
+	assert_int_equal(q.index_count, 1);
+	assert_int_equal(answer(w, &frozen, &q, NULL), RK_OK);
+	assert_true(next(w, false, &q));
+	assert_int_equal(q.size, 0);
+}
+
 /* A broker from before the tree promises no proofs, however long one waits. */
 static void an_older_broker_is_no_liar(void **state)
 {
@@ -1169,6 +1253,9 @@ int main(void)
 		TEST(notes_that_wait_are_bounded),
 		TEST(unproven_for_a_day),
 		TEST(a_leaf_unproven_for_a_day),
+		TEST(a_frozen_head_is_unproven_after_a_day),
+		TEST(a_head_that_grows_too_slowly_is_no_excuse),
+		TEST(a_leaf_out_of_reach_hinders_no_other_question),
 		TEST(an_older_broker_is_no_liar),
 		TEST(cosigned_checkpoints),
 		TEST(our_own_head_is_cosigned),
