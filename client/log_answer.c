@@ -204,8 +204,9 @@ static int answer_leaves(struct judging *j)
 
 	if (j->set->n_inclusion != j->q->index_count)
 		return malformed(j);
+	/* A newer head has taken its place since we asked, and nothing stood on it: the same is asked again, of that one. */
 	if ((r = log_note_get(j->t, j->k.number, j->q->size, j->a, &note)) != RK_OK)
-		return r == RK_ENOTFOUND ? RK_ESTORE : r;
+		return r == RK_ENOTFOUND ? RK_OK : r;
 	for (size_t i = 0; i < j->q->index_count && r == RK_OK; i++)
 		r = answer_leaf(j, j->q->indexes[i], j->set->inclusion[i], note);
 	return r == RK_OK ? log_note_put(j->t, j->k.number, j->q->size, note) : r;

@@ -914,6 +914,38 @@ static void cosigned_checkpoints(void **state)
 	assert_int_equal(fault_of(w), LOG_FAULT_NONE);
 }
 
+/* A younger one is cosigned while proofs in this one are under way: its note may be gone, and the answer is of no more interest. */
+static void a_newer_cosignature_overtakes_an_answer(void **state)
+{
+	struct world *w = *state;
+	struct log_question q;
+	struct log_leaf leaf;
+	uint8_t oh[32];
+	struct txn *t;
+
+	deliver_leaf(w, &w->log, "terms", home_now_ms);
+	settle(w, &w->log);
+	log_kit_fill(&w->log, 4, 4);
+	deliver_checkpoint(w, log_kit_note(&w->log, 30, home_now_ms / 1000, w->h.a));
+	for (bool fresh = true; next(w, fresh, &q) && head_size(w) < 30; fresh = false)
+		assert_int_equal(answer(w, &w->log, &q, NULL), RK_OK);
+	log_kit_fill(&w->log, 5, 4);
+	assert_true(next(w, true, &q));
+	assert_int_equal(answer(w, &w->log, &q, NULL), RK_OK);
+	assert_true(next(w, false, &q));
+	assert_true(q.size == 30 && q.index_count == 1);
+	home_now_ms += DAY_MS;
+	deliver_checkpoint(w, log_kit_note(&w->log, 35, home_now_ms / 1000, w->h.a));
+	assert_int_equal(answer(w, &w->log, &q, NULL), RK_OK);
+	settle(w, &w->log);
+	ids_nda(oh, w->h.f.exchange_id, bytes_str("terms"));
+	t = begin(w);
+	assert_int_equal(log_leaf_of(t, oh, &leaf), RK_OK);
+	assert_true(leaf.is_proven && leaf.is_cosigned);
+	env_abort(t);
+	assert_int_equal(fault_of(w), LOG_FAULT_NONE);
+}
+
 /* Our newest gets its cosignature: nothing has to be proven again. */
 static void our_own_head_is_cosigned(void **state)
 {
@@ -1258,6 +1290,7 @@ int main(void)
 		TEST(a_leaf_out_of_reach_hinders_no_other_question),
 		TEST(an_older_broker_is_no_liar),
 		TEST(cosigned_checkpoints),
+		TEST(a_newer_cosignature_overtakes_an_answer),
 		TEST(our_own_head_is_cosigned),
 		TEST(a_cosigned_fork),
 		TEST(checkpoints_without_a_witness_are_not_taken),
