@@ -296,6 +296,7 @@ static int judge(struct judging *j, const Rk__ProofReply *reply, struct bytes pr
 int log_on_answer(struct client *c, struct txn *t, const struct log_question *q, const Rk__ProofReply *reply, struct bytes proof_set)
 {
 	struct judging j = {.c = c, .t = t, .a = arena_new(LOG_ARENA), .q = q};
+	int64_t before = client_now(c) - LOG_PROVE_WITHIN_MS;
 	int r;
 
 	if (j.a == NULL)
@@ -309,7 +310,9 @@ int log_on_answer(struct client *c, struct txn *t, const struct log_question *q,
 	r = r == RK_ENOTFOUND ? RK_OK : r == RK_OK ? judge(&j, reply, proof_set) : r;
 	/* The tree that it shows as its newest may have grown, but not to what it told of a day ago. */
 	if (r == RK_OK && q->size == 0)
-		r = accuse_unproven(&j, log_head_size(t, j.k.number), client_now(c) - LOG_PROVE_WITHIN_MS);
+		r = accuse_unproven(&j, log_head_size(t, j.k.number), before);
+	if (r == RK_OK && q->is_last_call)
+		r = log_promise_accuse(c, t, &j.k, before);
 out:
 	arena_free(j.a);
 	return r;
@@ -385,6 +388,8 @@ int log_on_refusal(struct client *c, struct txn *t, const struct log_question *q
 		r = accuse_waiting(&j, before);
 	if (r == RK_OK)
 		r = accuse_unproven(&j, 0, before);
+	if (r == RK_OK && q->is_last_call)
+		r = log_promise_accuse(c, t, &j.k, before);
 out:
 	arena_free(j.a);
 	return r == RK_ENOTFOUND ? RK_OK : r;

@@ -1,7 +1,8 @@
 /*
- * Asking.  One question at a time, in this order: the newest checkpoint, whose consistency with ours is proven before it takes its place;
- * leaves of our tree that are not proven; checkpoints that others have seen; leaves that no cosigned tree holds yet.  The newest again,
- * for leaves that are younger than ours, comes last: a broker that never shows them must not keep the others from being asked about.
+ * Asking.  One question at a time, in this order: the newest checkpoint, whose consistency with ours is proven before it takes its place,
+ * and once more, with the streams caught up, before an entry that a reply promised a day ago is called missing; leaves of our tree
+ * that are not proven; checkpoints that others have seen; leaves that no cosigned tree holds yet.  The newest for leaves that are
+ * younger than ours comes last: a broker that never shows them must not keep the others from being asked about.
  */
 #include "client/log_internal.h"
 
@@ -52,6 +53,11 @@ static bool next_of(struct client *c, struct txn *t, const struct log_keys *k, c
 	struct checkpoint theirs;
 	struct log_head cosigned;
 
+	if (log_promise_is_overdue(t, k->number, client_now(c) - LOG_PROVE_WITHIN_MS)) {
+		ask_newest(q, head);
+		q->is_last_call = true;
+		return true;
+	}
 	if ((q->index_count = collect(t, C_UNPROVEN, k->number, head->checkpoint.size, q->indexes)) > 0) {
 		q->to = head->checkpoint;
 		q->size = q->to.size;

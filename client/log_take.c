@@ -101,6 +101,8 @@ static int begin_next(struct client *c, struct txn *t, const struct log_keys *k,
 		end.size = 0;
 	if ((r = drop_old(t, before, &largest)) == RK_OK && (r = compare_ends(c, t, before, &end, largest, a)) == RK_OK)
 		r = carry_unproven(t, before, k->number, end.size);
+	if (r == RK_OK)
+		r = log_promise_carry(c, t, before, k->number, end.size);
 out:
 	arena_free(a);
 	return r;
@@ -185,6 +187,8 @@ static int take_leaf(struct client *c, struct txn *t, const struct delivery *d, 
 		r = r == RK_ENOTFOUND ? RK_OK : r;
 		goto out;
 	}
+	if ((r = log_promise_kept(c, t, &k, d->log_index, oh)) != RK_OK)
+		goto out;
 	r = log_leaf_get(t, k.number, d->log_index, a, &known);
 	if (r == RK_OK)
 		r = is_same_leaf(known, d, type, oh) ? RK_OK : log_fault(c, t, &k, &other);

@@ -387,6 +387,25 @@ static void a_pickup_outside_the_log_opens_nothing(void **state)
 	assert_true(home_has_content(&h, sent.wire.env_id));
 }
 
+/* What is released was disclosed before. */
+static void a_pickup_before_its_disclosure_opens_nothing(void **state)
+{
+	struct sent sent;
+
+	(void)state;
+	deal_conclude(&h, &deal);
+	send_nda(home_dossier(&h, "a.txt", "secret", true), &sent);
+	home_deliver_sent(&h, &sent);
+	h.log_index--;
+	assert_int_equal(home_grant(&h, &deal, &sent, true), RK_EINTEGRITY);
+	assert_int_equal(home_count(&h, INBOX_UNLOGGED), 1);
+	home_give_bulk(&h, &sent, sent.wire.wraps, sent.wire.body);
+	assert_false(home_has_content(&h, sent.wire.env_id));
+	assert_int_equal(home_grant(&h, &deal, &sent, true), RK_OK);
+	home_give_bulk(&h, &sent, sent.wire.wraps, sent.wire.body);
+	assert_true(home_has_content(&h, sent.wire.env_id));
+}
+
 /* ---- the end of it */
 
 static bool files_hold(const char *folder, struct bytes wanted)
@@ -525,6 +544,7 @@ int main(void)
 		TEST(a_declined_dossier_returns_and_is_told_once),
 		TEST(content_that_nobody_signed_for_is_not_opened),
 		TEST(a_pickup_outside_the_log_opens_nothing),
+		TEST(a_pickup_before_its_disclosure_opens_nothing),
 		TEST(what_is_destroyed_is_opened_nowhere),
 		TEST(the_certificate_goes_to_who_sent_it),
 	};
