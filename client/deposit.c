@@ -239,8 +239,6 @@ const char *deposit_state_name(struct txn *t, const Rkl__DepositRecord *record)
 
 static int set_logged(struct txn *t, Rkl__DepositRecord *record, int64_t time_ms, uint64_t log_index)
 {
-	if (record->logged)
-		return RK_OK;
 	record->logged = true;
 	record->log_index = log_index;
 	record->time_ms = time_ms;
@@ -262,9 +260,11 @@ int deposit_on_answer(struct client *c, struct txn *t, struct bytes object, cons
 	object_oh(oh, &o, client_exchange_id(c));
 	if ((r = deposit_load(t, oh, a, &record)) != RK_OK) {
 		r = r == RK_ENOTFOUND ? RK_OK : r;
+	} else if (record->logged) {
+		r = RK_OK; /* by its entry, or this is a repetition, whose time is its own */
 	} else if (answer->logged) {
 		r = set_logged(t, record, answer->time_ms, answer->log_index);
-	} else if (!record->logged) {
+	} else {
 		client_count(t, "deposit-unlogged");
 		r = (r = env_error(t)) == RK_OK ? RK_EINTEGRITY : r;
 	}

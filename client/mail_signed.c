@@ -49,7 +49,7 @@ out:
 
 static struct mail_mark own_mark(struct client *c, const struct outcome *answer)
 {
-	return (struct mail_mark){client_org_id(c), client_device_id(c), answer->time_ms, answer->log_index};
+	return (struct mail_mark){client_org_id(c), client_device_id(c), answer->time_ms, answer->log_index, true};
 }
 
 /* RK_EINTEGRITY is the judgement on this envelope; the record of it is in the inbox. */

@@ -193,6 +193,11 @@ static int answer(const uint8_t oh[32], bool logged)
 	return r;
 }
 
+static void deliver(struct bytes wire, bool logged)
+{
+	home_deliver(&h, deposit_on_entry, wire, (struct bytes){0}, (struct bytes){0}, logged);
+}
+
 static void the_answer_gives_its_place_in_the_log(void **state)
 {
 	struct deposit_secret secret = {.name = "a", .title = ""};
@@ -210,6 +215,15 @@ static void the_answer_gives_its_place_in_the_log(void **state)
 	assert_int_equal(load(oh)->time_ms, home_now_ms + 5);
 	/* A repetition of the answer is not logged again, and is no lie then. */
 	assert_int_equal(answer(oh, false), RK_OK);
+	/* Its entry knows better, and stays: the answer may have been a repetition, with the time of that. */
+	home_now_ms += 60000;
+	deliver(bytes_of(load(oh)->wire), true);
+	assert_int_equal(load(oh)->log_index, h.log_index);
+	assert_int_equal(load(oh)->time_ms, home_now_ms);
+	assert_int_equal(answer(oh, true), RK_OK);
+	assert_int_equal(load(oh)->log_index, h.log_index);
+	assert_int_equal(load(oh)->time_ms, home_now_ms);
+	home_now_ms = FIXED_TIME_MS;
 }
 
 static struct bytes sign(const uint8_t *org_id, const uint8_t *device_id, const uint8_t sk[64])
@@ -224,11 +238,6 @@ static struct bytes sign(const uint8_t *org_id, const uint8_t *device_id, const 
 	d.time = home_now_ms;
 	assert_int_equal(object_make(OBJECT_KIND_DEPOSIT, h.f.exchange_id, sk, &d.base, h.a, &wire), RK_OK);
 	return wire;
-}
-
-static void deliver(struct bytes wire, bool logged)
-{
-	home_deliver(&h, deposit_on_entry, wire, (struct bytes){0}, (struct bytes){0}, logged);
 }
 
 static void entries_count_if_a_device_of_ours_signed_them(void **state)
