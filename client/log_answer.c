@@ -59,8 +59,9 @@ static int answer_newest(struct judging *j)
 	r = log_compare(j->c, j->t, &j->k, &j->s, &known);
 	if (r != RK_OK && r != RK_ENOTFOUND)
 		return r == RK_EFORKED ? RK_OK : r;
+	/* Only the very first is taken as it is; where there is one by now, the question was too old: asked again, from that one. */
 	if (j->q->from_size == 0)
-		return log_proven(j->c, j->t, &j->k, &j->s);
+		return log_head_size(j->t, j->k.number) == 0 ? log_proven(j->c, j->t, &j->k, &j->s) : RK_MALFORMED;
 	if (to->size < from->size)
 		return accuse(j, LOG_FAULT_ROLLBACK, &j->s, 0);
 	if (!take_proof(j->set->consistency, proof, &n))

@@ -787,6 +787,25 @@ static void a_leaf_unproven_for_a_day(void **state)
 	assert_int_equal(fault_of(w), LOG_FAULT_NONE);
 }
 
+/* A question that was asked before there was a head proves nothing of it. */
+static void only_the_first_checkpoint_is_taken_unproven(void **state)
+{
+	struct world *w = *state;
+	struct log_question early, q;
+
+	assert_true(next(w, true, &early));
+	assert_int_equal(early.from_size, 0);
+	settle(w, &w->log);
+	assert_int_equal(head_size(w), 25);
+	log_kit_fill(&w->other, 5, 4);
+	assert_int_equal(answer(w, &w->other, &early, NULL), RK_MALFORMED);
+	assert_int_equal(head_size(w), 25);
+	assert_true(next(w, true, &q));
+	assert_int_equal(q.from_size, 25);
+	assert_int_equal(answer(w, &w->other, &q, bent_consistency), RK_OK);
+	assert_int_equal(fault_of(w), LOG_FAULT_FORK);
+}
+
 /* Its newest is ours for ever, and validly so; what it told is never in it. */
 static void a_frozen_head_is_unproven_after_a_day(void **state)
 {
@@ -1441,6 +1460,7 @@ int main(void)
 		TEST(notes_that_wait_are_bounded),
 		TEST(unproven_for_a_day),
 		TEST(a_leaf_unproven_for_a_day),
+		TEST(only_the_first_checkpoint_is_taken_unproven),
 		TEST(a_frozen_head_is_unproven_after_a_day),
 		TEST(a_head_that_grows_too_slowly_is_no_excuse),
 		TEST(a_leaf_out_of_reach_hinders_no_other_question),
