@@ -675,6 +675,29 @@ static void what_a_peer_has_seen(void **state)
 }
 
 /* The broker denies what it signed for somebody else. */
+/* What a peer added to a note is not sent along. */
+static void added_lines_are_not_kept(void **state)
+{
+	struct world *w = *state;
+	struct log_head head;
+	struct bytes honest, longer;
+	struct txn *t;
+	char text[NOTE_MAX_BYTES + 1];
+
+	settle(w, &w->log);
+	log_kit_fill(&w->log, 5, 4);
+	honest = log_kit_note(&w->log, 30, home_now_ms / 1000, w->h.a);
+	snprintf(text, sizeof(text), "%.*s\xe2\x80\x94 unknown.example AAAAAAAAAA==\n", (int)honest.len, (const char *)honest.data);
+	longer = bytes_str(text);
+	see(w, longer, 1);
+	settle(w, &w->log);
+	t = begin(w);
+	assert_int_equal(log_newest(w->h.client, t, w->h.a, &head), RK_OK);
+	env_abort(t);
+	assert_int_equal(head.checkpoint.size, 30);
+	assert_true(bytes_equal(head.note, honest));
+}
+
 static void a_rollback_that_a_peer_exposes(void **state)
 {
 	struct world *w = *state;
@@ -1454,6 +1477,7 @@ int main(void)
 		cmocka_unit_test(lies_about_a_leaf),
 		TEST(garbage_in_place_of_proofs),
 		cmocka_unit_test(what_a_peer_has_seen),
+		TEST(added_lines_are_not_kept),
 		TEST(a_rollback_that_a_peer_exposes),
 		TEST(two_peers_two_trees),
 		TEST(notes_that_are_none),
