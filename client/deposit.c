@@ -16,6 +16,7 @@
 #define VAULT_DEPOSIT "renkei/home/deposit" /* DepositRecord.sealed_secret, id oh; under the home key */
 #define READ_BYTES ((size_t)64 * 1024)
 #define OBJECT_ARENA ((size_t)64 * 1024)
+#define FRESH_MS ((int64_t)5 * 60 * 1000) /* half of what the exchange allows between a Deposit's time and its own */
 
 /* ---- making */
 
@@ -144,6 +145,44 @@ out:
 int deposit_load(struct txn *t, const uint8_t oh[32], struct arena *a, Rkl__DepositRecord **out)
 {
 	return record_get(t, C_DEPOSIT, bytes_make(oh, ID32_BYTES), &rkl__deposit_record__descriptor, a, (ProtobufCMessage **)out);
+}
+
+static int is_fresh(struct client *c, const Rkl__DepositRecord *record, struct arena *a, bool *yes)
+{
+	struct object o;
+	int64_t age;
+
+	if (object_parse(OBJECT_KIND_DEPOSIT, bytes_of(record->wire), a, &o) != RK_OK)
+		return RK_ESTORE;
+	age = client_now(c) - ((const Rk__Deposit *)(const void *)o.message)->time;
+	*yes = age <= FRESH_MS && age >= -FRESH_MS;
+	return RK_OK;
+}
+
+int deposit_seal(struct client *c, struct txn *t, const uint8_t oh[32], struct arena *a, Rkl__DepositRecord **out)
+{
+	struct deposit_secret secret;
+	struct object o;
+	struct bytes sealed;
+	uint8_t *anew;
+	bool fresh;
+	int r;
+
+	arena_raise(a, OBJECT_ARENA);
+	if ((r = deposit_load(t, oh, a, out)) != RK_OK || (r = is_fresh(c, *out, a, &fresh)) != RK_OK || fresh)
+		return r;
+	if ((anew = arena_alloc(a, ID32_BYTES)) == NULL)
+		return RK_ENOMEM;
+	if ((r = deposit_open(c, *out, a, &secret)) != RK_OK || (r = make_object(c, &secret, a, &o)) != RK_OK)
+		return r;
+	object_oh(anew, &o, client_exchange_id(c));
+	if ((r = seal_secret(c, &secret, anew, a, &sealed)) != RK_OK || (r = env_del(t, C_DEPOSIT, bytes_make(oh, ID32_BYTES))) != RK_OK)
+		return r;
+	(*out)->oh = pb_of(bytes_make(anew, ID32_BYTES));
+	(*out)->wire = pb_of(o.wire);
+	(*out)->sealed_secret = pb_of(sealed);
+	(*out)->time_ms = client_now(c);
+	return record_put(t, C_DEPOSIT, bytes_of((*out)->oh), &(*out)->base);
 }
 
 static int oldest_first(const void *a, const void *b)
