@@ -42,6 +42,7 @@ enum client_table {
 	C_LEAF_OH,   /* oh -> key of C_LEAF */
 	C_UNPROVEN,  /* key of C_LEAF -> 1 byte: its proof is still to be asked for */
 	C_UNCOSIGNED, /* key of C_LEAF -> 1 byte: proven, but in no tree yet that the witness has cosigned */
+	C_PROMISED,  /* origin number u32be || index u64be || oh (32) -> LogPromise: a reply told of it, its entry is still to come */
 	C_LOG_NOTE,  /* origin number u32be || size u64be -> LogNote: verified checkpoints that something stands on */
 	C_LOG_SEEN,  /* origin number u32be || size u64be || root (32) -> LogSeen: signed, and not yet proven consistent */
 	C_LOG_FORK,  /* id u64be -> LogFork: contradictions; never deleted */

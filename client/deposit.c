@@ -16,6 +16,7 @@
 #define VAULT_DEPOSIT "renkei/home/deposit" /* DepositRecord.sealed_secret, id oh; under the home key */
 #define READ_BYTES ((size_t)64 * 1024)
 #define OBJECT_ARENA ((size_t)64 * 1024)
+#define FRESH_MS ((int64_t)5 * 60 * 1000) /* half of what the exchange allows between a Deposit's time and its own */
 
 /* ---- making */
 
@@ -146,6 +147,44 @@ int deposit_load(struct txn *t, const uint8_t oh[32], struct arena *a, Rkl__Depo
 	return record_get(t, C_DEPOSIT, bytes_make(oh, ID32_BYTES), &rkl__deposit_record__descriptor, a, (ProtobufCMessage **)out);
 }
 
+static int is_fresh(struct client *c, const Rkl__DepositRecord *record, struct arena *a, bool *yes)
+{
+	struct object o;
+	int64_t age;
+
+	if (object_parse(OBJECT_KIND_DEPOSIT, bytes_of(record->wire), a, &o) != RK_OK)
+		return RK_ESTORE;
+	age = client_now(c) - ((const Rk__Deposit *)(const void *)o.message)->time;
+	*yes = age <= FRESH_MS && age >= -FRESH_MS;
+	return RK_OK;
+}
+
+int deposit_seal(struct client *c, struct txn *t, const uint8_t oh[32], struct arena *a, Rkl__DepositRecord **out)
+{
+	struct deposit_secret secret;
+	struct object o;
+	struct bytes sealed;
+	uint8_t *anew;
+	bool fresh;
+	int r;
+
+	arena_raise(a, OBJECT_ARENA);
+	if ((r = deposit_load(t, oh, a, out)) != RK_OK || (r = is_fresh(c, *out, a, &fresh)) != RK_OK || fresh)
+		return r;
+	if ((anew = arena_alloc(a, ID32_BYTES)) == NULL)
+		return RK_ENOMEM;
+	if ((r = deposit_open(c, *out, a, &secret)) != RK_OK || (r = make_object(c, &secret, a, &o)) != RK_OK)
+		return r;
+	object_oh(anew, &o, client_exchange_id(c));
+	if ((r = seal_secret(c, &secret, anew, a, &sealed)) != RK_OK || (r = env_del(t, C_DEPOSIT, bytes_make(oh, ID32_BYTES))) != RK_OK)
+		return r;
+	(*out)->oh = pb_of(bytes_make(anew, ID32_BYTES));
+	(*out)->wire = pb_of(o.wire);
+	(*out)->sealed_secret = pb_of(sealed);
+	(*out)->time_ms = client_now(c);
+	return record_put(t, C_DEPOSIT, bytes_of((*out)->oh), &(*out)->base);
+}
+
 static int oldest_first(const void *a, const void *b)
 {
 	const Rkl__DepositRecord *x = *(Rkl__DepositRecord *const *)a, *y = *(Rkl__DepositRecord *const *)b;
@@ -239,8 +278,6 @@ const char *deposit_state_name(struct txn *t, const Rkl__DepositRecord *record)
 
 static int set_logged(struct txn *t, Rkl__DepositRecord *record, int64_t time_ms, uint64_t log_index)
 {
-	if (record->logged)
-		return RK_OK;
 	record->logged = true;
 	record->log_index = log_index;
 	record->time_ms = time_ms;
@@ -262,9 +299,11 @@ int deposit_on_answer(struct client *c, struct txn *t, struct bytes object, cons
 	object_oh(oh, &o, client_exchange_id(c));
 	if ((r = deposit_load(t, oh, a, &record)) != RK_OK) {
 		r = r == RK_ENOTFOUND ? RK_OK : r;
+	} else if (record->logged) {
+		r = RK_OK; /* by its entry, or this is a repetition, whose time is its own */
 	} else if (answer->logged) {
 		r = set_logged(t, record, answer->time_ms, answer->log_index);
-	} else if (!record->logged) {
+	} else {
 		client_count(t, "deposit-unlogged");
 		r = (r = env_error(t)) == RK_OK ? RK_EINTEGRITY : r;
 	}

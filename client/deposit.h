@@ -24,10 +24,16 @@ struct deposit_secret {
 int deposit_hash(const char *path, volatile bool *stop, struct arena *, struct deposit_secret *out);
 
 /**
- * Draws the salt, signs the Deposit with the device's key, keeps both and queues it.  oh names it from now on.  The device key must be
+ * Draws the salt, signs the Deposit with the device's key, keeps both and queues it.  oh names it, unless it waits long (deposit_seal).  The device key must be
  * unlocked.  RK_EUSAGE: the title is too long or cannot be shown.
  */
 int deposit_add(struct client *, struct txn *, struct deposit_secret *, uint8_t oh[32], uint64_t *item);
+
+/**
+ * What is sent of the deposit oh: a Deposit that has waited is signed anew, for the exchange takes none that says another hour than its own.
+ * Salt and commitment stay; its hash does not, so (*out)->oh names it from now on.  RK_ENOTFOUND.
+ */
+int deposit_seal(struct client *, struct txn *, const uint8_t oh[32], struct arena *, Rkl__DepositRecord **out);
 
 /** RK_ENOTFOUND. */
 int deposit_load(struct txn *, const uint8_t oh[32], struct arena *, Rkl__DepositRecord **out);

@@ -38,6 +38,7 @@ const char *const client_tables[CLIENT_TABLE_COUNT] = {
 	[C_LEAF_OH] = "leaf_oh",
 	[C_UNPROVEN] = "unproven",
 	[C_UNCOSIGNED] = "uncosigned",
+	[C_PROMISED] = "promised",
 	[C_LOG_NOTE] = "log_note",
 	[C_LOG_SEEN] = "log_seen",
 	[C_LOG_FORK] = "log_fork",

@@ -146,6 +146,57 @@ static int settle_object(struct link *l, struct txn *txn, const Rkl__OutboxItem 
 	return RK_OK;
 }
 
+/* The object that was logged, whose hash is the leaf's; RK_ENOTFOUND: what was asked for is never logged. */
+static int logged_object(const Rkl__OutboxItem *item, const Rk__Request *q, struct arena *arena, struct object *o)
+{
+	struct bytes frame = bytes_of(item->frames[1]), head;
+	Rk__NdaProposal *proposal;
+	int r;
+
+	switch (item->op) {
+	case RK__OP__OP_SUBMIT:
+		r = q->head == NULL ? RK_ENOTFOUND : STRICT_PACK(q->head, arena, &head);
+		return r == RK_OK ? object_parse(OBJECT_KIND_ENVELOPE, head, arena, o) : r;
+	case RK__OP__OP_PICKUP:
+		return object_parse(OBJECT_KIND_PICKUP, frame, arena, o);
+	case RK__OP__OP_NACK:
+		return object_parse(OBJECT_KIND_NACK, frame, arena, o);
+	case RK__OP__OP_DEPOSIT:
+		return object_parse(OBJECT_KIND_DEPOSIT, frame, arena, o);
+	case RK__OP__OP_NDA_PROPOSE:
+		r = STRICT_PARSE(nda_proposal, frame, arena, &proposal);
+		return r == RK_OK ? object_parse_signed(OBJECT_KIND_NDA_ACT, proposal->accept, arena, o) : r;
+	case RK__OP__OP_NDA_ACT:
+		r = object_parse(OBJECT_KIND_NDA_ACT, frame, arena, o);
+		if (r == RK_OK && ((const Rk__NdaAct *)(const void *)o->message)->kind == RK__ACT_KIND__HOLD)
+			o->kind = OBJECT_KIND_NDA_HOLD;
+		return r;
+	default:
+		return RK_ENOTFOUND;
+	}
+}
+
+/* The broker names a place in the log: the entry that brings the leaf must follow, for each of these comes into our own streams too. */
+static int expect_leaf(struct link *l, struct txn *txn, const Rkl__OutboxItem *item, const struct answer *a, struct arena *arena)
+{
+	struct object o;
+	uint8_t oh[32];
+	Rk__Request *q;
+	int r;
+
+	if (!a->logged || item->n_frames < 2)
+		return RK_OK;
+	arena_raise(arena, 512 * 1024);
+	if (STRICT_PARSE(request, bytes_of(item->frames[0]), arena, &q) != RK_OK)
+		return RK_ESTORE;
+	if (item->op == RK__OP__OP_PUT_OBJECT && q->put_object != NULL && q->put_object->oh.len == sizeof(oh))
+		return log_on_promise(l->c, txn, a->log_index, q->put_object->oh.data);
+	if ((r = logged_object(item, q, arena, &o)) != RK_OK)
+		return r == RK_ENOTFOUND ? RK_OK : r < 0 ? r : RK_ESTORE;
+	object_oh(oh, &o, client_exchange_id(l->c));
+	return log_on_promise(l->c, txn, a->log_index, oh);
+}
+
 static int settle_one(struct link *l, struct txn *txn, const struct answer *a)
 {
 	struct arena *arena = arena_new(0);
@@ -172,6 +223,8 @@ static int settle_one(struct link *l, struct txn *txn, const struct answer *a)
 		r = item->env_id.len != ID32_BYTES ? RK_ESTORE : mail_on_bulk(l->c, txn, item->env_id.data, a->wraps, a->body);
 	else if (code == RK_OK)
 		r = remember_sent(l, txn, item, a, arena);
+	if (r == RK_OK && code == RK_OK)
+		r = expect_leaf(l, txn, item, a, arena);
 	if (r == RK_OK)
 		r = settle_object(l, txn, item, a, &code);
 	if (r < 0)

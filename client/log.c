@@ -164,18 +164,23 @@ int log_leaf_proof(struct client *c, struct txn *t, const struct log_leaf *leaf,
 	return text->len > 0 ? RK_OK : RK_ESTORE;
 }
 
-uint64_t log_unproven(struct txn *t)
+static uint64_t count_rows(struct txn *t, unsigned table)
 {
 	struct env_cursor *cursor = NULL;
 	struct bytes key, value;
 	uint64_t count = 0;
 
-	if (env_cursor_open(t, C_UNPROVEN, &cursor) != RK_OK)
+	if (env_cursor_open(t, table, &cursor) != RK_OK)
 		return 0;
 	for (int r = env_cursor_seek(cursor, (struct bytes){0}, &key, &value); r == RK_OK; r = env_cursor_next(cursor, &key, &value))
 		count++;
 	env_cursor_free(cursor);
 	return count;
+}
+
+uint64_t log_unproven(struct txn *t)
+{
+	return count_rows(t, C_UNPROVEN) + count_rows(t, C_PROMISED);
 }
 
 /* ---- contradictions */

@@ -44,7 +44,7 @@ int log_leaf_in(struct txn *, unsigned origin, const uint8_t oh[32], struct log_
 int log_is_not_before(struct txn *, const uint8_t oh[32], uint64_t index, bool *yes);
 /** The leaf's tlog-proof@v1 text, cosigned if there is such a one.  RK_ENOTFOUND while it is not proven. */
 int log_leaf_proof(struct client *, struct txn *, const struct log_leaf *, struct arena *, struct bytes *text, int64_t *witness_ms);
-/** How many leaves wait for their proof. */
+/** How many leaves wait for their proof, or for their entry first. */
 uint64_t log_unproven(struct txn *);
 /** Is the newest cosigned checkpoint older than LOG_COSIGNED_WARN_MS, or is there none although the exchange is that old? */
 bool log_is_unwitnessed(struct client *, struct txn *);
@@ -78,6 +78,8 @@ int log_check_send(struct client *, struct txn *);
 int log_on_entry(struct client *, struct txn *, const struct delivery *);
 /** The same for an entry whose object was announced, fetched or not: its oh is told. */
 int log_on_announced(struct client *, struct txn *, const struct delivery *, Rk__ObjectType, const uint8_t oh[32]);
+/** The reply to something of ours said that its leaf is at this index: then its entry must come, to us too, and say the same. */
+int log_on_promise(struct client *, struct txn *, uint64_t index, const uint8_t oh[32]);
 /** An entry of the control stream with a checkpoint that the witness has cosigned. */
 int log_on_checkpoint(struct client *, struct txn *, const struct delivery *);
 /** The checkpoint that a peer's verified header or pickup carries; from_org 16.  A note that does not verify is counted and told in the
@@ -94,11 +96,13 @@ struct log_question {
 	size_t index_count;
 	struct checkpoint from;       /* what from_size's root must be */
 	struct checkpoint to;         /* with size != 0: the checkpoint proven against */
+	bool is_last_call;            /* asked because an entry is a day late: log_promise.c */
 };
 /** The next thing to ask; false if nothing is.  `fresh`: the newest checkpoint, before anything else. */
 bool log_next_question(struct client *, struct txn *, bool fresh, struct log_question *);
-/** The answer.  RK_OK also where it was a lie: then a contradiction stands from now on.  RK_MALFORMED: it says nothing; ask again,
- *  and after some tries call log_on_refusal with that code. */
+/** The answer.  RK_OK also where it was a lie: then a contradiction stands from now on; so it does where the newest checkpoint, proven or
+ *  not, falls short of a leaf that was told more than LOG_PROVE_WITHIN_MS ago.  RK_MALFORMED: it says nothing; ask again, and after
+ *  some tries call log_on_refusal with that code. */
 int log_on_answer(struct client *, struct txn *, const struct log_question *, const Rk__ProofReply *, struct bytes proof_set);
 /** The broker refused, or did not answer: code of errcode.h.  RK_UNKNOWN_OBJECT to a size that it once signed is a rollback; any other code
  *  is none by itself, but what has waited for its proof for more than LOG_PROVE_WITHIN_MS is UNPROVEN from now on. */

@@ -59,8 +59,9 @@ static int answer_newest(struct judging *j)
 	r = log_compare(j->c, j->t, &j->k, &j->s, &known);
 	if (r != RK_OK && r != RK_ENOTFOUND)
 		return r == RK_EFORKED ? RK_OK : r;
+	/* Only the very first is taken as it is; where there is one by now, the question was too old: asked again, from that one. */
 	if (j->q->from_size == 0)
-		return log_proven(j->c, j->t, &j->k, &j->s);
+		return log_head_size(j->t, j->k.number) == 0 ? log_proven(j->c, j->t, &j->k, &j->s) : RK_MALFORMED;
 	if (to->size < from->size)
 		return accuse(j, LOG_FAULT_ROLLBACK, &j->s, 0);
 	if (!take_proof(j->set->consistency, proof, &n))
@@ -204,11 +205,58 @@ static int answer_leaves(struct judging *j)
 
 	if (j->set->n_inclusion != j->q->index_count)
 		return malformed(j);
+	/* A newer head has taken its place since we asked, and nothing stood on it: the same is asked again, of that one. */
 	if ((r = log_note_get(j->t, j->k.number, j->q->size, j->a, &note)) != RK_OK)
-		return r == RK_ENOTFOUND ? RK_ESTORE : r;
+		return r == RK_ENOTFOUND ? RK_OK : r;
 	for (size_t i = 0; i < j->q->index_count && r == RK_OK; i++)
 		r = answer_leaf(j, j->q->indexes[i], j->set->inclusion[i], note);
 	return r == RK_OK ? log_note_put(j->t, j->k.number, j->q->size, note) : r;
+}
+
+/* ---- too late */
+
+/* The first leaf from index `from` on that has waited since `before`, or longer.  RK_ENOTFOUND. */
+static int find_overdue(struct judging *j, uint64_t from, int64_t before, uint64_t *index)
+{
+	struct arena *a = arena_new(LOG_ARENA);
+	struct env_cursor *cursor = NULL;
+	uint8_t start[LOG_LEAF_KEY_BYTES];
+	struct bytes key, value;
+	Rkl__LogLeaf *leaf;
+	int r = RK_ENOMEM;
+
+	log_leaf_key(start, j->k.number, from);
+	if (a == NULL || (r = env_cursor_open(j->t, C_UNPROVEN, &cursor)) != RK_OK)
+		goto out;
+	for (r = env_cursor_seek(cursor, BYTES_OF(start), &key, &value); r == RK_OK; r = env_cursor_next(cursor, &key, &value)) {
+		r = key.len == sizeof(start) && memcmp(key.data, start, 4) == 0 ? RK_OK : RK_ENOTFOUND;
+		if (r != RK_OK)
+			break;
+		*index = get_u64be(key.data + 4);
+		arena_reset(a, LOG_ARENA);
+		if ((r = log_leaf_get(j->t, j->k.number, *index, a, &leaf)) != RK_OK) {
+			r = r == RK_ENOTFOUND ? RK_ESTORE : r;
+			break;
+		}
+		if (leaf->seen_at <= before)
+			break;
+	}
+out:
+	env_cursor_free(cursor);
+	arena_free(a);
+	return r;
+}
+
+static int accuse_unproven(struct judging *j, uint64_t from, int64_t before)
+{
+	uint64_t index;
+	int r;
+
+	/* A broker that never showed a checkpoint is one from before the tree: it has promised no proofs. */
+	if (log_head_size(j->t, j->k.number) == 0)
+		return RK_OK;
+	r = find_overdue(j, from, before, &index);
+	return r == RK_OK ? accuse(j, LOG_FAULT_UNPROVEN, NULL, index) : r == RK_ENOTFOUND ? RK_OK : r;
 }
 
 /* ---- one answer */
@@ -249,6 +297,7 @@ static int judge(struct judging *j, const Rk__ProofReply *reply, struct bytes pr
 int log_on_answer(struct client *c, struct txn *t, const struct log_question *q, const Rk__ProofReply *reply, struct bytes proof_set)
 {
 	struct judging j = {.c = c, .t = t, .a = arena_new(LOG_ARENA), .q = q};
+	int64_t before = client_now(c) - LOG_PROVE_WITHIN_MS;
 	int r;
 
 	if (j.a == NULL)
@@ -260,6 +309,11 @@ int log_on_answer(struct client *c, struct txn *t, const struct log_question *q,
 	if (r == RK_OK && q->size != 0 && strcmp(q->to.origin, j.k.log.name) != 0)
 		goto out;
 	r = r == RK_ENOTFOUND ? RK_OK : r == RK_OK ? judge(&j, reply, proof_set) : r;
+	/* The tree that it shows as its newest may have grown, but not to what it told of a day ago. */
+	if (r == RK_OK && q->size == 0)
+		r = accuse_unproven(&j, log_head_size(t, j.k.number), before);
+	if (r == RK_OK && q->is_last_call)
+		r = log_promise_accuse(c, t, &j.k, before);
 out:
 	arena_free(j.a);
 	return r;
@@ -303,21 +357,6 @@ static int accuse_waiting(struct judging *j, int64_t before)
 	return r;
 }
 
-static int accuse_unproven(struct judging *j, int64_t before)
-{
-	uint8_t key[LOG_LEAF_KEY_BYTES];
-	Rkl__LogLeaf *leaf;
-	int r = log_first(j->t, C_UNPROVEN, j->k.number, key, sizeof(key));
-
-	/* A broker that never showed a checkpoint is one from before the tree: it has promised no proofs. */
-	if (r != RK_OK || log_head_size(j->t, j->k.number) == 0)
-		return r == RK_ENOTFOUND ? RK_OK : r;
-	r = log_leaf_get(j->t, j->k.number, get_u64be(key + 4), j->a, &leaf);
-	if (r != RK_OK || leaf->seen_at > before)
-		return r;
-	return accuse(j, LOG_FAULT_UNPROVEN, NULL, leaf->index);
-}
-
 /* The broker denies a tree that it has signed, or a leaf of one. */
 static int accuse_denial(struct judging *j)
 {
@@ -349,7 +388,9 @@ int log_on_refusal(struct client *c, struct txn *t, const struct log_question *q
 	if (r == RK_OK)
 		r = accuse_waiting(&j, before);
 	if (r == RK_OK)
-		r = accuse_unproven(&j, before);
+		r = accuse_unproven(&j, 0, before);
+	if (r == RK_OK && q->is_last_call)
+		r = log_promise_accuse(c, t, &j.k, before);
 out:
 	arena_free(j.a);
 	return r == RK_ENOTFOUND ? RK_OK : r;

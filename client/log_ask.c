@@ -1,6 +1,8 @@
 /*
- * Asking.  One question at a time, in this order: the newest checkpoint, whose consistency with ours is proven before it takes its place;
- * leaves that were told and are not proven; checkpoints that others have seen; leaves that no cosigned tree holds yet.
+ * Asking.  One question at a time, in this order: the newest checkpoint, whose consistency with ours is proven before it takes its place,
+ * and once more, with the streams caught up, before an entry that a reply promised a day ago is called missing; leaves of our tree
+ * that are not proven; checkpoints that others have seen; leaves that no cosigned tree holds yet.  The newest for leaves that are
+ * younger than ours comes last: a broker that never shows them must not keep the others from being asked about.
  */
 #include "client/log_internal.h"
 
@@ -27,6 +29,12 @@ static size_t collect(struct txn *t, unsigned table, unsigned number, uint64_t s
 	return n;
 }
 
+static void ask_newest(struct log_question *q, const struct log_head *ours)
+{
+	q->from = ours->checkpoint;
+	q->from_size = q->from.size;
+}
+
 /* Consistency between what somebody else has seen and ours, from the smaller to the larger. */
 static void ask_between(struct log_question *q, const struct checkpoint *ours, const struct checkpoint *theirs)
 {
@@ -45,15 +53,14 @@ static bool next_of(struct client *c, struct txn *t, const struct log_keys *k, c
 	struct checkpoint theirs;
 	struct log_head cosigned;
 
+	if (log_promise_is_overdue(t, k->number, client_now(c) - LOG_PROVE_WITHIN_MS)) {
+		ask_newest(q, head);
+		q->is_last_call = true;
+		return true;
+	}
 	if ((q->index_count = collect(t, C_UNPROVEN, k->number, head->checkpoint.size, q->indexes)) > 0) {
 		q->to = head->checkpoint;
 		q->size = q->to.size;
-		return true;
-	}
-	/* All that are left are younger than our newest tree. */
-	if (log_first(t, C_UNPROVEN, k->number, key, LOG_LEAF_KEY_BYTES) == RK_OK) {
-		q->from = head->checkpoint;
-		q->from_size = q->from.size;
 		return true;
 	}
 	if (log_first(t, C_LOG_SEEN, k->number, key, sizeof(key)) == RK_OK) {
@@ -61,12 +68,17 @@ static bool next_of(struct client *c, struct txn *t, const struct log_keys *k, c
 		ask_between(q, &head->checkpoint, &theirs);
 		return true;
 	}
-	if (log_head_load(c, t, k->number, log_cosigned_size(t, k->number), a, &cosigned) != RK_OK)
+	if (log_head_load(c, t, k->number, log_cosigned_size(t, k->number), a, &cosigned) == RK_OK &&
+	    (q->index_count = collect(t, C_UNCOSIGNED, k->number, cosigned.checkpoint.size, q->indexes)) > 0) {
+		q->to = cosigned.checkpoint;
+		q->size = q->to.size;
+		return true;
+	}
+	/* All that are left unproven are younger than our newest tree. */
+	if (log_first(t, C_UNPROVEN, k->number, key, LOG_LEAF_KEY_BYTES) != RK_OK)
 		return false;
-	q->to = cosigned.checkpoint;
-	q->size = q->to.size;
-	q->index_count = collect(t, C_UNCOSIGNED, k->number, q->size, q->indexes);
-	return q->index_count > 0;
+	ask_newest(q, head);
+	return true;
 }
 
 bool log_next_question(struct client *c, struct txn *t, bool fresh, struct log_question *q)
@@ -84,10 +96,8 @@ bool log_next_question(struct client *c, struct txn *t, bool fresh, struct log_q
 		any = true;
 		goto out;
 	}
-	if (fresh) {
-		q->from = head.checkpoint;
-		q->from_size = q->from.size;
-	}
+	if (fresh)
+		ask_newest(q, &head);
 	any = fresh || next_of(c, t, &k, &head, a, q);
 out:
 	arena_free(a);

@@ -4,6 +4,7 @@
  *   log.c          what is known
  *   log_row.c      its rows: notes, heads, notes that wait, contradictions
  *   log_take.c     taking in: leaves, checkpoints of peers and of the control stream, the next log
+ *   log_promise.c  leaves that a reply told of, until their entries come
  *   log_ask.c      questions to the broker
  *   log_answer.c   what its answers prove
  *   log_witness.c  cosigning
@@ -20,6 +21,7 @@
 #define LOG_ARENA ((size_t)64 * 1024)
 #define LOG_LEAF_KEY_BYTES 12
 #define LOG_SEEN_KEY_BYTES 44
+#define LOG_PROMISE_KEY_BYTES LOG_SEEN_KEY_BYTES /* of index and oh, as that of size and root */
 #define LOG_SEEN_MAX 64       /* more can only come while the broker proves none: then UNPROVEN says so within a day */
 #define LOG_FORKS_MAX 64      /* kept as evidence; later ones are only counted */
 
@@ -76,6 +78,17 @@ int log_proven(struct client *, struct txn *, const struct log_keys *, const str
 int log_fault(struct client *, struct txn *, const struct log_keys *, const struct log_fork *);
 /** Its proof came after all: an UNPROVEN stands no longer.  theirs NULL: the leaf's. */
 int log_resolve(struct client *, struct txn *, const struct log_keys *, const struct checkpoint *theirs, uint64_t leaf);
+
+/* ---- promised leaves */
+
+/** An entry told of this leaf: what was promised of its place or its object is kept, or contradicted. */
+int log_promise_kept(struct client *, struct txn *, const struct log_keys *, uint64_t index, const uint8_t oh[32]);
+/** Has one of this log waited for its entry since `before`, or longer, and was not accused yet? */
+bool log_promise_is_overdue(struct txn *, unsigned number, int64_t before);
+/** All of these are UNPROVEN from now on. */
+int log_promise_accuse(struct client *, struct txn *, const struct log_keys *, int64_t before);
+/** The next log begins: what it shares is still to come, under its number; the rest is lost. */
+int log_promise_carry(struct client *, struct txn *, unsigned from, unsigned to, uint64_t shared);
 
 /* ---- the witness */
 

@@ -262,6 +262,7 @@ int log_proven(struct client *c, struct txn *t, const struct log_keys *k, const 
 	Rkl__LogNote fresh = RKL__LOG_NOTE__INIT, *row;
 	struct arena *a = arena_new(LOG_ARENA);
 	struct bytes note = s->note;
+	struct note known;
 	int r;
 
 	if (a == NULL)
@@ -278,7 +279,10 @@ int log_proven(struct client *c, struct txn *t, const struct log_keys *k, const 
 	else if (r != RK_OK)
 		goto out;
 	if (row->note.len == 0 || witness_ms > row->witness_ms) {
-		row->note = pb_of(note);
+		/* Whoever carried it may have added lines; we send it along, and not theirs. */
+		if ((r = note_keep(&known, note, &k->log, &k->witness)) != RK_OK)
+			goto out;
+		row->note = pb_of(bytes_make(known.text, known.len));
 		row->witness_ms = witness_ms;
 	}
 	row->root = pb_of(BYTES_OF(s->o.checkpoint.root));

@@ -152,8 +152,8 @@ static int begin_next(struct client *c, struct txn *t, const struct log_keys *k,
 {
 	struct arena *a = arena_new(LOG_ARENA);
 	struct checkpoint end = {.size = 0};
+	uint64_t largest, cut;
 	Rk__Charter *charter;
-	uint64_t largest;
 	int r;
 
 	if (a == NULL)
@@ -163,8 +163,11 @@ static int begin_next(struct client *c, struct txn *t, const struct log_keys *k,
 	/* The root's signature on the Charter stands for it; one that cannot be read leaves nothing of the old log. */
 	if (note_read(bytes_of(charter->prev_checkpoint), &end) != RK_OK)
 		end.size = 0;
+	cut = shared != NULL ? *shared : end.size;
 	if ((r = drop_old(t, before, &largest)) == RK_OK && (r = compare_ends(c, t, before, &end, largest, a)) == RK_OK)
-		r = carry_leaves(c, t, before, k->number, shared != NULL ? *shared : end.size);
+		r = carry_leaves(c, t, before, k->number, cut);
+	if (r == RK_OK)
+		r = log_promise_carry(c, t, before, k->number, cut);
 out:
 	arena_free(a);
 	return r;
@@ -225,6 +228,8 @@ static int take_leaf(struct client *c, struct txn *t, const struct delivery *d, 
 		r = r == RK_ENOTFOUND ? RK_OK : r;
 		goto out;
 	}
+	if ((r = log_promise_kept(c, t, &k, d->log_index, oh)) != RK_OK)
+		goto out;
 	r = log_leaf_get(t, k.number, d->log_index, a, &known);
 	if (r == RK_OK)
 		r = is_same_leaf(known, d, type, oh) ? RK_OK : log_fault(c, t, &k, &other);

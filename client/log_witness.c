@@ -95,26 +95,6 @@ int log_witness_commit(struct client *c, struct arena *a, struct log_keys *k, st
 	return env_commit(t);
 }
 
-/* The note as the broker signed it: a witness line of an earlier day gives way to today's. */
-static void without_witness(struct bytes note, const struct log_keys *k, struct note *out)
-{
-	struct bytes rest = note;
-
-	out->len = 0;
-	while (rest.len > 0) {
-		const uint8_t *lf = memchr(rest.data, '\n', rest.len);
-		size_t len = lf != NULL ? (size_t)(lf - rest.data) + 1 : rest.len, name = strlen(k->witness.name), dash = strlen("\xe2\x80\x94 ");
-		bool is_witness = len > dash + name && memcmp(rest.data, "\xe2\x80\x94 ", dash) == 0 &&
-				  memcmp(rest.data + dash, k->witness.name, name) == 0 && rest.data[dash + name] == ' ';
-
-		if (!is_witness) {
-			memcpy(out->text + out->len, rest.data, len);
-			out->len += len;
-		}
-		rest = bytes_make(rest.data + len, rest.len - len);
-	}
-}
-
 static int queue(struct client *c, const struct note *note, uint64_t *item)
 {
 	const struct outbox_request request = {.op = RK__OP__OP_PUT_CHECKPOINT, .what = "checkpoint",
@@ -170,10 +150,9 @@ int log_cosign(struct client *c, bool *queued)
 		goto out;
 	if ((r = log_witness_commit(c, a, &k, &head)) != RK_OK)
 		goto out;
-	r = RK_ESTORE;
-	if (head.note.len > sizeof(bare.text))
+	/* A witness line of an earlier day gives way to today's. */
+	if ((r = note_keep(&bare, head.note, &k.log, NULL)) != RK_OK)
 		goto out;
-	without_witness(head.note, &k, &bare);
 	r = note_cosign(&cosigned, bytes_make(bare.text, bare.len), &k.witness, keys_sign_sk(c, KEY_WITNESS), client_now(c) / 1000);
 	if (r == RK_OK && (r = queue(c, &cosigned, &item)) == RK_OK)
 		*queued = true;

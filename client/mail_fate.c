@@ -124,20 +124,41 @@ static const uint8_t *find_signer(struct client *c, struct txn *t, const struct 
 	return NULL;
 }
 
-bool mail_has_pickup(const Rkl__EnvelopeRecord *record, struct bytes device_id)
+static Rkl__PickupMark *find_pickup(const Rkl__EnvelopeRecord *record, struct bytes device_id)
 {
 	for (size_t i = 0; i < record->n_pickups; i++)
 		if (bytes_equal(bytes_of(record->pickups[i]->device_id), device_id))
-			return true;
-	return false;
+			return record->pickups[i];
+	return NULL;
+}
+
+static Rkl__NackMark *find_nack(const Rkl__EnvelopeRecord *record, struct bytes device_id)
+{
+	for (size_t i = 0; i < record->n_nacks; i++)
+		if (bytes_equal(bytes_of(record->nacks[i]->device_id), device_id))
+			return record->nacks[i];
+	return NULL;
+}
+
+bool mail_has_pickup(const Rkl__EnvelopeRecord *record, struct bytes device_id)
+{
+	return find_pickup(record, device_id) != NULL;
 }
 
 bool mail_has_nack(const Rkl__EnvelopeRecord *record, struct bytes device_id)
 {
-	for (size_t i = 0; i < record->n_nacks; i++)
-		if (bytes_equal(bytes_of(record->nacks[i]->device_id), device_id))
-			return true;
-	return false;
+	return find_nack(record, device_id) != NULL;
+}
+
+/* The entry, where there was only the reply: these are the fields of a mark. */
+static bool overwrites(const struct mail_mark *what, protobuf_c_boolean *by_reply, int64_t *time_ms, uint64_t *log_index)
+{
+	if (!*by_reply || what->by_reply)
+		return false;
+	*by_reply = false;
+	*time_ms = what->time_ms;
+	*log_index = what->log_index;
+	return true;
 }
 
 int mail_mark_pickup(struct txn *t, Rkl__EnvelopeRecord *record, const struct mail_mark *what, struct arena *a)
@@ -146,8 +167,8 @@ int mail_mark_pickup(struct txn *t, Rkl__EnvelopeRecord *record, const struct ma
 	Rkl__PickupMark *mark;
 	int r;
 
-	if (mail_has_pickup(record, bytes_make(what->device_id, 16)))
-		return RK_OK;
+	if ((mark = find_pickup(record, bytes_make(what->device_id, 16))) != NULL)
+		return overwrites(what, &mark->by_reply, &mark->time_ms, &mark->log_index) ? mail_store(t, record) : RK_OK;
 	if ((list = longer(a, record->pickups, record->n_pickups, sizeof(*mark), &room)) == NULL)
 		return RK_ENOMEM;
 	mark = room;
@@ -156,6 +177,7 @@ int mail_mark_pickup(struct txn *t, Rkl__EnvelopeRecord *record, const struct ma
 	mark->device_id = pb_of(bytes_make(what->device_id, 16));
 	mark->time_ms = what->time_ms;
 	mark->log_index = what->log_index;
+	mark->by_reply = what->by_reply;
 	record->pickups = list;
 	record->n_pickups++;
 	if (record->state == RKL__ENVELOPE_STATE__LODGED)
@@ -171,8 +193,8 @@ int mail_mark_nack(struct txn *t, Rkl__EnvelopeRecord *record, const struct mail
 	Rkl__NackMark *mark;
 	int r;
 
-	if (mail_has_nack(record, bytes_make(what->device_id, 16)))
-		return RK_OK;
+	if ((mark = find_nack(record, bytes_make(what->device_id, 16))) != NULL)
+		return overwrites(what, &mark->by_reply, &mark->time_ms, &mark->log_index) ? mail_store(t, record) : RK_OK;
 	if ((list = longer(a, record->nacks, record->n_nacks, sizeof(*mark), &room)) == NULL)
 		return RK_ENOMEM;
 	mark = room;
@@ -181,6 +203,7 @@ int mail_mark_nack(struct txn *t, Rkl__EnvelopeRecord *record, const struct mail
 	mark->device_id = pb_of(bytes_make(what->device_id, 16));
 	mark->time_ms = what->time_ms;
 	mark->log_index = what->log_index;
+	mark->by_reply = what->by_reply;
 	mark->reason = reason;
 	record->nacks = list;
 	record->n_nacks++;
@@ -218,7 +241,7 @@ static int take_pickup(struct client *c, struct txn *t, const struct object *o, 
 		if (r != RK_OK)
 			return r;
 	}
-	r = mail_mark_pickup(t, record, &(struct mail_mark){org, p->device_id.data, d->time_ms, d->log_index}, a);
+	r = mail_mark_pickup(t, record, &(struct mail_mark){org, p->device_id.data, d->time_ms, d->log_index, false}, a);
 	return r == RK_OK ? evidence_on_pickup(c, t, env_id, d->object, d->log_index) : r;
 }
 
@@ -260,7 +283,7 @@ static int take_nack(struct client *c, struct txn *t, const struct object *o, co
 		client_count(t, "nack-unproven");
 		return env_error(t);
 	}
-	r = mail_mark_nack(t, record, &(struct mail_mark){org, n->device_id.data, d->time_ms, d->log_index}, n->reason, a);
+	r = mail_mark_nack(t, record, &(struct mail_mark){org, n->device_id.data, d->time_ms, d->log_index, false}, n->reason, a);
 	return r == RK_OK ? evidence_on_nack(c, t, record->env_id.data, d->object, d->log_index) : r;
 }
 

@@ -18,6 +18,7 @@ struct mail_mark {
 	const uint8_t *org_id, *device_id;
 	int64_t time_ms;
 	uint64_t log_index;
+	bool by_reply;               /* not by the entry, which overwrites it: a repeated reply has the time of the repetition */
 };
 /** Each once a device; stored, and told to the sender.  The record's lists grow in the arena. */
 int mail_mark_pickup(struct txn *, Rkl__EnvelopeRecord *, const struct mail_mark *, struct arena *);

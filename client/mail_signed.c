@@ -49,7 +49,7 @@ out:
 
 static struct mail_mark own_mark(struct client *c, const struct outcome *answer)
 {
-	return (struct mail_mark){client_org_id(c), client_device_id(c), answer->time_ms, answer->log_index};
+	return (struct mail_mark){client_org_id(c), client_device_id(c), answer->time_ms, answer->log_index, true};
 }
 
 /* RK_EINTEGRITY is the judgement on this envelope; the record of it is in the inbox. */
@@ -64,7 +64,8 @@ static int grant(struct client *c, struct txn *t, const uint8_t *env_id, const s
 	/* A repetition has nothing new to log. */
 	if (mail_has_pickup(record, bytes_make(mark.device_id, 16)))
 		return RK_OK;
-	if (answer->logged)
+	/* What is released was disclosed before: another place is none. */
+	if (answer->logged && record->logged && answer->log_index > record->log_index)
 		return mail_mark_pickup(t, record, &mark, a);
 	client_count(t, INBOX_UNLOGGED);
 	r = inbox_add(t, RKL__INBOX_KIND__INBOX_ALERT, bytes_of(record->env_id), NULL, answer->time_ms, INBOX_UNLOGGED);

@@ -9,6 +9,7 @@
 
 #include "client/agreement.h"
 #include "client/client_internal.h"
+#include "client/deposit.h"
 #include "client/log.h"
 #include "client/notice.h"
 #include "proto/ids.h"
@@ -228,6 +229,20 @@ static int seal_nack(struct sealing *s)
 	return object_make(OBJECT_KIND_NACK, s->c->exchange_id, keys_sign_sk(s->c, KEY_DEVICE), &n.base, s->arena, &s->object);
 }
 
+static int seal_deposit(struct sealing *s)
+{
+	Rkl__DepositRecord *record;
+	int r;
+
+	if (s->item->ref.len != ID32_BYTES)
+		return RK_ESTORE;
+	if ((r = deposit_seal(s->c, s->txn, s->item->ref.data, s->arena, &record)) != RK_OK)
+		return r == RK_ENOTFOUND ? RK_ESTORE : r;
+	s->object = bytes_of(record->wire);
+	s->item->ref = record->oh;
+	return RK_OK;
+}
+
 /* ---- the request */
 
 static int fill_request(struct sealing *s)
@@ -243,7 +258,9 @@ static int fill_request(struct sealing *s)
 	case RK__OP__OP_NDA_ACT:
 	case RK__OP__OP_INVITE_REG:
 	case RK__OP__OP_PUT_CHECKPOINT:
+		break;
 	case RK__OP__OP_DEPOSIT:
+		r = seal_deposit(s);
 		break;
 	case RK__OP__OP_PUT_OBJECT:
 		rk__put_object__init(&s->put_object);

@@ -251,6 +251,39 @@ int note_open_later(struct bytes note, const struct note_key *log, const uint8_t
 	return note_open(note, &key, NULL, out);
 }
 
+static int append(struct note *out, const uint8_t *data, size_t len)
+{
+	if (len > sizeof(out->text) - out->len)
+		return RK_TOO_LARGE;
+	memcpy(out->text + out->len, data, len);
+	out->len += len;
+	return RK_OK;
+}
+
+int note_keep(struct note *out, struct bytes note, const struct note_key *log, const struct note_key *witness)
+{
+	uint8_t typed[WITNESS_SIG_BYTES];
+	char name[NOTE_NAME_CHARS];
+	struct bytes text, rest, line;
+	struct checkpoint c;
+	size_t len;
+	int r;
+
+	out->len = 0;
+	if ((r = read_text(note, &c, &text, &rest)) != RK_OK)
+		return r;
+	r = append(out, note.data, (size_t)(rest.data - note.data));
+	while (rest.len > 0 && r == RK_OK) {
+		const uint8_t *start = rest.data;
+
+		if (!take_line(&rest, &line) || !take_prefix(&line, DASH))
+			return RK_MALFORMED;
+		if (read_signature(line, name, typed, &len) && (is_by(log, name, typed) || is_by(witness, name, typed)))
+			r = append(out, start, (size_t)(rest.data - start));
+	}
+	return r;
+}
+
 int note_read(struct bytes note, struct checkpoint *out)
 {
 	struct bytes text, rest;

@@ -91,7 +91,13 @@ int note_open(struct bytes note, const struct note_key *log, const struct note_k
 int note_open_later(struct bytes note, const struct note_key *log, const uint8_t exchange_id[32], struct note_opened *)
 	__attribute__((warn_unused_result));
 
-/** The same without any key: form only, so that a note can be shown before its keys are known. */
+/**
+ * Of a note that note_open took: the text, and the lines of these keys only.  witness may be NULL.  What others have added is no part of
+ * what was verified.  RK_MALFORMED if the note is none, RK_TOO_LARGE if it does not fit: one line of each key always does.
+ */
+int note_keep(struct note *out, struct bytes note, const struct note_key *log, const struct note_key *witness);
+
+/** The same as note_open without any key: form only, so that a note can be shown before its keys are known. */
 int note_read(struct bytes note, struct checkpoint *);
 
 /* ---- tlog-proof@v1 */

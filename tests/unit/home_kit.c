@@ -568,7 +568,7 @@ static Rk__Pickup *pickup_of(struct home *h, const struct deal *deal, const stru
 	p->env_ids[0] = pb_of(bytes_make(sent->wire.env_id, 32));
 	p->nda_id = pb_of(BYTES_OF(deal->nda_id));
 	p->nda_set = pb_of(bytes_make(deal_load(h, deal)->row.nda_set, 32));
-	p->device_id = pb_of(BYTES_OF(h->f.orgs[org].device_id));
+	p->device_id = org == HOME_SELF ? pb_of(bytes_make(client_device_id(h->client), 16)) : pb_of(BYTES_OF(h->f.orgs[org].device_id));
 	p->time = home_now_ms;
 	return p;
 }

@@ -193,6 +193,11 @@ static int answer(const uint8_t oh[32], bool logged)
 	return r;
 }
 
+static void deliver(struct bytes wire, bool logged)
+{
+	home_deliver(&h, deposit_on_entry, wire, (struct bytes){0}, (struct bytes){0}, logged);
+}
+
 static void the_answer_gives_its_place_in_the_log(void **state)
 {
 	struct deposit_secret secret = {.name = "a", .title = ""};
@@ -210,6 +215,15 @@ static void the_answer_gives_its_place_in_the_log(void **state)
 	assert_int_equal(load(oh)->time_ms, home_now_ms + 5);
 	/* A repetition of the answer is not logged again, and is no lie then. */
 	assert_int_equal(answer(oh, false), RK_OK);
+	/* Its entry knows better, and stays: the answer may have been a repetition, with the time of that. */
+	home_now_ms += 60000;
+	deliver(bytes_of(load(oh)->wire), true);
+	assert_int_equal(load(oh)->log_index, h.log_index);
+	assert_int_equal(load(oh)->time_ms, home_now_ms);
+	assert_int_equal(answer(oh, true), RK_OK);
+	assert_int_equal(load(oh)->log_index, h.log_index);
+	assert_int_equal(load(oh)->time_ms, home_now_ms);
+	home_now_ms = FIXED_TIME_MS;
 }
 
 static struct bytes sign(const uint8_t *org_id, const uint8_t *device_id, const uint8_t sk[64])
@@ -226,9 +240,53 @@ static struct bytes sign(const uint8_t *org_id, const uint8_t *device_id, const 
 	return wire;
 }
 
-static void deliver(struct bytes wire, bool logged)
+/* The exchange takes no Deposit of another hour than its own; one that waited for the network is signed anew, and stays the same. */
+static void one_that_waited_is_signed_when_it_is_sent(void **state)
 {
-	home_deliver(&h, deposit_on_entry, wire, (struct bytes){0}, (struct bytes){0}, logged);
+	struct deposit_secret secret = {.name = "a", .title = "t"}, found;
+	Rkl__DepositRecord *record, **list;
+	Rkl__OutboxItem *item;
+	const Rk__Deposit *d;
+	uint8_t oh[32], before[32], commit[32];
+	struct object o;
+	uint64_t id;
+	struct txn *t;
+	size_t n;
+
+	(void)state;
+	memset(secret.sha256, 7, 32);
+	assert_int_equal(add(&secret, oh, &id), RK_OK);
+	memcpy(before, oh, 32);
+	ids_deposit_commit(commit, secret.salt, secret.sha256);
+	/* Twice: refused for its clock, it may be sealed again. */
+	for (int i = 0; i < 2; i++) {
+		home_now_ms += 3600000;
+		assert_int_equal(env_begin(client_env(h.client), true, &t), RK_OK);
+		assert_int_equal(outbox_load(t, id, h.a, &item), RK_OK);
+		item->writer_epoch = pb_of(bytes_make("12345678", 8));
+		assert_int_equal(seal_item(h.client, t, item, 1, h.a), RK_OK);
+		assert_int_equal(object_parse(OBJECT_KIND_DEPOSIT, bytes_of(item->frames[1]), h.a, &o), RK_OK);
+		d = (const Rk__Deposit *)(const void *)o.message;
+		assert_int_equal(d->time, home_now_ms);
+		assert_memory_equal(d->commit.data, commit, 32);
+		object_oh(oh, &o, h.f.exchange_id);
+		assert_memory_equal(item->ref.data, oh, 32);
+		item->n_frames = 0;
+		item->frames = NULL;
+		assert_int_equal(outbox_store(t, item, RKL__ITEM_STATE__QUEUED), RK_OK);
+		assert_int_equal(env_commit(t), RK_OK);
+	}
+	assert_int_equal(env_begin(client_env(h.client), false, &t), RK_OK);
+	assert_int_equal(deposit_load(t, before, h.a, &record), RK_ENOTFOUND);
+	assert_int_equal(deposit_list(t, h.a, &list, &n), RK_OK);
+	env_abort(t);
+	assert_int_equal(n, 1);
+	assert_int_equal(deposit_open(h.client, list[0], h.a, &found), RK_OK);
+	assert_memory_equal(found.salt, secret.salt, 32);
+	assert_string_equal(found.title, "t");
+	assert_int_equal(answer(oh, true), RK_OK);
+	assert_true(load(oh)->logged);
+	home_now_ms = FIXED_TIME_MS;
 }
 
 static void entries_count_if_a_device_of_ours_signed_them(void **state)
@@ -278,6 +336,7 @@ int main(void)
 		TEST(what_is_no_file_is_refused),
 		TEST(it_is_queued_signed_and_kept_sealed),
 		TEST(the_answer_gives_its_place_in_the_log),
+		TEST(one_that_waited_is_signed_when_it_is_sent),
 		TEST(entries_count_if_a_device_of_ours_signed_them),
 	};
 

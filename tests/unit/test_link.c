@@ -15,6 +15,7 @@
 
 #include "client/client_internal.h"
 #include "client/deposit.h"
+#include "client/log.h"
 #include "client/mail.h"
 #include "proto/object.h"
 #include "proto/strict.h"
@@ -26,9 +27,10 @@
 #define ANNOUNCED_LEN 700
 #define FAT_BYTES (1000 * 1000)
 #define RUN_MS 6000
+#define PROMISED_FROM 10
 
 /* What the broker of a test does beside the rules. */
-enum trick { HONEST, ANNOUNCE_IN_CHANNEL, FAT, AHEAD, CHATTER, ODD_CODE, UNLOGGED };
+enum trick { HONEST, ANNOUNCE_IN_CHANNEL, FAT, AHEAD, CHATTER, ODD_CODE, UNLOGGED, PROMISES };
 
 struct rogue {
 	enum trick trick;
@@ -172,6 +174,8 @@ static void answer(struct rogue *g, const Rk__Request *q)
 		reply(g, q, &r, object, sizeof(object));
 		return;
 	default:
+		r.logged = g->trick == PROMISES && q->number != 0;
+		r.log_index = r.logged ? PROMISED_FROM + q->number : 0;
 		break;
 	}
 	reply(g, q, &r, NULL, 0);
@@ -528,6 +532,46 @@ static void granted_but_not_written_down(void **state)
 	assert_int_equal(r, RK_OK);
 }
 
+/* Each of them is expected in the log, where the reply has said. */
+static void look_at_three_promises(struct client *c, struct txn *t)
+{
+	struct env_cursor *cursor;
+	struct bytes key, value;
+	bool is_there[3] = {false};
+	uint64_t n = 0;
+
+	(void)c;
+	assert_int_equal(env_cursor_open(t, C_PROMISED, &cursor), RK_OK);
+	for (int r = env_cursor_seek(cursor, (struct bytes){0}, &key, &value); r == RK_OK; r = env_cursor_next(cursor, &key, &value)) {
+		uint64_t i = get_u64be(key.data + 4) - PROMISED_FROM - 1;
+
+		assert_int_equal(key.len, 44);
+		assert_in_range(i, 0, 2);
+		is_there[i] = true;
+		n++;
+	}
+	env_cursor_free(cursor);
+	assert_int_equal(n, 3);
+	assert_true(is_there[0] && is_there[1] && is_there[2]);
+	assert_int_equal(log_unproven(t), 3);
+}
+
+/* Each is answered with a place in the log, and nothing comes after it. */
+static void promised_and_not_delivered(void **state)
+{
+	struct rogue g;
+	int r;
+
+	(void)state;
+	rogue_start(&g, PROMISES);
+	g.has_book = true;
+	g.prepare = put_three_requests;
+	g.look = look_at_three_promises;
+	r = run_home(&g);
+	rogue_end(&g);
+	assert_int_equal(r, RK_OK);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -539,6 +583,7 @@ int main(void)
 		cmocka_unit_test(replies_to_nobody_without_end),
 		cmocka_unit_test(codes_that_are_none),
 		cmocka_unit_test(granted_but_not_written_down),
+		cmocka_unit_test(promised_and_not_delivered),
 	};
 
 	return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);

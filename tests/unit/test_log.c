@@ -675,6 +675,29 @@ static void what_a_peer_has_seen(void **state)
 }
 
 /* The broker denies what it signed for somebody else. */
+/* What a peer added to a note is not sent along. */
+static void added_lines_are_not_kept(void **state)
+{
+	struct world *w = *state;
+	struct log_head head;
+	struct bytes honest, longer;
+	struct txn *t;
+	char text[NOTE_MAX_BYTES + 1];
+
+	settle(w, &w->log);
+	log_kit_fill(&w->log, 5, 4);
+	honest = log_kit_note(&w->log, 30, home_now_ms / 1000, w->h.a);
+	snprintf(text, sizeof(text), "%.*s\xe2\x80\x94 unknown.example AAAAAAAAAA==\n", (int)honest.len, (const char *)honest.data);
+	longer = bytes_str(text);
+	see(w, longer, 1);
+	settle(w, &w->log);
+	t = begin(w);
+	assert_int_equal(log_newest(w->h.client, t, w->h.a, &head), RK_OK);
+	env_abort(t);
+	assert_int_equal(head.checkpoint.size, 30);
+	assert_true(bytes_equal(head.note, honest));
+}
+
 static void a_rollback_that_a_peer_exposes(void **state)
 {
 	struct world *w = *state;
@@ -787,6 +810,109 @@ static void a_leaf_unproven_for_a_day(void **state)
 	assert_int_equal(fault_of(w), LOG_FAULT_NONE);
 }
 
+/* A question that was asked before there was a head proves nothing of it. */
+static void only_the_first_checkpoint_is_taken_unproven(void **state)
+{
+	struct world *w = *state;
+	struct log_question early, q;
+
+	assert_true(next(w, true, &early));
+	assert_int_equal(early.from_size, 0);
+	settle(w, &w->log);
+	assert_int_equal(head_size(w), 25);
+	log_kit_fill(&w->other, 5, 4);
+	assert_int_equal(answer(w, &w->other, &early, NULL), RK_MALFORMED);
+	assert_int_equal(head_size(w), 25);
+	assert_true(next(w, true, &q));
+	assert_int_equal(q.from_size, 25);
+	assert_int_equal(answer(w, &w->other, &q, bent_consistency), RK_OK);
+	assert_int_equal(fault_of(w), LOG_FAULT_FORK);
+}
+
+/* Its newest is ours for ever, and validly so; what it told is never in it. */
+static void a_frozen_head_is_unproven_after_a_day(void **state)
+{
+	struct world *w = *state;
+	struct log_question q;
+	struct log_kit frozen;
+
+	settle(w, &w->log);
+	frozen = w->log;
+	deliver_leaf(w, &w->log, "terms", home_now_ms);
+	home_now_ms += LOG_PROVE_WITHIN_MS - 1;
+	for (unsigned i = 0; i < 10; i++) {
+		assert_true(next(w, i == 0, &q));
+		assert_int_equal(answer(w, &frozen, &q, NULL), RK_OK);
+		assert_int_equal(fault_of(w), LOG_FAULT_NONE);
+	}
+	home_now_ms += 1;
+	assert_true(next(w, false, &q));
+	assert_int_equal(answer(w, &frozen, &q, NULL), RK_OK);
+	assert_int_equal(fault_of(w), LOG_FAULT_UNPROVEN);
+	settle(w, &w->log);
+	assert_int_equal(fault_of(w), LOG_FAULT_NONE);
+}
+
+/* It grows, and stays behind; and what a younger leaf waits for hides no older one. */
+static void a_head_that_grows_too_slowly_is_no_excuse(void **state)
+{
+	struct world *w = *state;
+	struct delivery absurd = {.seq = 9, .time_ms = home_now_ms, .kind = RK__ENTRY_KIND__ENTRY_NDA_TERMS, .logged = true,
+	                          .log_index = INT64_MAX, .object = bytes_str("absurd")};
+	struct log_question q;
+	struct txn *t;
+
+	settle(w, &w->log);
+	t = begin(w);
+	assert_int_equal(log_on_entry(w->h.client, t, &absurd), RK_OK);
+	commit(t);
+	home_now_ms += LOG_PROVE_WITHIN_MS - 5;
+	for (unsigned i = 0; i < 5; i++) {
+		log_kit_fill(&w->log, i, 1);
+		assert_true(next(w, false, &q));
+		assert_int_equal(answer(w, &w->log, &q, NULL), RK_OK);
+		assert_int_equal(fault_of(w), LOG_FAULT_NONE);
+		home_now_ms += 1;
+	}
+	absurd.log_index--;
+	absurd.object = bytes_str("younger");
+	t = begin(w);
+	assert_int_equal(log_on_entry(w->h.client, t, &absurd), RK_OK);
+	commit(t);
+	log_kit_fill(&w->log, 5, 1);
+	assert_true(next(w, false, &q));
+	assert_int_equal(answer(w, &w->log, &q, NULL), RK_OK);
+	assert_int_equal(fault_of(w), LOG_FAULT_UNPROVEN);
+}
+
+/* Nor does it keep others from being asked about: what a peer saw is compared, and cosigned proofs are fetched. */
+static void a_leaf_out_of_reach_hinders_no_other_question(void **state)
+{
+	struct world *w = *state;
+	struct log_question q;
+	struct log_kit frozen;
+
+	deliver_leaf(w, &w->log, "terms", home_now_ms);
+	settle(w, &w->log);
+	log_kit_fill(&w->log, 5, 4);
+	settle(w, &w->log);
+	deliver_checkpoint(w, log_kit_note(&w->log, head_size(w), home_now_ms / 1000, w->h.a));
+	frozen = w->log;
+	deliver_leaf(w, &w->log, "more", home_now_ms);
+	log_kit_fill(&w->other, 5, 4);
+	see(w, log_kit_note(&w->other, 30, 0, w->h.a), 1);
+	assert_true(next(w, false, &q));
+	assert_int_equal(q.size, head_size(w));
+	assert_int_equal(q.index_count, 0);
+	assert_int_equal(answer(w, &frozen, &q, bent_consistency), RK_OK);
+	assert_int_equal(fault_of(w), LOG_FAULT_FORK);
+	assert_true(next(w, false, &q));
+	assert_int_equal(q.index_count, 1);
+	assert_int_equal(answer(w, &frozen, &q, NULL), RK_OK);
+	assert_true(next(w, false, &q));
+	assert_int_equal(q.size, 0);
+}
+
 /* A broker from before the tree promises no proofs, however long one waits. */
 static void an_older_broker_is_no_liar(void **state)
 {
@@ -826,6 +952,38 @@ static void cosigned_checkpoints(void **state)
 	assert_true(leaf.is_proven && leaf.is_cosigned);
 	assert_int_equal(log_leaf_proof(w->h.client, t, &leaf, w->h.a, &text, &witness_ms), RK_OK);
 	assert_int_equal(witness_ms, home_now_ms / 1000 * 1000);
+	env_abort(t);
+	assert_int_equal(fault_of(w), LOG_FAULT_NONE);
+}
+
+/* A younger one is cosigned while proofs in this one are under way: its note may be gone, and the answer is of no more interest. */
+static void a_newer_cosignature_overtakes_an_answer(void **state)
+{
+	struct world *w = *state;
+	struct log_question q;
+	struct log_leaf leaf;
+	uint8_t oh[32];
+	struct txn *t;
+
+	deliver_leaf(w, &w->log, "terms", home_now_ms);
+	settle(w, &w->log);
+	log_kit_fill(&w->log, 4, 4);
+	deliver_checkpoint(w, log_kit_note(&w->log, 30, home_now_ms / 1000, w->h.a));
+	for (bool fresh = true; next(w, fresh, &q) && head_size(w) < 30; fresh = false)
+		assert_int_equal(answer(w, &w->log, &q, NULL), RK_OK);
+	log_kit_fill(&w->log, 5, 4);
+	assert_true(next(w, true, &q));
+	assert_int_equal(answer(w, &w->log, &q, NULL), RK_OK);
+	assert_true(next(w, false, &q));
+	assert_true(q.size == 30 && q.index_count == 1);
+	home_now_ms += DAY_MS;
+	deliver_checkpoint(w, log_kit_note(&w->log, 35, home_now_ms / 1000, w->h.a));
+	assert_int_equal(answer(w, &w->log, &q, NULL), RK_OK);
+	settle(w, &w->log);
+	ids_nda(oh, w->h.f.exchange_id, bytes_str("terms"));
+	t = begin(w);
+	assert_int_equal(log_leaf_of(t, oh, &leaf), RK_OK);
+	assert_true(leaf.is_proven && leaf.is_cosigned);
 	env_abort(t);
 	assert_int_equal(fault_of(w), LOG_FAULT_NONE);
 }
@@ -1067,6 +1225,162 @@ static void what_two_logs_share_is_proven_in_both(void **state)
 	assert_int_equal(home_count(&w->h, "log-lost"), 0);
 }
 
+/* ---- promised leaves */
+
+static const uint8_t promised_oh[32] = {7}, another_oh[32] = {8};
+
+static void promise(struct world *w, uint64_t index, const uint8_t oh[32])
+{
+	struct txn *t = begin(w);
+
+	assert_int_equal(log_on_promise(w->h.client, t, index, oh), RK_OK);
+	commit(t);
+}
+
+/* The entry of terms that are `name`, at any index. */
+static void deliver_at(struct world *w, const char *name, uint64_t index)
+{
+	struct delivery d = {.stream = stream_mailbox(w->h.org_id), .kind = RK__ENTRY_KIND__ENTRY_NDA_TERMS, .time_ms = home_now_ms,
+	                     .logged = true, .log_index = index, .object = bytes_str(name)};
+	struct txn *t = begin(w);
+
+	assert_int_equal(log_on_entry(w->h.client, t, &d), RK_OK);
+	commit(t);
+}
+
+static void a_promise_is_kept(void **state)
+{
+	struct world *w = *state;
+	uint8_t oh[32];
+	uint64_t index;
+
+	settle(w, &w->log);
+	ids_nda(oh, w->h.f.exchange_id, bytes_str("terms"));
+	promise(w, 25, oh);
+	promise(w, 25, oh);
+	assert_int_equal(unproven(w), 1);
+	/* The hour of the reply is not the leaf's. */
+	home_now_ms += HOUR_MS;
+	index = deliver_leaf(w, &w->log, "terms", home_now_ms);
+	assert_int_equal(index, 25);
+	settle(w, &w->log);
+	assert_int_equal(unproven(w), 0);
+	/* Or the entry was quicker, or the reply is repeated. */
+	promise(w, 25, oh);
+	home_now_ms += LOG_PROVE_WITHIN_MS;
+	settle(w, &w->log);
+	assert_int_equal(unproven(w), 0);
+	assert_int_equal(fault_of(w), LOG_FAULT_NONE);
+}
+
+static void a_promise_that_is_not_kept_for_a_day(void **state)
+{
+	struct world *w = *state;
+	struct log_question q;
+	struct log_fork f;
+	uint8_t oh[32];
+
+	settle(w, &w->log);
+	ids_nda(oh, w->h.f.exchange_id, bytes_str("terms"));
+	promise(w, 25, oh);
+	home_now_ms += LOG_PROVE_WITHIN_MS - 1;
+	assert_false(next(w, false, &q)); /* nothing to ask: the entry brings what can be asked for */
+	home_now_ms += 1;
+	/* What is asked before the streams have caught up judges nothing: the entry may be in them. */
+	assert_true(next(w, true, &q));
+	assert_int_equal(answer(w, &w->log, &q, NULL), RK_OK);
+	assert_int_equal(fault_of(w), LOG_FAULT_NONE);
+	assert_true(next(w, false, &q) && q.is_last_call);
+	assert_int_equal(answer(w, &w->log, &q, NULL), RK_OK);
+	f = fork_of(w);
+	assert_int_equal(f.fault, LOG_FAULT_UNPROVEN);
+	assert_int_equal(f.leaf, 25);
+	assert_false(next(w, false, &q));
+	assert_int_equal(deliver_leaf(w, &w->log, "terms", home_now_ms), 25);
+	settle(w, &w->log);
+	assert_int_equal(fault_of(w), LOG_FAULT_NONE);
+	assert_int_equal(unproven(w), 0);
+}
+
+/* Refusing the question is no way out. */
+static void a_promise_and_no_answer(void **state)
+{
+	struct world *w = *state;
+	struct log_question q;
+
+	settle(w, &w->log);
+	promise(w, 3, promised_oh);
+	home_now_ms += LOG_PROVE_WITHIN_MS;
+	assert_true(next(w, false, &q) && q.is_last_call);
+	answer(w, &w->log, &q, older_version);
+	assert_int_equal(fault_of(w), LOG_FAULT_UNPROVEN);
+}
+
+static void promises_that_contradict(void **state)
+{
+	static const struct {
+		uint64_t promised;
+		bool is_same;            /* object */
+		uint64_t other;
+		bool by_reply;           /* the second word is another reply, not an entry */
+		bool entry_first;
+		enum log_fault fault;
+	} rows[] = {
+		{25, true, 25, false, false, LOG_FAULT_NONE},  {25, true, 24, false, false, LOG_FAULT_LEAF},
+		{25, true, 26, false, true, LOG_FAULT_LEAF},   {25, false, 25, false, false, LOG_FAULT_LEAF},
+		{25, false, 25, false, true, LOG_FAULT_LEAF},  {25, false, 26, false, true, LOG_FAULT_NONE},
+		{25, false, 25, true, false, LOG_FAULT_LEAF},  {25, true, 26, true, false, LOG_FAULT_LEAF},
+		{25, false, 26, true, false, LOG_FAULT_NONE},  {UINT64_MAX, true, 25, false, false, LOG_FAULT_LEAF},
+	};
+	uint8_t terms[32];
+
+	close_world(state);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct world *w;
+
+		open_world(state);
+		w = *state;
+		settle(w, &w->log);
+		ids_nda(terms, w->h.f.exchange_id, bytes_str("terms"));
+		if (rows[i].entry_first)
+			deliver_at(w, "terms", rows[i].other);
+		promise(w, rows[i].promised, rows[i].is_same ? terms : another_oh);
+		if (rows[i].by_reply)
+			promise(w, rows[i].other, terms);
+		else
+			deliver_at(w, "terms", rows[i].other);
+		assert_int_equal(fault_of(w), rows[i].fault);
+		close_world(state);
+	}
+	open_world(state);
+}
+
+/* What the next log shares is still to come; of what was lost nothing can come, and that is nobody's lie. */
+static void promises_of_a_log_that_was_cut(void **state)
+{
+	struct world *w = *state;
+	struct log_kit second;
+	uint8_t oh[32];
+
+	settle(w, &w->log);
+	ids_nda(oh, w->h.f.exchange_id, bytes_str("kept"));
+	promise(w, 25, oh);
+	promise(w, 26, another_oh);
+	assert_int_equal(log_kit_add(&w->log, RK__LOG_TYPE__LOG_NDA_TERMS, home_now_ms, oh), 25);
+	second = w->log;
+	second.number = 2;
+	home_now_ms += LOG_PROVE_WITHIN_MS;
+	put_charter(w, 2, 2, log_kit_note(&w->log, 26, 0, w->h.a), NULL);
+	log_kit_fill(&second, 3, 7);
+	settle(w, &second);
+	assert_int_equal(home_count(&w->h, "log-lost"), 1);
+	assert_int_equal(unproven(w), 1);
+	assert_int_equal(fault_of(w), LOG_FAULT_NONE);
+	deliver_at(w, "kept", 25);
+	home_now_ms += LOG_PROVE_WITHIN_MS;
+	assert_int_equal(unproven(w), 1);
+}
+
 static void a_log_that_was_cut(void **state)
 {
 	static const struct {
@@ -1222,14 +1536,20 @@ int main(void)
 		cmocka_unit_test(lies_about_a_leaf),
 		TEST(garbage_in_place_of_proofs),
 		cmocka_unit_test(what_a_peer_has_seen),
+		TEST(added_lines_are_not_kept),
 		TEST(a_rollback_that_a_peer_exposes),
 		TEST(two_peers_two_trees),
 		TEST(notes_that_are_none),
 		TEST(notes_that_wait_are_bounded),
 		TEST(unproven_for_a_day),
 		TEST(a_leaf_unproven_for_a_day),
+		TEST(only_the_first_checkpoint_is_taken_unproven),
+		TEST(a_frozen_head_is_unproven_after_a_day),
+		TEST(a_head_that_grows_too_slowly_is_no_excuse),
+		TEST(a_leaf_out_of_reach_hinders_no_other_question),
 		TEST(an_older_broker_is_no_liar),
 		TEST(cosigned_checkpoints),
+		TEST(a_newer_cosignature_overtakes_an_answer),
 		TEST(our_own_head_is_cosigned),
 		TEST(a_cosigned_fork),
 		TEST(checkpoints_without_a_witness_are_not_taken),
@@ -1238,6 +1558,11 @@ int main(void)
 		TEST(letters_carry_what_their_sender_saw),
 		TEST(the_next_log_begins_anew),
 		TEST(what_two_logs_share_is_proven_in_both),
+		TEST(a_promise_is_kept),
+		TEST(a_promise_that_is_not_kept_for_a_day),
+		TEST(a_promise_and_no_answer),
+		TEST(promises_that_contradict),
+		TEST(promises_of_a_log_that_was_cut),
 		TEST(a_log_that_was_cut),
 		TEST(the_secretariat_cosigns),
 		TEST(a_key_that_is_not_the_charters),

@@ -156,6 +156,35 @@ static void whose_signature_it_is(void **state)
 	assert_int_equal(open_text(text), RK_MALFORMED);
 }
 
+/* A note that is kept is the one that was verified, whatever lines it came with. */
+static void only_known_lines_are_kept(void **state)
+{
+	char cosigned[NOTE_MAX_BYTES + 1] = {0}, text[4096];
+	const char *log, *witness;
+	struct note_key other = k.witness;
+	struct note n;
+
+	(void)state;
+	memcpy(cosigned, k.cosigned.text, k.cosigned.len);
+	log = strstr(cosigned, DASH);
+	witness = cosigned + k.plain.len;
+	snprintf(text, sizeof(text), "%.*s" DASH "unknown.example AAAAAAAAAA==\n%.*s" DASH "odd\n%s", (int)(log - cosigned), cosigned,
+	         (int)(witness - log), log, witness);
+	assert_int_equal(note_keep(&n, bytes_str(text), &k.log, &k.witness), RK_OK);
+	assert_true(bytes_equal(text_of(&n), text_of(&k.cosigned)));
+	assert_int_equal(note_keep(&n, bytes_str(text), &k.log, NULL), RK_OK);
+	assert_true(bytes_equal(text_of(&n), text_of(&k.plain)));
+	other.pk[0] ^= 1; /* of the same name, and not it */
+	assert_int_equal(note_keep(&n, bytes_str(text), &k.log, &other), RK_OK);
+	assert_true(bytes_equal(text_of(&n), text_of(&k.plain)));
+	for (int i = 0; i < 5; i++)
+		strcat(text, witness);
+	assert_int_equal(note_keep(&n, bytes_str(text), &k.log, &k.witness), RK_TOO_LARGE);
+	strcat(text, "no line");
+	assert_int_equal(note_keep(&n, bytes_str(text), &k.log, NULL), RK_MALFORMED);
+	assert_int_equal(note_keep(&n, bytes_str("no note\n"), &k.log, NULL), RK_MALFORMED);
+}
+
 static void origins_are_numbered(void **state)
 {
 	static const struct { const char *text; unsigned n; } rows[] = {
@@ -203,6 +232,7 @@ int main(void)
 		cmocka_unit_test(a_bent_note_never_says_the_same),
 		cmocka_unit_test(forms_that_are_no_checkpoint),
 		cmocka_unit_test(whose_signature_it_is),
+		cmocka_unit_test(only_known_lines_are_kept),
 		cmocka_unit_test(origins_are_numbered),
 		cmocka_unit_test(a_proof_stands_alone),
 	};

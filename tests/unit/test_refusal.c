@@ -387,6 +387,65 @@ static void a_pickup_outside_the_log_opens_nothing(void **state)
 	assert_true(home_has_content(&h, sent.wire.env_id));
 }
 
+/* What is released was disclosed before. */
+static void a_pickup_before_its_disclosure_opens_nothing(void **state)
+{
+	struct sent sent;
+
+	(void)state;
+	deal_conclude(&h, &deal);
+	send_nda(home_dossier(&h, "a.txt", "secret", true), &sent);
+	home_deliver_sent(&h, &sent);
+	h.log_index--;
+	assert_int_equal(home_grant(&h, &deal, &sent, true), RK_EINTEGRITY);
+	assert_int_equal(home_count(&h, INBOX_UNLOGGED), 1);
+	home_give_bulk(&h, &sent, sent.wire.wraps, sent.wire.body);
+	assert_false(home_has_content(&h, sent.wire.env_id));
+	assert_int_equal(home_grant(&h, &deal, &sent, true), RK_OK);
+	home_give_bulk(&h, &sent, sent.wire.wraps, sent.wire.body);
+	assert_true(home_has_content(&h, sent.wire.env_id));
+}
+
+/* A repeated number is answered with the time of the repetition: what the entry says stands, whichever comes first. */
+static void the_entry_overwrites_what_the_reply_said(void **state)
+{
+	const uint8_t *sk = keys_sign_sk(h.client, KEY_DEVICE);
+	Rkl__EnvelopeRecord *record;
+	struct sent taken, declined;
+	struct bytes nack;
+	uint64_t item;
+
+	(void)state;
+	deal_conclude(&h, &deal);
+	send_nda(home_dossier(&h, "a.txt", "secret", true), &taken);
+	home_deliver_sent(&h, &taken);
+	send_nda(home_dossier(&h, "b.txt", "unwanted", true), &declined);
+	home_deliver_sent(&h, &declined);
+	assert_int_equal(home_grant(&h, &deal, &taken, true), RK_OK);
+	assert_int_equal(decline(&declined, &item), RK_OK);
+	assert_int_equal(answer_nack(&declined, RK_OK, true), RK_OK);
+	home_now_ms += 60000;
+	home_deliver_pickup(&h, &deal, &taken, HOME_SELF, sk);
+	record = home_record(&h, taken.wire.env_id);
+	assert_int_equal(record->n_pickups, 1);
+	assert_int_equal(record->pickups[0]->log_index, h.log_index);
+	assert_int_equal(record->pickups[0]->time_ms, home_now_ms);
+	nack = nack_of(&declined, client_device_id(h.client), sk, RK__NACK_REASON__NACK_DECLINED);
+	home_deliver(&h, mail_on_nack, nack, (struct bytes){0}, (struct bytes){0}, true);
+	record = home_record(&h, declined.wire.env_id);
+	assert_int_equal(record->n_nacks, 1);
+	assert_int_equal(record->nacks[0]->log_index, h.log_index);
+	assert_int_equal(record->nacks[0]->time_ms, home_now_ms);
+	/* And no reply, and no second pickup, moves them again. */
+	home_now_ms += 60000;
+	assert_int_equal(home_grant(&h, &deal, &taken, true), RK_OK);
+	assert_int_equal(answer_nack(&declined, RK_OK, true), RK_OK);
+	home_deliver_pickup(&h, &deal, &taken, HOME_SELF, sk);
+	assert_int_equal(home_record(&h, taken.wire.env_id)->pickups[0]->time_ms, home_now_ms - 60000);
+	assert_int_equal(home_record(&h, declined.wire.env_id)->nacks[0]->time_ms, home_now_ms - 60000);
+	home_now_ms = FIXED_TIME_MS;
+}
+
 /* ---- the end of it */
 
 static bool files_hold(const char *folder, struct bytes wanted)
@@ -525,6 +584,8 @@ int main(void)
 		TEST(a_declined_dossier_returns_and_is_told_once),
 		TEST(content_that_nobody_signed_for_is_not_opened),
 		TEST(a_pickup_outside_the_log_opens_nothing),
+		TEST(a_pickup_before_its_disclosure_opens_nothing),
+		TEST(the_entry_overwrites_what_the_reply_said),
 		TEST(what_is_destroyed_is_opened_nowhere),
 		TEST(the_certificate_goes_to_who_sent_it),
 	};
