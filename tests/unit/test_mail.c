@@ -472,12 +472,21 @@ static void files_are_saved_without_harm(void **state)
 	(void)state;
 	assert_non_null(saved);
 	snprintf(folder, sizeof(folder), "%s/out", h.folder);
+	/* Asking first makes nothing. */
+	assert_int_equal(savefile_check(folder), RK_OK);
+	assert_int_equal(stat(folder, &st), -1);
 	assert_int_equal(save(home_dossier(&h, "../../evil", "x", true), folder, saved, &n), RK_OK);
 	assert_int_equal(n, 2);
+	assert_int_equal(savefile_check(folder), RK_OK);
 	assert_string_equal(saved[0].name, "_._.._evil");
 	snprintf(path, sizeof(path), "%s/%s", folder, saved[0].name);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
+	assert_int_equal(savefile_check(path), RK_EIO);
+	snprintf(path, sizeof(path), "%s/none/deeper/", folder);
+	assert_int_equal(savefile_check(path), RK_EIO);
+	assert_int_equal(savefile_check(""), RK_EIO);
+	snprintf(path, sizeof(path), "%s/%s", folder, saved[0].name);
 	/* The name is taken: nothing is written, the old content stays. */
 	assert_int_equal(save(home_dossier(&h, "../../evil", "other", true), folder, saved, &n), RK_EEXISTS);
 	assert_int_equal(stat(path, &st), 0);
