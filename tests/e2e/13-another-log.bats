@@ -182,7 +182,7 @@ restore() {
 	broker_run
 	refuses 0 as a sync
 	said 'takes nothing now'
-	refuses 1 grep 'Up to date' "$T/out" "$T/err"
+	[[ -z $(grep 'Up to date' "$T/out" "$T/err") ]]
 	post a offer X 2>/dev/null || true
 	refuses 3 as a sync
 	said 'waiting to be sent: 1'
