@@ -221,7 +221,7 @@ is_read() {
 	for round in 1 2; do
 		timeout 120 "$RENKEI_BUILD/tests/e2e/hostile" "$T/bad" smuggle "$NDA" "$(org peer)"
 		as peer sync
-		for id in $(as peer --json nda notices | grep '"state":"lodged"' | python3 -c 'import json,sys; [print(json.loads(l)["notice_id"]) for l in sys.stdin]'); do
+		for id in $(as peer --json nda notices | grep '"state":"waiting"' | python3 -c 'import json,sys; [print(json.loads(l)["notice_id"]) for l in sys.stdin]'); do
 			refuses 1 as peer nda read "$id" || refuses 8 as peer nda read "$id"
 			[[ ! -s $T/out ]]
 		done
