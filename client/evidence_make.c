@@ -192,16 +192,27 @@ static bool need_answer(struct making *m, const uint8_t *device_id, uint64_t ind
 	return false;
 }
 
-/* Answers of devices that our lists do not have are left out: they prove nothing here. */
+static const uint8_t *answer_device(const struct piece *answer, bool is_pickup)
+{
+	const void *message = answer->message;
+
+	return is_pickup ? ((const Rk__Pickup *)message)->device_id.data : ((const Rk__Nack *)message)->device_id.data;
+}
+
+/* Answers of devices that our lists do not have are left out: they prove nothing here.  So does a second one of the same device, which it
+ * can make by asking for this dossier once more beside another: a receipt has the first. */
 static void choose_answers(struct making *m, struct pieces *answers, bool is_pickup)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < answers->n; i++) {
-		const ProtobufCMessage *message = answers->list[i].message;
-		const uint8_t *device = is_pickup ? ((const Rk__Pickup *)(const void *)message)->device_id.data
-		                                  : ((const Rk__Nack *)(const void *)message)->device_id.data;
+		const uint8_t *device = answer_device(&answers->list[i], is_pickup);
+		bool is_first = true;
 
+		for (size_t j = 0; j < n && is_first; j++)
+			is_first = memcmp(answer_device(&answers->list[j], is_pickup), device, 16) != 0;
+		if (!is_first)
+			continue;
 		if (n < RECEIPT_PICKUPS_MAX && need_answer(m, device, answers->list[i].index))
 			answers->list[n++] = answers->list[i];
 		else

@@ -216,7 +216,8 @@ static int check_sender(struct receipt_work *w)
 static int check_recipients(struct receipt_work *w)
 {
 	const Rk__EnvelopeHeader *h = w->out->header;
-	int r = RK_OK;
+	/* Any other directory would tell names and standing of another time. */
+	int r = h->directory_serial == w->out->directory->serial ? RK_OK : RK_STALE_DIRECTORY;
 
 	for (size_t i = 0; i < h->n_recipients && r == RK_OK; i++)
 		r = check_recipient(w, h->recipients[i]->org_id.data);
@@ -297,7 +298,7 @@ static int check_disclosure_gate(struct receipt_work *w)
 	const Rk__EnvelopeHeader *h = w->out->header;
 	const uint8_t *orgs[NDA_PARTIES_MAX];
 
-	if (memcmp(h->nda_id.data, w->row.nda_id, 32) != 0 || h->n_recipients > NDA_PARTIES_MAX)
+	if (!bytes_equal(bytes_of(h->nda_id), BYTES_OF(w->row.nda_id)) || h->n_recipients > NDA_PARTIES_MAX)
 		return receipt_noted(w, RECEIPT_GATE, item->name, RK_NO_NDA);
 	for (size_t i = 0; i < h->n_recipients; i++)
 		orgs[i] = h->recipients[i]->org_id.data;

@@ -100,7 +100,7 @@ static void note_agreement(void)
 		note_entry(ag->acts[i].log_index, RK__ENTRY_KIND__ENTRY_NDA_ACT, ag->details[i].wire);
 }
 
-static void pick_up(int org)
+static void pick_up(int org, int64_t time_ms)
 {
 	Rk__Pickup *p = fixed_pickup(&h.f, org, h.a);
 	struct bytes wire;
@@ -108,7 +108,7 @@ static void pick_up(int org)
 	p->env_ids[0] = pb_of(bytes_make(sent.wire.env_id, 32));
 	p->nda_id = pb_of(BYTES_OF(deal.nda_id));
 	p->nda_set = pb_of(bytes_make(deal_load(&h, &deal)->row.nda_set, 32));
-	p->time = home_now_ms;
+	p->time = time_ms;
 	assert_int_equal(object_make(OBJECT_KIND_PICKUP, h.f.exchange_id, h.f.orgs[org].device.sk, &p->base, h.a, &wire), RK_OK);
 	home_deliver(&h, mail_on_pickup, wire, (struct bytes){0}, (struct bytes){0}, true);
 	note_entry(h.log_index, RK__ENTRY_KIND__ENTRY_PICKUP, wire);
@@ -126,11 +126,14 @@ static void make_history(void)
 	assert_int_equal(env_commit(t), RK_OK);
 	home_deliver_sent(&h, &sent);
 	note_entry(h.log_index, RK__ENTRY_KIND__ENTRY_ENVELOPE, sent.wire.head);
-	pick_up(1);
+	pick_up(1, home_now_ms);
+	/* The same device once more, as it can beside another dossier: no receipt may fail by that. */
+	pick_up(1, home_now_ms + 1);
 	t = begin(false);
 	assert_int_equal(evidence_load(t, sent.wire.env_id, h.a, &record), RK_OK);
 	env_abort(t);
 	assert_int_equal(record->n_devices, 3);
+	assert_int_equal(record->n_pickups, 2);
 	note_objects(record);
 	note_agreement();
 }

@@ -381,6 +381,11 @@ BEND(picks_up_under_another_agreement)
 	ON(KIT_PICKUP);
 	((Rk__Pickup *)m)->nda_id = copy_of(k, k->f.ek, 32);
 }
+BEND(names_another_directory)
+{
+	ON(KIT_ENVELOPE);
+	((Rk__EnvelopeHeader *)m)->directory_serial++;
+}
 BEND(picker_knows_other_acts)
 {
 	ON(KIT_PICKUP);
@@ -622,6 +627,7 @@ static const struct attack {
 	{"lists in another order", receipt_kit_lodged, NULL, NULL, lists_swapped, RECEIPT_PARTY, "orgdevices-A", RK_OUT_OF_ORDER},
 	{"no list of the recipient", receipt_kit_lodged, NULL, NULL, list_left_out, RECEIPT_PARTY, "envelope", RK_NO_RECIPIENT_KEY},
 	{"a list that nothing rests on", list_too_many, NULL, NULL, NULL, RECEIPT_NEEDED, "orgdevices-B", RK_DUPLICATE},
+	{"a directory of another time", receipt_kit_lodged, names_another_directory, NULL, NULL, RECEIPT_PARTY, "envelope", RK_STALE_DIRECTORY},
 	{"a recipient that was suspended", receipt_kit_plain, recipient_suspended, NULL, NULL, RECEIPT_PARTY, "envelope", RK_REVOKED},
 	{"a recipient that is no party", list_too_many, to_a_stranger, NULL, NULL, RECEIPT_GATE, "envelope", RK_NO_NDA},
 	{"an agreement that is not these terms", receipt_kit_plain, names_another_agreement, NULL, NULL, RECEIPT_GATE, "envelope", RK_NO_NDA},
