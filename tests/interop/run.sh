@@ -1,6 +1,7 @@
 #!/bin/bash
 # run.sh: receipts that our code wrote, checked by programs that know nothing of it: tar, openssl, Go's x/mod/sumdb, and the Python program
-# that stands in proto/RECEIPT.md.  Each of them must also refuse a receipt with one byte changed.  RENKEI_BUILD names the build folder.
+# that stands in proto/RECEIPT.md.  Each of them must also refuse a receipt with one byte changed, and that program one whose parts are not about
+# one thing.  RENKEI_BUILD names the build folder.
 set -u
 cd "$(dirname "$0")/../.."
 build=${RENKEI_BUILD:-build}
@@ -23,6 +24,14 @@ refused() {
 	checks=$((checks + 1))
 }
 
+# refused_for WORDS COMMAND...: for this reason and no other.
+refused_for() {
+	local words=$1
+	shift
+	refused "$@"
+	grep -qF "$words" "$dir/out" || { tail -n 3 "$dir/out"; fail "not for \"$words\": $*"; }
+}
+
 # bend FILE OFFSET: one bit of one byte, in place.
 bend() {
 	python3 -c 'import sys; f = open(sys.argv[1], "r+b"); b = bytearray(f.read()); b[int(sys.argv[2])] ^= 1; f.seek(0); f.write(b)' "$1" "$2"
@@ -31,6 +40,41 @@ bend() {
 # where FILE MEMBER: the offset of its first byte in the archive.
 where() {
 	python3 -c 'import sys, tarfile; print(tarfile.open(sys.argv[1]).getmember(sys.argv[2]).offset_data)' "$1" "$2"
+}
+
+# mixed RECEIPT CHANGE...: $dir/mixed, this receipt with changes: drop:X, take:X:RECEIPT:Y (its X as our Y; X is a member, or all of X.*),
+# twice:MEMBER, add:MEMBER, edit:MEMBER:OLD:NEW.
+mixed() {
+	python3 -c '
+import io, sys, tarfile
+folder, base, *changes = sys.argv[1:]
+def load(name):
+    tar = tarfile.open("%s/%s.renkei-receipt" % (folder, name))
+    return [(m.name, tar.extractfile(m).read()) for m in tar]
+def of(name, x):
+    return name == x or name.startswith(x + ".")
+members = load(base)
+for what, x, *more in (c.split(":") for c in changes):
+    before = list(members)
+    if what in ("drop", "take"): members = [m for m in members if not of(m[0], more[1] if more else x)]
+    if what == "take": members += [(more[1] + n[len(x):], b) for n, b in load(more[0]) if of(n, x)]
+    if what == "twice": members += [m for m in members if m[0] == x]
+    if what == "add": members += [(x, b"unsigned")]
+    if what == "edit": members = [(n, b.replace(more[0].encode(), more[1].encode(), 1) if n == x else b) for n, b in members]
+    if members == before: sys.exit("mixed: nothing to change: %s %s" % (what, x))
+with tarfile.open(folder + "/mixed", "w", format=tarfile.USTAR_FORMAT) as tar:
+    for name, b in members:
+        info = tarfile.TarInfo(name)
+        info.size = len(b)
+        tar.addfile(info, io.BytesIO(b))' "$dir" "$@" || fail "mixed $*"
+}
+
+# not_proven WORDS RECEIPT CHANGE...: the page's program refuses this mixture, for this reason.
+not_proven() {
+	local words=$1
+	shift
+	mixed "$@"
+	refused_for "NOT PROVEN: $words" python3 "$dir/verify.py" "$dir/mixed" "$fingerprint"
 }
 
 "$build/tests/interop/make_receipt" "$dir" || fail "make_receipt"
@@ -98,6 +142,31 @@ for member in charter.tbs directory.sig orgdevices-B.entry terms.tbs act-02.tbs 
 	cp "$dir/opened.renkei-receipt" "$dir/bent"
 	bend "$dir/bent" $(($(where "$dir/bent" $member) + 30))
 	refused python3 "$dir/verify.py" "$dir/bent" "$fingerprint"
+done
+# What is signed, logged and proved, but about something else; what nobody signed; what only looks like a number.
+mixed opened drop:body_plain
+ok python3 "$dir/verify.py" "$dir/mixed" "$fingerprint"
+other="about another message or agreement"
+not_proven "pickup-1: $other" opened take:pickup-1:held:pickup-1
+not_proven "pickup-2: $other" opened take:pickup-1:held:pickup-2
+not_proven "nack-1: $other" opened take:orgdevices-B:three:orgdevices-C take:nack-1:three:nack-1
+not_proven "act-03: $other" opened take:act-02:three:act-03
+not_proven "act-01: $other" opened take:terms:three:terms drop:nda-cover drop:nda-document drop:nda-salt
+not_proven "envelope: $other" opened take:terms:three:terms drop:act-01 drop:act-02 drop:pickup-1
+for member in charter directory orgdevices-A terms act-01 envelope pickup-1; do
+	not_proven "$member: the label" opened edit:$member.tbs:renkei/v1/:renkei/v2/
+done
+not_proven "act-01: the label" opened edit:act-01.tbs:nda-act:nda-hold
+not_proven "note.txt: no such member" opened add:note.txt
+not_proven "pickup-x.tbs: no such member" opened take:pickup-1:opened:pickup-x
+not_proven "pickup-1.tbs: twice" opened twice:pickup-1.tbs
+not_proven "body_plain: twice" opened twice:body_plain
+not_proven "an envelope or a deposit" opened drop:envelope drop:pickup-1 drop:body_plain
+not_proven "an envelope or a deposit" opened take:deposit:deposit:deposit
+mixed opened add:pickup-2.sig
+refused python3 "$dir/verify.py" "$dir/mixed" "$fingerprint"
+for sign in + - 0 0_ ' '; do
+	not_proven "pickup-1: the index" opened "edit:pickup-1.tlog-proof:index :index $sign"
 done
 for member in envelope.entry pickup-1.tlog-proof; do
 	cp "$dir/opened.renkei-receipt" "$dir/bent"
