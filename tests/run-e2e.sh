@@ -26,7 +26,7 @@ printf '%s\n' "${files[@]}" | xargs -P "${RENKEI_E2E_JOBS:-2}" -I{} bash -c 'run
 
 grep -h '^ok .* # skip' "$logs"/* 2>/dev/null | sed 's/^ok [0-9]* /skipped: /' | sort -u
 failed=("$logs"/*.failed)
-if [[ -e ${failed[0]} ]]; then
+if [[ ${#failed[@]} -gt 0 ]]; then
 	for f in "${failed[@]}"; do
 		echo "--- ${f%.failed}"
 		# What came before a failure in a passing scenario says nothing.

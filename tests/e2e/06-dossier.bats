@@ -2,15 +2,7 @@
 # Dossiers: released under an agreement in force, refused otherwise, returned when the agreement ends (P1, P2).
 load kit
 
-pair() { # an agreement between a and b; more arguments to propose
-	exchange_start
-	join a sme
-	join b university
-	NDA=$(as a --json nda propose --with "$(org b)" --purpose P --form plain --until "$(date -u -d '+1 year' +%F)" --signatory A "$@" | value nda_id)
-	as b sync
-	as b nda sign "$NDA" --yes --signatory B
-	as a sync
-}
+setup_file() { pair_file; }
 
 @test "text and files arrive byte for byte, and nothing is overwritten" {
 	pair

@@ -2,15 +2,7 @@
 # The register of disclosures: who disclosed what to whom, when, under which agreement, and what became of it (P5).
 load kit
 
-pair() {
-	exchange_start
-	join a sme
-	join b university
-	NDA=$(as a --json nda propose --with "$(org b)" --purpose P --form plain --until "$(date -u -d '+1 year' +%F)" --signatory A | value nda_id)
-	as b sync
-	as b nda sign "$NDA" --yes --signatory B
-	as a sync
-}
+setup_file() { pair_file; }
 
 @test "a row for each disclosure, the same facts for people, scripts and spreadsheets" {
 	pair

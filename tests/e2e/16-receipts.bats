@@ -5,30 +5,7 @@ load clock
 
 CHECKPOINT=$RENKEI_BUILD/tests/e2e/checkpoint
 
-# An exchange in which a and b have an agreement, made once; each test goes on from a copy of it.
-setup_file() {
-	setup
-	exchange_start
-	join a sme
-	join b university
-	NDA=$(as a --json nda propose --with "$(org b)" --purpose P --form plain --until "$(date -u -d '+1 year' +%F)" --signatory A | value nda_id)
-	as b sync
-	as b nda sign "$NDA" --yes --signatory B
-	as a sync
-	as secretariat sync
-	echo "$NDA" >"$T/nda"
-	as a --json status | value root_fingerprint >"$T/root"
-	broker_stop
-	mv "$T" "$BATS_FILE_TMPDIR/pair"
-}
-
-pair() {
-	cp -a "$BATS_FILE_TMPDIR/pair/." "$T"
-	NDA=$(<"$T/nda")
-	ROOT=$(<"$T/root")
-	: >"$T/broker.log"
-	broker_run
-}
+setup_file() { pair_file; }
 
 # lodge TITLE: a sends it to b, who knows of it; sets ID.
 lodge() {

@@ -3,19 +3,13 @@
 # goes on from there (P5).
 load kit
 
-# liars_exchange: members a and b with the agreement $NDA; from here on the broker tells the lie NAME while the file $T/broker/lie/NAME is there.
+setup_file() { pair_file; }
+
+# liars_exchange: from here on the broker tells the lie NAME while the file $T/broker/lie/NAME is there.
 liars_exchange() {
-	exchange_start
-	join a sme
-	join b university
-	NDA=$(as a --json nda propose --with "$(org b)" --purpose P --form plain --until "$(date -u -d '+1 year' +%F)" --signatory A | value nda_id)
-	as b sync
-	as b nda sign "$NDA" --yes --signatory B
-	as a sync
-	broker_stop
-	mkdir "$T/broker/lie"
 	RENKEID=$RENKEI_BUILD/tests/e2e/liar
-	broker_run
+	mkdir -p "$BATS_FILE_TMPDIR/pair/broker/lie"
+	pair
 }
 
 lie() { touch "$T/broker/lie/$1"; }

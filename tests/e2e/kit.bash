@@ -146,3 +146,37 @@ refuses() {
 said() {
 	grep -qiE -- "$1" "$T/err" "$T/out" || { echo "expected to be told /$1/, got:"; cat "$T/out" "$T/err"; return 1; }
 }
+
+# ---- an exchange in which a and b have an agreement: made once a file (keys are derived slowly, as they must be), and copied for each test
+
+pair_file() { # as setup_file, or in it
+	setup
+	exchange_start
+	join a sme
+	join b university
+	agreement >"$T/nda"
+	as secretariat sync
+	as a --json status | value root_fingerprint >"$T/root"
+	broker_stop
+	mv "$T" "$BATS_FILE_TMPDIR/pair"
+}
+
+# agreement [ARG...]: a proposes with these arguments, b signs; prints its id.
+agreement() {
+	local nda
+	nda=$(as a --json nda propose --with "$(org b)" --purpose P --form plain --until "$(date -u -d '+1 year' +%F)" --signatory A "$@" | value nda_id)
+	as b sync >&2
+	as b nda sign "$nda" --yes --signatory B >&2
+	as a sync >&2
+	echo "$nda"
+}
+
+# pair [ARG...]: goes on from a copy of it; NDA is their agreement, with arguments a second one of that kind.
+pair() {
+	cp -a "$BATS_FILE_TMPDIR/pair/." "$T"
+	NDA=$(<"$T/nda")
+	ROOT=$(<"$T/root")
+	: >"$T/broker.log"
+	broker_run
+	[[ $# == 0 ]] || NDA=$(agreement "$@")
+}
