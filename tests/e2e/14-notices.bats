@@ -21,6 +21,8 @@ said_in() {
 	ARGS+=(--message "As agreed.")
 }
 
+setup_file() { pair_file; }
+
 agree() { # A B [ARG...]: an agreement signed by both; sets NDA
 	local a=$1 b=$2
 	shift 2
@@ -51,10 +53,7 @@ is_read() {
 }
 
 @test "every kind is sent, signed for, read, listed and named in the inbox" {
-	exchange_start
-	join a sme
-	join b university
-	agree a b
+	pair
 	for kind in $KINDS dossier-notice; do
 		goes a "$kind"
 		as b sync
@@ -75,10 +74,7 @@ is_read() {
 }
 
 @test "a notice shows for each recipient what became of it there, as a dossier does" {
-	exchange_start
-	join a sme
-	join b university
-	agree a b
+	pair
 	goes a consent
 	picked=$NOTICE
 	as b sync
@@ -101,10 +97,7 @@ is_read() {
 }
 
 @test "what a kind does not take is a usage error, and so is a file" {
-	exchange_start
-	join a sme
-	join b sme
-	agree a b
+	pair
 	echo secret >"$T/secret.txt"
 	refuses 2 as a nda notice "$NDA" consent --yes --summary S "$T/secret.txt"
 	said 'carries no files'
@@ -132,10 +125,7 @@ is_read() {
 }
 
 @test "who only receives cannot ask back what it never disclosed" {
-	exchange_start
-	join a sme
-	join b sme
-	agree a b --discloser self
+	pair --discloser self
 	refuses 8 as b nda notice "$NDA" return-request --yes --all --choice either
 	said 'another party'
 	refuses 8 as a nda notice "$NDA" destruction-certificate --yes --all --method M --signer S
@@ -176,10 +166,7 @@ is_read() {
 }
 
 @test "after a termination every kind goes but an announcement, and dossiers stay refused" {
-	exchange_start
-	join a sme
-	join b sme
-	agree a b
+	pair
 	as b nda terminate "$NDA" --yes
 	as a sync
 	for kind in $KINDS; do
@@ -235,10 +222,7 @@ is_read() {
 }
 
 @test "the twenty-first notice of a day is refused in words" {
-	exchange_start
-	join a sme
-	join b sme
-	agree a b
+	pair
 	for _ in $(seq 20); do goes a consent; done
 	refuses 6 as a nda notice "$NDA" consent --yes --summary S
 	said 'usually 20'
@@ -250,10 +234,7 @@ is_read() {
 
 @test "what was told is confirmed in time, or loudly too late" {
 	command -v faketime >/dev/null || skip "faketime is not installed"
-	exchange_start
-	join a sme
-	join b sme
-	agree a b
+	pair
 	today=$(TZ=Asia/Tokyo date +%F)
 	broker_stop
 	broker_at +16d
@@ -270,10 +251,7 @@ is_read() {
 
 @test "duties stand in view, list and inbox before they fall due, and a certificate settles them" {
 	command -v faketime >/dev/null || skip "faketime is not installed"
-	exchange_start
-	join a sme
-	join b sme
-	agree a b
+	pair
 	echo x >"$T/x.txt"
 	as a dossier send --nda "$NDA" "$T/x.txt"
 	as b sync
@@ -323,10 +301,7 @@ is_read() {
 }
 
 @test "a certificate names only dossiers of its own agreement" {
-	exchange_start
-	join a sme
-	join b sme
-	agree a b
+	pair
 	echo x >"$T/x.txt"
 	as a dossier send --nda "$NDA" "$T/x.txt"
 	as b sync
