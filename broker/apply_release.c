@@ -221,7 +221,7 @@ int apply_release_fetch(struct apply *a, struct command *c, struct member *m, st
 	recipient = rows_recipient_index(&e, m->device.org_id);
 	if (recipient < 0 && memcmp(e.sender_org, m->device.org_id, 16) != 0)
 		return RK_UNKNOWN_OBJECT;
-	if (f->part != 0)
+	if (f->part != 0 || f->blob != 0)
 		return RK_UNKNOWN_OBJECT;
 	if (is_gated(&e) && (rc = check_release(a, m, f->env_id.data, &e, recipient)) != RK_OK)
 		return rc;

@@ -12,7 +12,7 @@
 /* Which sub-messages of Request are there. */
 enum part {
 	PART_HEAD = 1, PART_HELLO = 2, PART_GET = 4, PART_PUT = 8, PART_SUBSCRIBE = 16, PART_CREDIT = 32,
-	PART_ACK = 64, PART_FETCH = 128, PART_UNSUBSCRIBE = 256, PART_PROOF = 512,
+	PART_ACK = 64, PART_FETCH = 128, PART_UNSUBSCRIBE = 256, PART_PROOF = 512, PART_BLOB_OPEN = 1024, PART_BLOB_PUT = 2048,
 };
 
 /* Frames after the header. */
@@ -68,7 +68,7 @@ static unsigned parts_of(const Rk__Request *q)
 	return (q->head ? PART_HEAD : 0u) | (q->hello ? PART_HELLO : 0u) | (q->get_object ? PART_GET : 0u) |
 	       (q->put_object ? PART_PUT : 0u) | (q->subscribe ? PART_SUBSCRIBE : 0u) | (q->credit ? PART_CREDIT : 0u) |
 	       (q->ack ? PART_ACK : 0u) | (q->fetch ? PART_FETCH : 0u) | (q->unsubscribe ? PART_UNSUBSCRIBE : 0u) |
-	       (q->get_proof ? PART_PROOF : 0u);
+	       (q->get_proof ? PART_PROOF : 0u) | (q->blob_open ? PART_BLOB_OPEN : 0u) | (q->blob_put ? PART_BLOB_PUT : 0u);
 }
 
 static int check_fields(const struct operation *op, const Rk__Request *q)

@@ -19,7 +19,7 @@ static const ProtobufCMessageDescriptor *const roots[] = {
 	&rk__envelope_head__descriptor, &rk__wrap_list__descriptor, &rk__pickup__descriptor, &rk__nack__descriptor, &rk__deposit__descriptor, &rk__proof_set__descriptor, &rk__nda_terms__descriptor,
 	&rk__nda_act__descriptor, &rk__nda_proposal__descriptor, &rk__log_entry__descriptor, &rk__request__descriptor,
 	&rk__down__descriptor, &rk__returned__descriptor, &rk__nda_cover__descriptor, &rk__signature_page__descriptor,
-	&rk__message__descriptor,
+	&rk__message__descriptor, &rk__desk_names__descriptor, &rk__org_key__descriptor,
 };
 
 static const ProtobufCMessageDescriptor *types[TYPES_MAX + 1];
