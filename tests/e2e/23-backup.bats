@@ -229,7 +229,7 @@ peak() { awk '/VmHWM/ { print $2 }' "/proc/$1/status"; }
 @test "a kill or Ctrl-C leaves no half file, memory does not grow with it, and a full disk is said" {
 	pair
 	mkdir "$T/a/blobs"
-	truncate -s 300M "$T/a/blobs/00.age"
+	truncate -s 200M "$T/a/blobs/00.age"
 	as a backup "$T/first" --code-file "$T/code" --without-attachments
 	for signal in KILL INT; do
 		renkei --no-input --home "$T/a" backup "$T/half" --code-file "$T/code" 2>"$T/err" &
