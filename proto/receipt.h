@@ -10,11 +10,14 @@
 #include "proto/arena.h"
 #include "proto/bytes.h"
 #include "proto/merkle.h"
+#include "proto/nda.h"
 #include "renkei.pb-c.h"
 
-#define RECEIPT_DEVICES_MAX 26 /* orgdevices-A … -Z */
-#define RECEIPT_ACTS_MAX 99    /* act-01 … act-99 */
-#define RECEIPT_PICKUPS_MAX 9  /* pickup-1 … pickup-9; nack-1 … nack-9 */
+/* No agreement is too long for a receipt: else a party could end its partners' evidence by acting often. */
+#define RECEIPT_ACTS_MAX NDA_ACTS_MAX       /* act-001 … act-256 */
+#define RECEIPT_PICKUPS_MAX NDA_PARTIES_MAX /* pickup-1 … pickup-16; nack-1 … nack-16: one of each recipient at least */
+/* A list of each party, of each device that answered, and of each that held: orgdevices-A … -Z, -AA … */
+#define RECEIPT_DEVICES_MAX (NDA_PARTIES_MAX + RECEIPT_ACTS_MAX + 2 * RECEIPT_PICKUPS_MAX)
 #define RECEIPT_ENTRY_MAX_BYTES MERKLE_ENTRY_MAX_BYTES
 #define RECEIPT_DEPOSIT_PLAIN_BYTES 64
 
@@ -92,7 +95,7 @@ const char *receipt_level_name(enum receipt_level);
 
 struct receipt_check {
 	enum receipt_step step;
-	const char *member;  /* "act-02", "charter"; "" for the archive */
+	const char *member;  /* "act-002", "charter"; "" for the archive */
 	int code;            /* RK_OK, or why not */
 };
 

@@ -5,8 +5,13 @@
 #include "proto/errcode.h"
 #include "proto/receipt_internal.h"
 
+#define LETTERS 26
+
+_Static_assert(RECEIPT_DEVICES_MAX <= LETTERS + LETTERS * LETTERS, "two letters name every list");
+_Static_assert(RECEIPT_ACTS_MAX <= 999, "three digits name every act");
+
 /* How the parts of one kind are told apart. */
-enum naming { BY_NAME, BY_LETTER, BY_NUMBER, BY_TWO_DIGITS };
+enum naming { BY_NAME, BY_LETTER, BY_NUMBER, BY_THREE_DIGITS };
 
 static const struct part {
 	const char *name;
@@ -17,7 +22,7 @@ static const struct part {
 	[RECEIPT_PART_DIRECTORY] = {"directory", BY_NAME, 1, 1},
 	[RECEIPT_PART_DEVICES] = {"orgdevices", BY_LETTER, 1, RECEIPT_DEVICES_MAX},
 	[RECEIPT_PART_TERMS] = {"terms", BY_NAME, 1, 1},
-	[RECEIPT_PART_ACT] = {"act", BY_TWO_DIGITS, 1, RECEIPT_ACTS_MAX},
+	[RECEIPT_PART_ACT] = {"act", BY_THREE_DIGITS, 1, RECEIPT_ACTS_MAX},
 	[RECEIPT_PART_ENVELOPE] = {"envelope", BY_NAME, 1, 1},
 	[RECEIPT_PART_PICKUP] = {"pickup", BY_NUMBER, 0, RECEIPT_PICKUPS_MAX},
 	[RECEIPT_PART_NACK] = {"nack", BY_NUMBER, 0, RECEIPT_PICKUPS_MAX},
@@ -49,13 +54,16 @@ void receipt_part_name(char out[RECEIPT_NAME_CHARS], enum receipt_part part, siz
 		snprintf(out, RECEIPT_NAME_CHARS, "%s", p->name);
 		break;
 	case BY_LETTER:
-		snprintf(out, RECEIPT_NAME_CHARS, "%s-%c", p->name, (char)('A' + n));
+		if (n < LETTERS)
+			snprintf(out, RECEIPT_NAME_CHARS, "%s-%c", p->name, (char)('A' + n));
+		else
+			snprintf(out, RECEIPT_NAME_CHARS, "%s-%c%c", p->name, (char)('A' + n / LETTERS - 1), (char)('A' + n % LETTERS));
 		break;
 	case BY_NUMBER:
 		snprintf(out, RECEIPT_NAME_CHARS, "%s-%u", p->name, n + 1);
 		break;
-	case BY_TWO_DIGITS:
-		snprintf(out, RECEIPT_NAME_CHARS, "%s-%02u", p->name, n + 1);
+	case BY_THREE_DIGITS:
+		snprintf(out, RECEIPT_NAME_CHARS, "%s-%03u", p->name, n + 1);
 		break;
 	}
 }

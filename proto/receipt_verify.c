@@ -12,7 +12,8 @@
 #include "proto/strict.h"
 #include "proto/trust.h"
 
-#define CHECKS_MAX 1024 /* an archive of USTAR_MEMBERS_MAX members needs fewer */
+/* Beside those of the items: the archive, its members, the charter's key, the last act's place, who was who, content and document. */
+#define CHECKS_MAX (RECEIPT_ITEM_CHECKS * RECEIPT_ITEMS_MAX + 16)
 
 int receipt_noted(struct receipt_work *w, enum receipt_step step, const char *member, int code)
 {

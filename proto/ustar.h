@@ -11,7 +11,7 @@
 #include "proto/bytes.h"
 
 #define USTAR_NAME_CHARS 100                       /* with its NUL */
-#define USTAR_MEMBERS_MAX 256
+#define USTAR_MEMBERS_MAX 2560                     /* what the longest receipt needs: receipt_internal.h */
 #define USTAR_MAX_BYTES ((size_t)16 * 1024 * 1024)
 
 struct ustar_member {

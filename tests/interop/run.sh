@@ -137,7 +137,7 @@ for file in "$dir"/*.renkei-receipt; do
 	ok "$dir/verify-go" receipt "$file"
 	refused python3 "$dir/verify.py" "$file" "${fingerprint//[0-8]/9}"
 done
-for member in charter.tbs directory.sig orgdevices-B.entry terms.tbs act-02.tbs act-01.tlog-proof envelope.tbs pickup-1.sig body_plain \
+for member in charter.tbs directory.sig orgdevices-B.entry terms.tbs act-002.tbs act-001.tlog-proof envelope.tbs pickup-1.sig body_plain \
 	nda-document nda-salt; do
 	cp "$dir/opened.renkei-receipt" "$dir/bent"
 	bend "$dir/bent" $(($(where "$dir/bent" $member) + 30))
@@ -150,13 +150,13 @@ other="about another message or agreement"
 not_proven "pickup-1: $other" opened take:pickup-1:held:pickup-1
 not_proven "pickup-2: $other" opened take:pickup-1:held:pickup-2
 not_proven "nack-1: $other" opened take:orgdevices-B:three:orgdevices-C take:nack-1:three:nack-1
-not_proven "act-03: $other" opened take:act-02:three:act-03
-not_proven "act-01: $other" opened take:terms:three:terms drop:nda-cover drop:nda-document drop:nda-salt
-not_proven "envelope: $other" opened take:terms:three:terms drop:act-01 drop:act-02 drop:pickup-1
-for member in charter directory orgdevices-A terms act-01 envelope pickup-1; do
+not_proven "act-003: $other" opened take:act-002:three:act-003
+not_proven "act-001: $other" opened take:terms:three:terms drop:nda-cover drop:nda-document drop:nda-salt
+not_proven "envelope: $other" opened take:terms:three:terms drop:act-001 drop:act-002 drop:pickup-1
+for member in charter directory orgdevices-A terms act-001 envelope pickup-1; do
 	not_proven "$member: the label" opened edit:$member.tbs:renkei/v1/:renkei/v2/
 done
-not_proven "act-01: the label" opened edit:act-01.tbs:nda-act:nda-hold
+not_proven "act-001: the label" opened edit:act-001.tbs:nda-act:nda-hold
 not_proven "note.txt: no such member" opened add:note.txt
 not_proven "pickup-x.tbs: no such member" opened take:pickup-1:opened:pickup-x
 not_proven "pickup-1.tbs: twice" opened twice:pickup-1.tbs

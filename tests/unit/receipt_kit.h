@@ -10,7 +10,7 @@
 #include "proto/receipt.h"
 #include "tests/unit/fixed_kit.h"
 
-#define RECEIPT_KIT_OBJECTS 12
+#define RECEIPT_KIT_OBJECTS 300 /* of one kind */
 #define RECEIPT_KIT_HOUR_MS ((int64_t)3600000)
 #define RECEIPT_KIT_START_MS (INT64_C(1761922800000) - FIXED_TIME_MS) /* first day of fixed_terms */
 
@@ -33,8 +33,8 @@ typedef void kit_bend(struct receipt_kit *, const struct kit_step *, ProtobufCMe
 typedef void kit_bend_entry(struct receipt_kit *, const struct kit_step *, unsigned *type, int64_t *time_ms, uint8_t oh[32]);
 
 struct kit_list {
-	struct receipt_object objects[RECEIPT_KIT_OBJECTS];
-	uint64_t index[RECEIPT_KIT_OBJECTS];
+	struct receipt_object *objects;
+	uint64_t *index;
 	size_t count;
 };
 
@@ -44,6 +44,7 @@ struct receipt_kit {
 	kit_bend *bend;
 	kit_bend_entry *bend_entry;
 	bool is_three, is_one_way;   /* three parties: org 0 is the third; one way: only org 1 discloses */
+	int party_count;             /* more: orgs 0 … party_count - 1 */
 	Rk__Kind kind;               /* 0: NDA */
 	unsigned to;                 /* recipients of org 1's envelope, a bit each; 0: org 2 */
 	bool has_content, is_uncosigned, has_many_checkpoints;
@@ -55,7 +56,7 @@ struct receipt_kit {
 	struct kit_list charter, directory, devices, terms, envelope, acts, pickups, nacks, deposit;
 	struct receipt_parts parts;
 	uint8_t nda_id[32], env_id[32];
-	uint8_t act_oh[RECEIPT_KIT_OBJECTS][32];
+	uint8_t act_oh[NDA_ACTS_MAX][32];
 	struct merkle_edge edge;
 	merkle_hash *nodes;
 	uint64_t node_count;
