@@ -38,12 +38,14 @@ enum evidence_why {
 struct evidence_lack {
 	const char *part;   /* "act", "body_plain" …; with RK_ENOTFOUND, "" where there is no record at all */
 	enum evidence_why why;
-	unsigned left_out;  /* pickups and refusals that are not proven yet or not by a device that we know */
+	unsigned left_out;  /* pickups and refusals that are not proven yet, not by a device that we know, or more than a receipt has room for */
+	unsigned bad_pickups, bad_nacks; /* that do not prove themselves: left out too */
 };
 
 /**
  * Assembles the receipt of an envelope (env_id) or deposit (oh), in the arena, which then holds secrets: wipe it.  with_content: the
  * plaintext and the agreement's document, or the deposit's `file`.  The device key must be unlocked for content and for deposits.
+ * A pickup or refusal that does not prove itself is left out: of the others each recipient's earliest come first.
  * RK_ENOTFOUND: *lack says what; RK_EINTEGRITY: what we have does not verify, and the last of out->checks says why; RK_ESTORE, RK_ENOMEM,
  * RK_TOO_LARGE.
  */

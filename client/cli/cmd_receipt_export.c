@@ -119,6 +119,8 @@ static int print_result(struct shared *s, const uint8_t id[32], const char *path
 		out_set_number(j, "bytes", (int64_t)len);
 		out_set_text(j, "level", receipt_level_name(x->level));
 		out_set_number(j, "left_out", lack->left_out);
+		out_set_number(j, "unsound_pickups", lack->bad_pickups);
+		out_set_number(j, "unsound_nacks", lack->bad_nacks);
 		out_set_time(j, "witnessed_at", x->event.witness_ms);
 		out_set_text(j, "root_fingerprint", fingerprint);
 		return out_json(j);
@@ -130,12 +132,16 @@ static int print_result(struct shared *s, const uint8_t id[32], const char *path
 		out_say(c, is_of_old_log(s, id, x) ? TEXT_RECEIPT_UNWITNESSED_EVER : TEXT_RECEIPT_UNWITNESSED);
 	if (lack->left_out > 0)
 		out_say(c, TEXT_RECEIPT_LEFT_OUT, lack->left_out);
+	if (lack->bad_pickups > 0)
+		out_say(c, TEXT_RECEIPT_BAD_PICKUPS, lack->bad_pickups);
+	if (lack->bad_nacks > 0)
+		out_say(c, TEXT_RECEIPT_BAD_NACKS, lack->bad_nacks);
 	return RK_OK;
 }
 
 static int export(struct shared *s, const char *given, const char *path, bool with_content)
 {
-	struct evidence_lack lack = {"", EVIDENCE_NONE, 0};
+	struct evidence_lack lack = {.part = ""};
 	struct bytes archive;
 	struct receipt x = {0};
 	uint8_t id[32];
