@@ -212,7 +212,30 @@ static int make_rooms(struct making *m)
 
 /* ---- content */
 
-static int put_body(struct making *m, const uint8_t id[32])
+/* The keys of the attachments: they stand in the message. */
+static int put_identities(struct making *m, struct bytes packed)
+{
+	const Rk__EnvelopeHeader *h = m->choice.header;
+	uint8_t (*identities)[32] = room(m, RECEIPT_ATTACHMENTS_MAX * sizeof(*identities));
+	Rk__Message *message;
+
+	if (identities == NULL)
+		return RK_ENOMEM;
+	if (message_read(packed, m->a, &message) != MESSAGE_OK)
+		return lacks(m, "attachment", EVIDENCE_NO_COPY);
+	for (size_t i = 0; i < h->n_blobs; i++) {
+		const Rk__DossierFile *f = receipt_find_file(message, h->blobs[i]);
+
+		if (f == NULL)
+			return lacks(m, "attachment", EVIDENCE_NO_COPY);
+		memcpy(identities[i], f->age_identity.data, 32);
+	}
+	m->parts.identities = (const uint8_t (*)[32])identities;
+	m->parts.identity_count = h->n_blobs;
+	return RK_OK;
+}
+
+static int put_body(struct making *m, const uint8_t id[32], enum evidence_content content)
 {
 	struct bytes salt, message;
 	uint8_t *plain;
@@ -227,6 +250,8 @@ static int put_body(struct making *m, const uint8_t id[32])
 	arena_raise(m->a, message.len + 2 * ENVELOPE_PAD_BYTES + ENVELOPE_SALT_BYTES);
 	if ((r = envelope_plain(message, salt.data, m->a, &plain, &len)) == RK_OK)
 		m->parts.body_plain = bytes_make(plain, len);
+	if (r == RK_OK && content == EVIDENCE_ATTACHMENTS && m->choice.header->n_blobs > 0)
+		r = put_identities(m, message);
 	return r;
 }
 
@@ -247,7 +272,7 @@ static int put_document(struct making *m)
 
 /* ---- the whole */
 
-static int load_disclosure(struct making *m, const uint8_t id[32], bool with_content)
+static int load_disclosure(struct making *m, const uint8_t id[32], enum evidence_content content)
 {
 	Rk__EnvelopeHead *head = (Rk__EnvelopeHead *)(uintptr_t)m->object.message;
 	const Rkl__EvidenceRecord *k = m->record;
@@ -267,9 +292,9 @@ static int load_disclosure(struct making *m, const uint8_t id[32], bool with_con
 		return r;
 	m->has_unplaced_act = all->acts.n > 0 && all->acts.list[all->acts.n - 1].index == UINT64_MAX;
 	m->parts.terms = m->terms.o;
-	if (!with_content)
+	if (content == EVIDENCE_BARE)
 		return RK_OK;
-	return (r = put_body(m, id)) == RK_OK ? put_document(m) : r;
+	return (r = put_body(m, id, content)) == RK_OK ? put_document(m) : r;
 }
 
 static int load_deposit(struct making *m, const uint8_t id[32])
@@ -291,7 +316,7 @@ struct attempt {
 	struct evidence_lack lack;
 };
 
-static int load(struct making *m, const uint8_t charter_oh[32], struct bytes charter, const uint8_t id[32], bool with_content)
+static int load(struct making *m, const uint8_t charter_oh[32], struct bytes charter, const uint8_t id[32], enum evidence_content content)
 {
 	const Rkl__EvidenceRecord *k = m->record;
 	int r;
@@ -307,7 +332,7 @@ static int load(struct making *m, const uint8_t charter_oh[32], struct bytes cha
 	m->parts.charter = m->charter.o;
 	m->parts.directory = m->directory.o;
 	m->choice.index = m->object.index;
-	if ((r = k->is_deposit ? load_deposit(m, id) : load_disclosure(m, id, with_content)) != RK_OK)
+	if ((r = k->is_deposit ? load_deposit(m, id) : load_disclosure(m, id, content)) != RK_OK)
 		return r;
 	return make_rooms(m);
 }
@@ -346,10 +371,12 @@ static void tell_left_out(const struct making *m, struct evidence_lack *lack)
 
 	*lack = (struct evidence_lack){.part = "", .left_out = m->left_out + k->left_out};
 	/* What seems to know other acts may know one whose place we have not been told. */
-	if (m->has_unplaced_act)
+	if (m->has_unplaced_act) {
 		lack->left_out += k->bad_pickups + k->bad_nacks;
-	else
-		lack->bad_pickups = k->bad_pickups, lack->bad_nacks = k->bad_nacks;
+		return;
+	}
+	lack->bad_pickups = k->bad_pickups;
+	lack->bad_nacks = k->bad_nacks;
 }
 
 static int assemble(struct making *m, struct attempt *x)
@@ -381,7 +408,7 @@ static bool is_better(const struct attempt *x, const struct attempt *than)
  * An older charter may be of an older log; after a restore that one may have what the next one lost, and lacks what came since.  So
  * they are tried from the newest on, and the receipt that leaves least out is the one; where there is none, what the newest lacks is told.
  */
-int evidence_receipt(struct client *c, struct txn *t, const uint8_t id[32], bool with_content, struct bytes file, struct arena *a,
+int evidence_receipt(struct client *c, struct txn *t, const uint8_t id[32], enum evidence_content content, struct bytes file, struct arena *a,
                      struct bytes *archive, struct receipt *out, struct evidence_lack *lack)
 {
 	struct attempt best = {.code = RK_ENOTFOUND, .lack = {.part = ""}};
@@ -397,9 +424,9 @@ int evidence_receipt(struct client *c, struct txn *t, const uint8_t id[32], bool
 		struct attempt x = {.lack = {.part = ""}};
 		struct making m = {.c = c, .t = t, .a = a, .record = record, .lack = &x.lack};
 
-		if (record->is_deposit && with_content)
+		if (record->is_deposit && content != EVIDENCE_BARE)
 			m.parts.file = file;
-		if ((x.code = load(&m, oh, charter, id, with_content)) == RK_OK)
+		if ((x.code = load(&m, oh, charter, id, content)) == RK_OK)
 			x.code = assemble(&m, &x);
 		if (tried++ == 0 || is_better(&x, &best))
 			best = x;

@@ -41,9 +41,14 @@ enum receipt_file {
 	RECEIPT_FILE_DEPOSIT,
 	RECEIPT_FILE_COUNT
 };
-_Static_assert(1 + RECEIPT_ITEM_MEMBERS * RECEIPT_ITEMS_MAX + RECEIPT_FILE_COUNT <= USTAR_MEMBERS_MAX, "the longest receipt is an archive");
+_Static_assert(1 + RECEIPT_ITEM_MEMBERS * RECEIPT_ITEMS_MAX + RECEIPT_FILE_COUNT + RECEIPT_ATTACHMENTS_MAX <= USTAR_MEMBERS_MAX, "the longest receipt is an archive");
 
 const char *receipt_file_name(enum receipt_file);
+
+/** attachment-01.key, attachment-01.age */
+void receipt_attachment_name(char out[RECEIPT_NAME_CHARS], size_t i, const char *suffix);
+#define RECEIPT_ATTACHMENT_FIRST "attachment-01.age"
+#define RECEIPT_KEY_BYTES 75 /* AGE-SECRET-KEY-1… and a newline */
 
 #define RECEIPT_TERMS_LABEL "renkei/v1/nda-id" /* terms are named, not signed: oh = nda_id = SHA-256(tbs) */
 
@@ -70,6 +75,8 @@ struct receipt_work {
 	struct ustar_member members[USTAR_MEMBERS_MAX];
 	size_t member_count;
 	struct bytes files[RECEIPT_FILE_COUNT];      /* data NULL: not there */
+	struct ustar_member keys[RECEIPT_ATTACHMENTS_MAX];
+	size_t key_count;
 	struct receipt_item items[RECEIPT_ITEMS_MAX];
 	size_t item_count;
 	size_t first[RECEIPT_PART_COUNT], count[RECEIPT_PART_COUNT]; /* items of a part stand together */

@@ -43,6 +43,11 @@ const char *receipt_file_name(enum receipt_file file)
 	return files[file];
 }
 
+void receipt_attachment_name(char out[RECEIPT_NAME_CHARS], size_t i, const char *suffix)
+{
+	snprintf(out, RECEIPT_NAME_CHARS, "attachment-%02zu%s", i + 1, suffix);
+}
+
 void receipt_part_name(char out[RECEIPT_NAME_CHARS], enum receipt_part part, size_t i)
 {
 	const struct part *p = &parts[part];
@@ -144,6 +149,18 @@ static int take_parts(struct receipt_work *w, struct cursor *c)
 	return r;
 }
 
+static void take_keys(struct receipt_work *w, struct cursor *c)
+{
+	char name[RECEIPT_NAME_CHARS];
+
+	while (w->key_count < RECEIPT_ATTACHMENTS_MAX && c->at < w->member_count) {
+		receipt_attachment_name(name, w->key_count, ".key");
+		if (!is_next(c, name))
+			break;
+		w->keys[w->key_count++] = w->members[c->at++];
+	}
+}
+
 static int take_files(struct receipt_work *w, struct cursor *c)
 {
 	enum receipt_file first = w->out->is_deposit ? RECEIPT_FILE_DEPOSIT_PLAIN : RECEIPT_FILE_BODY;
@@ -154,6 +171,7 @@ static int take_files(struct receipt_work *w, struct cursor *c)
 		take(c, files[file], "", &w->files[file]);
 	if (w->out->is_deposit)
 		return w->files[RECEIPT_FILE_DEPOSIT_PLAIN].data ? RK_OK : RK_MALFORMED;
+	take_keys(w, c);
 	has_cover = w->files[RECEIPT_FILE_COVER].data != NULL;
 	has_document = w->files[RECEIPT_FILE_DOCUMENT].data != NULL;
 	has_salt = w->files[RECEIPT_FILE_SALT].data != NULL;

@@ -60,6 +60,7 @@ static const char *const steps[RECEIPT_STEP_COUNT] = {
 	[RECEIPT_NACK] = "nack",
 	[RECEIPT_NEEDED] = "needed",
 	[RECEIPT_CONTENT] = "content",
+	[RECEIPT_ATTACHMENT] = "attachment",
 	[RECEIPT_DOCUMENT] = "document",
 	[RECEIPT_FILE] = "file",
 };

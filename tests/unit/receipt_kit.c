@@ -261,7 +261,7 @@ static void add_envelope(struct receipt_kit *k, const struct kit_step *s)
 {
 	unsigned to = k->to ? k->to : k->party_count > 0 ? ((1u << k->party_count) - 1) & ~2u : 4u;
 	Rk__EnvelopeHeader *h = fixed_header(&k->f, k->kind ? k->kind : RK__KIND__NDA, s->org, to, k->arena);
-	struct bytes message = fixed_message("How hot the kiln must be.", k->arena);
+	struct bytes message = k->attachment_count > 0 ? receipt_kit_attach(k, h) : fixed_message("How hot the kiln must be.", k->arena);
 	struct fixed_sign own = k->f.orgs[s->org].device;
 	const uint8_t *sk = own.sk;
 	struct envelope_wire wire;
@@ -492,8 +492,12 @@ void receipt_kit_run(struct receipt_kit *k, struct arena *a)
 	p->nacks = k->nacks.objects;
 	p->nack_count = k->nacks.count;
 	p->deposit = k->deposit.objects[0];
-	if (!k->has_content)
-		p->body_plain = p->cover = p->document = p->doc_salt = p->file = bytes_make(NULL, 0);
+	if (k->has_content) {
+		p->identities = (const uint8_t (*)[32])k->identities;
+		p->identity_count = k->attachment_count;
+		return;
+	}
+	p->body_plain = p->cover = p->document = p->doc_salt = p->file = bytes_make(NULL, 0);
 }
 
 struct bytes receipt_kit_make(struct receipt_kit *k, struct arena *a)
@@ -510,5 +514,5 @@ struct bytes receipt_kit_make(struct receipt_kit *k, struct arena *a)
 		        last ? last->member : "", errcode_name(last ? last->code : r));
 		abort();
 	}
-	return archive;
+	return out.has_attachments ? receipt_kit_tail(k, archive, &out, k->blobs) : archive;
 }

@@ -235,7 +235,7 @@ static int make(bool with_content)
 {
 	struct txn *t = begin(false);
 	struct bytes archive;
-	int r = evidence_receipt(h.client, t, sent.wire.env_id, with_content, (struct bytes){0}, h.a, &archive, &out, &lack);
+	int r = evidence_receipt(h.client, t, sent.wire.env_id, with_content ? EVIDENCE_ATTACHMENTS : EVIDENCE_BARE, (struct bytes){0}, h.a, &archive, &out, &lack);
 
 	env_abort(t);
 	assert_true((r == RK_OK) == (archive.data != NULL));

@@ -681,7 +681,7 @@ static void need_step(const char *name, const struct receipt *out, enum receipt_
 static void each_check_notices(void **state)
 {
 	bool is_tried[RECEIPT_STEP_COUNT] = {[RECEIPT_ARCHIVE] = true, [RECEIPT_FORM] = true, [RECEIPT_EXCHANGE] = true,
-	                                     [RECEIPT_WITNESS] = true};
+	                                     [RECEIPT_WITNESS] = true, [RECEIPT_ATTACHMENT] = true /* test_receipt_tail */};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(attacks) / sizeof(*attacks); i++) {
