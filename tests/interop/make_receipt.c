@@ -78,13 +78,16 @@ static void write_log(const char *folder, struct receipt_kit *k)
 	write_file(folder, "consistency", bytes_make(text, len));
 }
 
+static const size_t attachment_lens[] = {0, 300000, 65536};
+
 static void make_all(const char *folder)
 {
 	struct receipt_kit lodged = {.steps = receipt_kit_lodged}, opened = {.steps = receipt_kit_plain, .has_content = true},
 		held = {.steps = receipt_kit_held, .has_many_checkpoints = true, .is_uncosigned = true},
 		three = {.steps = receipt_kit_three, .is_three = true, .has_content = true},
 		deep = {.steps = receipt_kit_plain, .deep_size = 10 * 1000 * 1000},
-		deposit = {.steps = receipt_kit_deposit, .has_content = true}, many = {.steps = many_acts()};
+		deposit = {.steps = receipt_kit_deposit, .has_content = true}, many = {.steps = many_acts()},
+		attached = {.steps = receipt_kit_plain, .has_content = true, .attachment_lens = attachment_lens, .attachment_count = 3};
 
 	write_receipt(folder, "lodged", &lodged);
 	write_receipt(folder, "opened", &opened);
@@ -93,6 +96,7 @@ static void make_all(const char *folder)
 	write_receipt(folder, "deep", &deep);
 	write_receipt(folder, "deposit", &deposit);
 	write_receipt(folder, "many", &many);
+	write_receipt(folder, "attached", &attached);
 	write_log(folder, &opened);
 }
 
