@@ -18,6 +18,7 @@
 #include "proto/strict.h"
 #include "tests/unit/home_kit.h"
 #include "tests/unit/log_kit.h"
+#include "tests/unit/receipt_kit.h"
 
 #define FIRST_MAIL_INDEX 20 /* trust objects have the indexes below */
 
@@ -121,12 +122,19 @@ static void pick_up(int org, int64_t time_ms)
 	pick_up_knowing(org, time_ms, true);
 }
 
+static struct receipt_kit attachments; /* of what is sent, if there are any */
+
 static void send_ours(void)
 {
+	Rk__EnvelopeHeader *header;
+	struct bytes message;
 	struct txn *t;
 
 	deal_conclude(&h, &deal);
-	home_seal(&h, home_header(&h, RK__KIND__NDA, HOME_SELF, &deal), HOME_SELF, fixed_message("ours", h.a), &sent);
+	header = home_header(&h, RK__KIND__NDA, HOME_SELF, &deal);
+	attachments.arena = h.a;
+	message = attachments.attachment_count > 0 ? receipt_kit_attach(&attachments, header) : fixed_message("ours", h.a);
+	home_seal(&h, header, HOME_SELF, message, &sent);
 	t = begin(true);
 	assert_int_equal(mail_on_sent(h.client, t, sent.wire.head, sent.wire.wraps, sent.wire.body), RK_OK);
 	assert_int_equal(env_commit(t), RK_OK);
@@ -231,17 +239,24 @@ static void prove_all(void)
 static struct evidence_lack lack;
 static struct receipt out;
 
-static int make(bool with_content)
+static struct bytes archive;
+
+/* Verified by itself where it is whole: attachments follow. */
+static int make_showing(enum evidence_content content)
 {
 	struct txn *t = begin(false);
-	struct bytes archive;
-	int r = evidence_receipt(h.client, t, sent.wire.env_id, with_content ? EVIDENCE_ATTACHMENTS : EVIDENCE_BARE, (struct bytes){0}, h.a, &archive, &out, &lack);
+	int r = evidence_receipt(h.client, t, sent.wire.env_id, content, (struct bytes){0}, h.a, &archive, &out, &lack);
 
 	env_abort(t);
 	assert_true((r == RK_OK) == (archive.data != NULL));
-	if (r == RK_OK)
+	if (r == RK_OK && !out.has_attachments)
 		assert_int_equal(receipt_verify(archive, h.f.exchange_id, h.a, &out), RK_OK);
 	return r;
+}
+
+static int make(bool with_content)
+{
+	return make_showing(with_content ? EVIDENCE_ATTACHMENTS : EVIDENCE_BARE);
 }
 
 static void a_receipt_waits_for_the_proofs(void **state)
@@ -354,6 +369,31 @@ static void the_next_answer_of_the_same_device_is_shown(void **state)
 	assert_int_equal(lack.bad_nacks + lack.left_out, 0);
 }
 
+static void attachments_are_shown_with_their_keys_or_only_named(void **state)
+{
+	static const size_t lens[] = {3, 70000};
+
+	(void)state;
+	attachments.attachment_lens = lens;
+	attachments.attachment_count = 2;
+	make_history();
+	write_log();
+	tell_entries();
+	prove_all();
+	attachments.attachment_count = 0;
+	assert_int_equal(make_showing(EVIDENCE_MESSAGE), RK_OK);
+	assert_int_equal(out.level, RECEIPT_OPENED);
+	assert_false(out.has_attachments);
+	assert_int_equal(out.attachments[1]->plain_len, 70000);
+	assert_int_equal(make_showing(EVIDENCE_BARE), RK_OK);
+	assert_null(out.attachments[1]);
+	assert_int_equal(make_showing(EVIDENCE_ATTACHMENTS), RK_OK);
+	assert_true(out.has_attachments);
+	archive = receipt_kit_tail(&attachments, archive, &out, attachments.blobs);
+	assert_int_equal(receipt_verify(archive, h.f.exchange_id, h.a, &out), RK_OK);
+	assert_int_equal(out.level, RECEIPT_OPENED);
+}
+
 static void a_destroyed_key_leaves_a_receipt_without_content(void **state)
 {
 	(void)state;
@@ -428,6 +468,7 @@ int main(void)
 		TEST(what_came_later_need_not_be_proven),
 		TEST(an_answer_that_does_not_prove_itself_is_left_out),
 		TEST(the_next_answer_of_the_same_device_is_shown),
+		TEST(attachments_are_shown_with_their_keys_or_only_named),
 		TEST(a_destroyed_key_leaves_a_receipt_without_content),
 		TEST(another_log_proves_what_it_took_over),
 		TEST(nothing_is_known_of_others),
