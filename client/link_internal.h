@@ -225,6 +225,8 @@ int settle_answers(struct link *, struct txn *);
 void settle_done(struct link *);
 /** The item is over with this code: its key and frames go, it is stored, and people are told if nobody waits for it. */
 int settle_end(struct link *, struct txn *, Rkl__OutboxItem *, int code, int64_t time_ms);
+/** The same for one that another copy of this home may have sent: RK_EOTHERHOME, and people are told of it. */
+int settle_aside(struct link *, struct txn *, Rkl__OutboxItem *);
 
 /* ---- link_stream.c */
 int streams_refresh(struct link *);

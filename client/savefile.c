@@ -99,7 +99,7 @@ static int write_all(int fd, struct bytes content)
 }
 
 /* File systems without RENAME_NOREPLACE: a hard link fails as well where the name is taken. */
-static int rename_new(int dir_fd, const char *from, const char *to)
+int savefile_rename_new(int dir_fd, const char *from, const char *to)
 {
 	if (renameat2(dir_fd, from, dir_fd, to, RENAME_NOREPLACE) == 0)
 		return RK_OK;
@@ -123,7 +123,7 @@ int savefile_write(int dir_fd, const char *name, struct bytes content)
 	if (close(fd) != 0 && r == RK_OK)
 		r = io_code();
 	if (r == RK_OK)
-		r = rename_new(dir_fd, temporary, name);
+		r = savefile_rename_new(dir_fd, temporary, name);
 	if (r != RK_OK)
 		(void)unlinkat(dir_fd, temporary, 0); /* half a file under a hidden name: nothing more can be done */
 	return r;

@@ -31,6 +31,9 @@ bool savefile_exists(int dir_fd, const char *name);
 /** Writes a new file (0600): temporary name, fsync, rename without replacing.  RK_EEXISTS, RK_EIO, RK_EDISKFULL. */
 int savefile_write(int dir_fd, const char *name, struct bytes content);
 
+/** Gives a whole, durable file of the folder its name.  RK_EEXISTS, RK_EIO, RK_EDISKFULL. */
+int savefile_rename_new(int dir_fd, const char *from, const char *to);
+
 /** Makes the names in the folder durable.  RK_EIO. */
 int savefile_close(int dir_fd);
 

@@ -1,5 +1,5 @@
 /*
- * ustar: archives of a few small files, in memory, one form for each content: POSIX ustar, regular files only, mode 0644, owner 0, time
+ * ustar: archives of a few small files, in memory (and headers of larger ones), one form for each content: POSIX ustar, regular files only, mode 0644, owner 0, time
  * 0, no names of users, nothing after the two zero blocks.  tar lists and extracts them.  The reader accepts that form and no other,
  * so what it accepts, the writer writes again byte for byte: no byte of an archive is without meaning.  CRYPTO 2.11.
  * Pure; any thread.
@@ -27,5 +27,16 @@ int ustar_write(const struct ustar_member *, size_t n, struct arena *, struct by
 
 /** Reads at most max members; names and data borrow from `archive`.  RK_MALFORMED, RK_TOO_LARGE. */
 int ustar_read(struct bytes archive, struct ustar_member *out, size_t max, size_t *n);
+
+/* ---- one header at a time, for archives that are streamed (client/archive): the same form; names may have folders, sizes may be large */
+
+#define USTAR_BLOCK_BYTES 512u
+
+/** RK_MALFORMED: a name that may not be: parts of [A-Za-z0-9._-] that do not begin with a dot, between slashes, 99 characters in all. */
+int ustar_header_write(uint8_t block[USTAR_BLOCK_BYTES], const char *name, uint64_t size);
+/** RK_MALFORMED; RK_ENOTFOUND: a block of zeros, the first of the two that end an archive. */
+int ustar_header_read(const uint8_t block[USTAR_BLOCK_BYTES], char name[USTAR_NAME_CHARS], uint64_t *size);
+/** Zeros that follow size bytes of a member. */
+size_t ustar_padding(uint64_t size);
 
 #endif

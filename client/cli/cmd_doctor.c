@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/backup.h"
 #include "client/cli/out.h"
 #include "client/cli/show.h"
 #include "client/days.h"
@@ -226,6 +227,24 @@ static int check_log(struct cli *c, struct txn *txn, struct arena *a, void *user
 	return rc == RK_ENOTFOUND ? RK_OK : rc;
 }
 
+/* ---- the last backup */
+
+static int check_backup(struct cli *c, struct txn *txn, struct arena *a, void *user)
+{
+	struct exam *e = user;
+	struct backup_state s;
+	char when[OUT_TIME_CHARS];
+	int rc = backup_state_read(c->client, txn, a, &s);
+	if (rc != RK_OK)
+		return rc;
+	out_time(when, s.made_at);
+	if (s.made_at)
+		say(e, "backup", !s.is_old, s.is_old ? TEXT_BACKUP_DUE : TEXT_DOC_BACKUP_OK, when);
+	else
+		say(e, "backup", !s.is_old, s.is_old ? TEXT_BACKUP_DUE_NEVER : TEXT_DOC_BACKUP_NONE);
+	return RK_OK;
+}
+
 /* ---- what was dropped, what waits, copies of this home */
 
 static int check_store(struct cli *c, struct txn *txn, struct arena *a, void *user)
@@ -284,6 +303,8 @@ int cmd_doctor(struct cli *c, int argc, char **argv)
 		rc = show_read(c, check_dates, &e);
 	if (rc == RK_OK && client_state(c->client) == CLIENT_JOINED)
 		rc = show_read(c, check_log, &e);
+	if (rc == RK_OK)
+		rc = show_read(c, check_backup, &e);
 	if (rc == RK_OK)
 		rc = show_read(c, check_store, &e);
 	if (c->json) {

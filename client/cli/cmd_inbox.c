@@ -18,6 +18,12 @@ static bool is_unsent(const Rkl__InboxRecord *record)
 	return record->kind == RKL__INBOX_KIND__INBOX_ALERT && strncmp(record->detail, INBOX_UNSENT, strlen(INBOX_UNSENT)) == 0;
 }
 
+/* What waited in the backup that this home comes from. */
+static bool is_aside(const Rkl__InboxRecord *record)
+{
+	return record->kind == RKL__INBOX_KIND__INBOX_ALERT && strncmp(record->detail, INBOX_ASIDE, strlen(INBOX_ASIDE)) == 0;
+}
+
 /* About the exchange's log: `renkei log view` shows what was found. */
 static bool is_log(const Rkl__InboxRecord *record)
 {
@@ -57,6 +63,8 @@ static const char *detail_text(struct shared *s, const Rkl__InboxRecord *record)
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (strcmp(record->detail, words[i].name) == 0)
 			return text(words[i].text, s->c->lang);
+	if (is_aside(record))
+		return shared_text(s, "%s%s", text(TEXT_IN_ASIDE, s->c->lang), record->detail + strlen(INBOX_ASIDE));
 	return is_unsent(record) ? shared_text(s, "%s%s", text(TEXT_UNSENT, s->c->lang), record->detail + strlen(INBOX_UNSENT))
 	       : record->detail;
 }
@@ -132,6 +140,8 @@ static enum text_id look_of(struct shared *s, const Rkl__InboxRecord *record)
 {
 	enum text_id look = kinds[kind_of(record)].look;
 
+	if (is_aside(record))
+		return TEXT_LOOK_ASIDE;
 	if (is_unsent(record))
 		return TEXT_LOOK_NDA;
 	if (is_log(record))

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/backup.h"
 #include "client/cli/out.h"
 #include "client/cli/show.h"
 #include "client/device.h"
@@ -28,6 +29,7 @@ struct facts {
 	uint64_t log_size, cosigned_size;
 	int64_t log_verified_at, cosigned_at;
 	enum log_fault fault;
+	struct backup_state backup;
 };
 
 /* While pending: what we said of ourselves. */
@@ -117,7 +119,8 @@ static int gather(struct cli *c, struct txn *txn, struct arena *a, void *user)
 		if (f->followed & 1u << channel)
 			len += (size_t)snprintf(f->follows + len, sizeof(f->follows) - len, "%s%s", len ? ", " : "",
 						cli_channel_name((Rk__Channel)channel));
-	return outbox_count(txn, &f->queued, &f->sent);
+	int rc = backup_state_read(c->client, txn, a, &f->backup);
+	return rc == RK_OK ? outbox_count(txn, &f->queued, &f->sent) : rc;
 }
 
 static json_t *log_json(const struct facts *f)
@@ -162,6 +165,8 @@ static int status_json(struct cli *c, const struct facts *f)
 	out_set_bool(j, "read_only", f->read_only);
 	out_set_text(j, "follows", f->follows);
 	json_object_set_new(j, "log", log_json(f));
+	out_set_time(j, "backup_at", f->backup.made_at);
+	out_set_bool(j, "backup_due", f->backup.is_old);
 	out_set_text(j, "home", c->home);
 	return out_json(j);
 }
@@ -214,7 +219,12 @@ static int status_lines(struct cli *c, const struct facts *f)
 	}
 	snprintf(number, sizeof(number), "%u", f->queued + f->sent);
 	out_field(c, TEXT_F_QUEUED, number);
+	out_field(c, TEXT_F_BACKUP_AT, f->backup.made_at ? out_time(until, f->backup.made_at) : text(TEXT_BACKUP_NEVER, c->lang));
 	out_field(c, TEXT_F_HOME, c->home);
+	if (f->backup.is_old && f->backup.made_at)
+		out_warn(c, TEXT_BACKUP_DUE, out_time(until, f->backup.made_at));
+	else if (f->backup.is_old)
+		out_warn(c, TEXT_BACKUP_DUE_NEVER);
 	if (cli_device_key_is_open(c))
 		out_say(c, TEXT_NO_PASSPHRASE_NOTE);
 	if (f->fault != LOG_FAULT_NONE)

@@ -25,6 +25,7 @@
 #include "client/cli/verbs_b.inc"
 #include "client/cli/verbs_receipt.inc"
 #include "client/cli/verbs_device.inc"
+#include "client/cli/verbs_backup.inc"
 #include "client/cli/verbs_c.inc"
 #undef NOUN
 #undef VERB
@@ -42,6 +43,7 @@ static const struct row rows[] = {
 #include "client/cli/verbs_b.inc"
 #include "client/cli/verbs_receipt.inc"
 #include "client/cli/verbs_device.inc"
+#include "client/cli/verbs_backup.inc"
 #include "client/cli/verbs_c.inc"
 #undef NOUN
 #undef VERB

@@ -1,6 +1,6 @@
 #!/bin/bash
 # run.sh: receipts that our code wrote, checked by programs that know nothing of it: tar, openssl, Go's x/mod/sumdb, and the Python program
-# that stands in proto/RECEIPT.md.  Each of them must also refuse a receipt with one byte changed, and that program one whose parts are not about
+# that stands in proto/RECEIPT.md; and age files, ours by `age`, those of `age` by us.  Each of them must also refuse a receipt with one byte changed, and that program one whose parts are not about
 # one thing.  RENKEI_BUILD names the build folder.
 set -u
 cd "$(dirname "$0")/../.."
@@ -177,4 +177,64 @@ ok "$dir/verify-go" tree "$dir/opened.renkei-receipt" "$dir/old.note" "$dir/new.
 bend "$dir/consistency" 10
 refused "$dir/verify-go" tree "$dir/opened.renkei-receipt" "$dir/old.note" "$dir/new.note" "$dir/consistency"
 
-echo "interop: $checks checks of what we wrote by tar, openssl, Go and the Python of proto/RECEIPT.md"
+# ---- age: what we sealed it opens, of every length around a chunk; what it sealed to one recipient, or under a passphrase, we open
+ours=$build/tests/interop/age_file
+command -v age >/dev/null || fail "there is no age: deploy/install-deps.sh check"
+
+# age_asks PASSPHRASE ARGUMENT...: age, which asks for passphrases on a terminal only.
+age_asks() {
+	python3 -c '
+import os, pty, sys
+code = sys.argv[1].encode() + b"\n"
+pid, fd = pty.fork()
+if pid == 0:
+    os.execvp("age", ["age"] + sys.argv[2:])
+seen = b""
+try:
+    while part := os.read(fd, 1024):
+        seen += part
+        while b"passphrase" in seen and b": " in seen[seen.index(b"passphrase"):]:
+            os.write(fd, code)
+            seen = seen[seen.index(b": ", seen.index(b"passphrase")) + 2:]
+except OSError:
+    pass
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))' "$@"
+}
+
+# into FILE COMMAND...: with its standard output.
+into() {
+	local file=$1
+	shift
+	"$@" >"$file"
+}
+
+"$ours" new-identity >"$dir/ours.id" && age-keygen -o "$dir/theirs.id" 2>/dev/null || fail "identities"
+for n in 0 1 65535 65536 65537 131072; do
+	head -c $n /dev/urandom >"$dir/plain"
+	for id in ours theirs; do
+		into "$dir/sealed" "$ours" seal-to "$dir/$id.id" <"$dir/plain" || fail "seal-to $n"
+		ok into "$dir/back" age -d -i "$dir/$id.id" "$dir/sealed"
+		ok cmp "$dir/plain" "$dir/back"
+		ok age -r "$(age-keygen -y "$dir/$id.id")" -o "$dir/sealed" "$dir/plain"
+		ok into "$dir/back" "$ours" open-with "$dir/$id.id" <"$dir/sealed"
+		ok cmp "$dir/plain" "$dir/back"
+	done
+done
+refused into "$dir/back" "$ours" open-with "$dir/ours.id" <"$dir/sealed"
+ok age -r "$(age-keygen -y "$dir/ours.id")" -r "$(age-keygen -y "$dir/theirs.id")" -o "$dir/two" "$dir/plain"
+refused_for malformed into "$dir/back" "$ours" open-with "$dir/ours.id" <"$dir/two"
+into "$dir/sealed" "$ours" seal-under "a code" <"$dir/plain" || fail "seal-under"
+rm -f "$dir/back"
+ok age_asks "a code" -d -o "$dir/back" "$dir/sealed"
+ok cmp "$dir/plain" "$dir/back"
+refused age_asks "a cod" -d -o "$dir/back" "$dir/sealed"
+ok age_asks "a code" -p -o "$dir/theirs" "$dir/plain"
+ok into "$dir/back" "$ours" open-under "a code" <"$dir/theirs"
+ok cmp "$dir/plain" "$dir/back"
+refused_for passphrase into "$dir/back" "$ours" open-under "a cod" <"$dir/theirs"
+cp "$dir/sealed" "$dir/bent"
+bend "$dir/bent" 70000
+refused_for integrity into "$dir/back" "$ours" open-under "a code" <"$dir/bent"
+refused age_asks "a code" -d -o "$dir/back2" "$dir/bent"
+
+echo "interop: $checks checks of what we wrote by tar, openssl, Go, the Python of proto/RECEIPT.md, and age, and of what age wrote by us"
