@@ -15,6 +15,16 @@ add() {
 	as "$name" sync >&2
 }
 
+# As in kit.bash, with device keys that open at once: most of what these scenarios do is opening homes.
+join() {
+	local invite
+	invite=$(as secretariat member invite)
+	as "$1" join "$invite" --name "$1" --kind "${2:-sme}" --no-passphrase
+	as secretariat sync
+	as secretariat member approve "$(org "$1")" --fingerprint "$(as "$1" --json status | value fingerprint)"
+	as "$1" sync
+}
+
 setup_file() {
 	setup
 	exchange_start
@@ -166,4 +176,49 @@ setup_file() {
 	as b sync
 	as b dossier get "$(as b --json dossier list | value dossier_id)" --output "$T/later"
 	as b device renew | grep 'valid until'
+}
+
+@test "history goes to a new machine by hand: contents, documents, evidence; nothing is replaced or brought back" {
+	pair
+	for i in 1 2; do
+		echo "content $i" >"$T/$i.txt"
+		as a dossier send --nda "$NDA" --title "Run $i" "$T/$i.txt"
+	done
+	as b sync
+	one=$(as b --json dossier list | grep 'Run 1\|waiting' | tail -1 | value dossier_id)
+	two=$(as b --json dossier list | head -1 | value dossier_id)
+	as b dossier get "$one" --output "$T/got1"
+	as b dossier get "$two" --output "$T/got2"
+	echo "had it before" >"$T/before.txt"
+	as b deposit "$T/before.txt"
+	own=$(as b --json dossier send --nda "$NDA" --message "From B." | value dossier_id)
+	post=$(post b offer "A post of b")
+	as secretariat sync
+	as b sync
+	add b3 "Machine three"
+	[[ $(as b3 --json dossier view "$one" | value title) == "" ]]
+	refuses 7 as b3 dossier get "$one" --output "$T/none"
+	as b device export "$T/history.age" --code-file "$T/code"
+	refuses 7 as b device export "$T/history.age" --code-file "$T/code"
+	head -c 21 "$T/history.age" | grep -q 'age-encryption.org/v1'
+	[[ $(grep -ac 'content 1' "$T/history.age") == 0 ]]
+	as b dossier destroy "$two" --yes
+	refuses 8 as a device import "$T/history.age" --code-file "$T/code"
+	said 'another organisation'
+	as b --json device import "$T/history.age" --code-file "$T/code" | grep '"taken":0'
+	refuses 7 as b dossier get "$two" --output "$T/back"
+	head -c 4000 "$T/history.age" >"$T/cut.age"
+	refuses 9 as b3 device import "$T/cut.age" --code-file "$T/code"
+	[[ $(as b3 --json dossier view "$one" | value title) == "" ]]
+	as b3 --json device import "$T/history.age" --code-file "$T/code" >"$T/import.json"
+	[[ $(value refused <"$T/import.json") == 0 && $(value taken <"$T/import.json") -ge 4 ]]
+	as b3 --json device import "$T/history.age" --code-file "$T/code" | grep '"taken":0'
+	as b3 dossier get "$one" --output "$T/again"
+	cmp "$T/1.txt" "$T/again/1.txt"
+	as b3 dossier view "$own" | grep 'From B.'
+	as b3 nda view "$NDA" | grep -i 'purpose'
+	as b3 --json deposit list | grep 'before.txt'
+	as b3 sync
+	as b3 receipt export "$one" --with-content --output "$T/b3.renkei-receipt"
+	as b3 receipt verify "$T/b3.renkei-receipt" --root "$ROOT"
 }
