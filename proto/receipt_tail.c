@@ -1,13 +1,12 @@
 /* Pieces of known length, one after the other: the bytes of each are gathered, then it is checked as a whole. */
 #include "proto/receipt_tail.h"
 
+#include <assert.h>
 #include <sodium.h>
 
 #include "proto/age.h"
 #include "proto/errcode.h"
 #include "proto/receipt_internal.h"
-
-#include <assert.h>
 #include "proto/strict.h"
 
 #define START_BYTES (AGE_X25519_HEADER_BYTES + AGE_NONCE_BYTES)

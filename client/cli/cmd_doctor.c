@@ -11,6 +11,7 @@
 #include "client/cli/out.h"
 #include "client/cli/show.h"
 #include "client/days.h"
+#include "client/device.h"
 #include "client/log.h"
 #include "proto/ids.h"
 #include "proto/trust.h"
@@ -18,6 +19,7 @@
 #define PROBE_MS 5000
 #define CLOCK_LIMIT_MS ENVELOPE_CLOCK_MS
 #define SOON_MS ((int64_t)3 * 86400000)
+#define LIST_SOON_MS ((int64_t)30 * 86400000)
 #define KX_SOON_MS (TRUST_KX_AGE_MS / 2)  /* nobody renews it: there must be time to enrol anew */
 
 struct exam { struct cli *c; json_t *checks; unsigned bad; };
@@ -149,6 +151,16 @@ static void check_kx(struct exam *e, int64_t until)
 		say(e, "kx", false, left > 0 ? TEXT_DOC_KX_SOON : TEXT_DOC_KX_ENDED, out_time(when, until));
 }
 
+/* After it nobody seals to us any more; whoever has org.key can sign it anew. */
+static void check_device_list(struct exam *e, const Rk__OrgDevices *list)
+{
+	char when[OUT_TIME_CHARS];
+	if (list->valid_until - client_now(e->c->client) < LIST_SOON_MS)
+		say(e, "device-list", false, TEXT_DOC_DEVICE_LIST_SOON, out_time(when, list->valid_until));
+	else
+		check_date(e, "device-list", list->valid_until, TEXT_DOC_DEVICE_LIST);
+}
+
 static int check_dates(struct cli *c, struct txn *txn, struct arena *a, void *user)
 {
 	struct exam *e = user;
@@ -156,8 +168,13 @@ static int check_dates(struct cli *c, struct txn *txn, struct arena *a, void *us
 	Rk__Directory *d;
 	Rk__FeedEpoch *epoch;
 	Rk__DeviceKx *kx;
+	Rk__OrgDevices *list;
 	Rk__Org *own;
 	uint8_t oh[32];
+	if (book_org_devices(c->client, txn, client_org_id(c->client), a, &list, oh) == RK_OK)
+		check_device_list(e, list);
+	if (device_waits_for(c->client, txn) == DEVICE_WAITS_FEED)
+		say(e, "feed-key", true, TEXT_DOC_NO_FEED_KEY);
 	if (book_charter(c->client, txn, a, &charter) == RK_OK) {
 		check_date(e, "charter", charter->not_after, TEXT_DOC_CHARTER);
 		if (!days_knows_zone(charter->time_zone))

@@ -85,6 +85,7 @@ static const struct {
 	[RKL__INBOX_KIND__INBOX_ENROLMENT] = {"enrolment", TEXT_IN_ENROLMENT, TEXT_LOOK_MEMBER},
 	[RKL__INBOX_KIND__INBOX_ALERT] = {"alert", TEXT_IN_ALERT, TEXT_LOOK_DOCTOR},
 	[RKL__INBOX_KIND__INBOX_REFUSED] = {"refused", TEXT_IN_REFUSED, TEXT_LOOK_DOSSIER},
+	[RKL__INBOX_KIND__INBOX_INTERNAL] = {"device_message", TEXT_IN_INTERNAL, TEXT_LOOK_INTERNAL},
 };
 
 static unsigned kind_of(const Rkl__InboxRecord *record)
@@ -269,9 +270,51 @@ int cmd_inbox_list(struct cli *c, int argc, char **argv)
 
 /* ---- read */
 
+/* Words of another device of ours are read here: they have no verb of their own.  NULL: not one, or sealed. */
+static const char *internal_words(struct shared *s, const Rkl__InboxRecord *record)
+{
+	Rkl__EnvelopeRecord *envelope;
+	Rk__Message *m;
+
+	if (record->kind != RKL__INBOX_KIND__INBOX_INTERNAL || record->id.len != 32 ||
+	    mail_load(s->t, record->id.data, s->a, &envelope) != RK_OK || mail_message(s->client, s->t, envelope, s->a, &m) != RK_OK)
+		return NULL;
+	return m->text;
+}
+
+/* The device that wrote them, by its label. */
+static const char *internal_sender(struct shared *s, const Rkl__InboxRecord *record)
+{
+	Rkl__EnvelopeRecord *envelope;
+	char shown[OUT_ID_CHARS];
+	Rk__Device *d;
+
+	if (mail_load(s->t, record->id.data, s->a, &envelope) != RK_OK)
+		return "";
+	if (book_device(s->client, s->t, envelope->sender_device.data, envelope->sender_org.data, s->a, &d) == RK_OK && d->label[0] != '\0')
+		return d->label;
+	return shared_text(s, "%s", out_short(shown, bytes_of(envelope->sender_device)));
+}
+
+static int show_internal(struct shared *s, const Rkl__InboxRecord *record, const char *words)
+{
+	json_t *o;
+
+	if (!s->c->json) {
+		out_line(s->c, TEXT_LOOK_INTERNAL, internal_sender(s, record));
+		out_raw(words);
+		return RK_OK;
+	}
+	o = inbox_json(s, record);
+	out_set_text(o, "device", internal_sender(s, record));
+	out_set_text(o, "text", words);
+	return out_json(o);
+}
+
 static int mark(struct shared *s, uint64_t no, bool tell)
 {
 	Rkl__InboxRecord *record;
+	const char *words;
 	char id[OUT_ID_CHARS];
 	uint8_t key[8];
 	int r;
@@ -283,6 +326,8 @@ static int mark(struct shared *s, uint64_t no, bool tell)
 	record->read = true;
 	if ((r = record_put(s->t, C_INBOX, BYTES_OF(key), &record->base)) != RK_OK || !tell)
 		return r;
+	if ((words = internal_words(s, record)) != NULL)
+		return show_internal(s, record, words);
 	if (s->c->json)
 		return out_json(inbox_json(s, record));
 	out_raw(what_text(s, record));
