@@ -28,7 +28,7 @@ struct restore {
 	struct archive_reader *a;
 	char home[BACKUP_PATH_MAX - 32], temp[BACKUP_PATH_MAX]; /* without a slash at the end */
 	int dir;                                                /* of temp */
-	bool has_store, has_kx;
+	bool has_store, has_kx, is_home;                        /* is_home: dir is the home now */
 };
 
 static int fail(struct restore *s, int code, const char *what)
@@ -311,6 +311,7 @@ static int move_in(struct restore *s)
 		return fail(s, r, s->temp);
 	if (rename(s->temp, s->home) != 0)
 		return fail(s, errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR ? RK_EEXISTS : backup_io(), s->home);
+	s->is_home = true;
 	return sync_folder(s->dir, "..");
 }
 
@@ -332,7 +333,7 @@ int restore_home(const struct restore_options *o, struct backup_result *result)
 	if ((r = make_temp(&s, &lock)) == RK_OK) {
 		if ((r = open_and_unpack(&s)) == RK_OK && (r = check_home(&s)) == RK_OK)
 			r = move_in(&s);
-		if (r != RK_OK)
+		if (r != RK_OK && !s.is_home)
 			drop_temp(&s);
 	}
 	if (s.dir >= 0)
