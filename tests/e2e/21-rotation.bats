@@ -9,15 +9,9 @@ setup_file() {
 }
 
 teardown() {
-	[[ -z ${AGENT:-} ]] || kill -9 "$AGENT" 2>/dev/null || true
-	# faketime is a wrapper; what it started has its folder in its arguments
-	[[ -z ${AGENT:-} ]] || pkill -9 -P "$AGENT" 2>/dev/null || true
-	broker_end_all
+	[[ -z ${AGENT:-} ]] || kill_behind "$AGENT"
+	[[ -z ${BROKER:-} ]] || kill_behind "$BROKER"
 	rm -rf "$T"
-}
-
-broker_end_all() {
-	[[ -z ${BROKER:-} ]] || { pkill -9 -P "$BROKER" 2>/dev/null || true; kill -9 "$BROKER" 2>/dev/null || true; }
 }
 
 # until_line FILE PATTERN: waits until the pattern stands in the file
@@ -34,13 +28,24 @@ kx_days() { # OFFSET NAME: days left of its kx key, by its own home
 	later "$1" "$2" --json status | python3 -c 'import json,sys; print(json.load(sys.stdin)["dates"]["kx"]["days_left"])'
 }
 
-# agent_run OFFSET NAME VERB...: in the background; its lines stand in $T/agent.log
-agent_run() {
+# behind OFFSET NAME VERB...: in the background, its lines in $T/agent.log; $! is a wrapper, its only child is renkei
+behind() {
 	local offset=$1 home=$T/$2
 	shift 2
-	: >"$T/agent.log"
 	DONT_FAKE_MONOTONIC=1 FAKETIME_DONT_FAKE_MONOTONIC=1 NO_FAKE_STAT=1 faketime -f "$offset" \
 		renkei --no-input --json --home "$home" "$@" >>"$T/agent.log" 2>&1 &
+}
+
+# kill_behind PID: it and what it wraps, at once
+kill_behind() {
+	pkill -9 -P "$1" 2>/dev/null || true
+	kill -9 "$1" 2>/dev/null || true
+	wait "$1" 2>/dev/null || true
+}
+
+agent_run() { # OFFSET NAME VERB...: until it is connected
+	: >"$T/agent.log"
+	behind "$@"
 	AGENT=$!
 	until_line "$T/agent.log" '"connected"'
 }
@@ -174,10 +179,13 @@ EOF
 	agent_run +9m a agent
 	kill -STOP "$BROKER"
 	printf 'Title: Resealed\n\nText\n' >"$T/post.md"
-	later +9m a post publish --type offer --file "$T/post.md" >/dev/null 2>&1 & local waiting=$!
+	behind +9m a post publish --type offer --file "$T/post.md"
+	local waiting=$!
 	sleep 1.5
-	pkill -9 -P "$AGENT"; wait "$AGENT" || true; AGENT=
-	pkill -9 -P "$waiting" 2>/dev/null || true; kill -9 "$waiting" 2>/dev/null || true; wait "$waiting" 2>/dev/null || true
+	kill_behind "$waiting"
+	kill_behind "$AGENT"
+	AGENT=
+	[[ $(as a --json status | value queued) == 1 ]]
 	broker_kill
 	broker_run
 	epoch=$(as secretariat --json status | value feed_epoch)
@@ -187,7 +195,7 @@ EOF
 	broker_at +11m
 	later +11m a -v sync 2>"$T/err"
 	grep -q 'sealed anew: stale-epoch' "$T/err"
-	later +11m a --json post list --mine | grep -q Resealed || later +11m a --json post list | grep -q Resealed
+	later +11m a --json post list | grep -q Resealed
 	# what is out reads nothing of it
 	refuses 4 later +11m b sync || refuses 8 later +11m b sync
 	[[ $(later +11m b --json post list | grep -c Resealed) == 0 ]]
