@@ -6,8 +6,10 @@
 #include "client/cli/notice_show.h"
 #include "client/cli/shared.h"
 #include "client/cli/show.h"
+#include "client/kx.h"
 #include "client/mail.h"
 #include "client/secretariat.h"
+#include "client/secretariat_ahead.h"
 #include "proto/strict.h"
 
 #define NUMBER_CHARS 24
@@ -30,13 +32,20 @@ static bool is_log(const Rkl__InboxRecord *record)
 	return record->kind == RKL__INBOX_KIND__INBOX_ALERT && strncmp(record->detail, "log-", 4) == 0;
 }
 
-/* The exchange was restored, or this home was: nothing was refused, and the id behind it means nothing to people. */
+/* What stands by itself: nothing was refused, and the id behind it means nothing to people. */
 static enum text_id restored_text(const Rkl__InboxRecord *record)
 {
-	if (record->kind != RKL__INBOX_KIND__INBOX_ALERT)
-		return TEXT_NONE;
-	return strcmp(record->detail, "generation") == 0 ? TEXT_IN_GENERATION : strcmp(record->detail, "restored") == 0 ? TEXT_IN_RESTORED
-	       : TEXT_NONE;
+	static const struct {
+		const char *name;
+		enum text_id text;
+	} own[] = {
+		{"generation", TEXT_IN_GENERATION}, {"restored", TEXT_IN_RESTORED}, {KX_ALERT, TEXT_IN_KX_LATE}, {AHEAD_ALERT, TEXT_IN_AHEAD_VOID},
+	};
+
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]) && record->kind == RKL__INBOX_KIND__INBOX_ALERT; i++)
+		if (strcmp(record->detail, own[i].name) == 0)
+			return own[i].text;
+	return TEXT_NONE;
 }
 
 /* The word for a detail, which is a name of ours: an act, a reason, a code. */
@@ -91,6 +100,11 @@ static const struct {
 static unsigned kind_of(const Rkl__InboxRecord *record)
 {
 	return (size_t)record->kind < sizeof(kinds) / sizeof(kinds[0]) ? (unsigned)record->kind : 0;
+}
+
+const char *shared_inbox_kind(Rkl__InboxKind kind)
+{
+	return kinds[(size_t)kind < sizeof(kinds) / sizeof(kinds[0]) ? kind : 0].name;
 }
 
 /* The envelope that a record is about, if it is a notice. */

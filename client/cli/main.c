@@ -26,6 +26,7 @@
 #include "client/cli/verbs_receipt.inc"
 #include "client/cli/verbs_device.inc"
 #include "client/cli/verbs_backup.inc"
+#include "client/cli/verbs_agent.inc"
 #include "client/cli/verbs_c.inc"
 #undef NOUN
 #undef VERB
@@ -44,6 +45,7 @@ static const struct row rows[] = {
 #include "client/cli/verbs_receipt.inc"
 #include "client/cli/verbs_device.inc"
 #include "client/cli/verbs_backup.inc"
+#include "client/cli/verbs_agent.inc"
 #include "client/cli/verbs_c.inc"
 #undef NOUN
 #undef VERB

@@ -55,6 +55,8 @@ int shared_addressees(struct shared *, const struct cli_list *, uint8_t (*ids)[1
 /** A desk of an organisation by its name; one that is not there is reported with those that are. */
 int shared_desk(struct shared *, const uint8_t org_id[16], const char *name, uint32_t *desk_id);
 
+/** (cmd_inbox.c) "dossier" …: what an entry of the inbox is, in JSON. */
+const char *shared_inbox_kind(Rkl__InboxKind);
 const char *shared_name(struct shared *, const uint8_t *org_id);
 /** With its desk, if it is not the whole organisation: "ORG/DESK". */
 const char *shared_addressee(struct shared *, const uint8_t *org_id, uint32_t desk_id);

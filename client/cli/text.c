@@ -16,6 +16,7 @@ static const char *const sentences[TEXT_COUNT][LANG_COUNT] = {
 #include "client/cli/text_receipt.inc"
 #include "client/cli/text_device.inc"
 #include "client/cli/text_backup.inc"
+#include "client/cli/text_agent.inc"
 #undef T
 };
 
