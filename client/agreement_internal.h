@@ -12,8 +12,8 @@
 void *agreement_alloc(struct arena *, size_t len);
 void *agreement_copy(struct arena *, const void *src, size_t len);
 
-/** Is the key that the directory names now the one to which the terms bind this party?  *org (may be NULL) is its row. */
-bool agreement_has_key(struct client *, struct txn *, const struct nda_party *, struct arena *, Rk__Org **org);
+/** Does the key to which the terms bind this party still count as its own, by the directory of now (proto/orgkey.h)? */
+bool agreement_has_key(struct client *, struct txn *, const struct nda_party *, struct arena *);
 
 /** Parses the cover of a proposal, and proves cover and document against the terms.  RK_OK, RK_ENEWER (with *cover), RK_EINTEGRITY. */
 int agreement_prove(const Rk__NdaTerms *, const Rk__Proposal *, struct arena *, Rk__NdaCover **cover);

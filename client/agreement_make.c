@@ -406,14 +406,12 @@ int agreement_check_sign(struct client *c, struct txn *t, const struct agreement
 	if ((r = check_dates(ag->terms)) != RK_OK)
 		return r;
 	for (int i = 0; i < ag->row.party_count; i++) {
-		uint8_t fp[32];
 		Rk__Org *org;
 
 		if (book_org(c, t, ag->row.parties[i].org_id, a, &org) != RK_OK)
 			return RK_EINTEGRITY;
-		ids_sha256(fp, bytes_of(org->org_pk));
-		if (memcmp(fp, ag->row.parties[i].org_key_fp, 32) != 0)
-			return RK_EINTEGRITY;
+		if (!agreement_has_key(c, t, &ag->row.parties[i], a))
+			return RK_NDA_SUSPENDED;
 	}
 	return RK_OK;
 }

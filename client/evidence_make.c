@@ -158,6 +158,52 @@ static int load_pieces(struct making *m, const char *part, enum object_kind kind
 
 /* ---- choosing */
 
+/* Did a key sign it that the one directory of the receipt vouches for?  A key that came after the disclosure is not there. */
+static bool is_believed(const struct making *m, enum object_kind kind, const struct piece *p, const uint8_t *org_id)
+{
+	const struct receipt_by_org by = {
+		.exchange_id = client_exchange_id(m->c), .org_id = org_id, .directory = (const void *)m->directory.message,
+		.directory_index = m->directory.index, .index = p->index, .kind = kind, .payload = p->o.payload, .sig = p->o.sig};
+
+	return receipt_check_by_org(&by) == RK_OK;
+}
+
+/* Lists under a later key are left to later receipts: the one before it names the same devices, or the answer is left out. */
+static void drop_later_lists(struct making *m)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->devices.n; i++) {
+		const struct piece *list = &m->devices.list[i];
+
+		if (is_believed(m, OBJECT_KIND_ORG_DEVICES, list, ((const Rk__OrgDevices *)(const void *)list->message)->org_id.data))
+			m->devices.list[n++] = *list;
+	}
+	m->devices.n = n;
+}
+
+/* What was asked after an act under a later key rests on that act: such pickups are left out. */
+static void drop_later_pickups(struct making *m)
+{
+	size_t n = 0, first = 0;
+
+	for (; first < m->acts.n; first++) {
+		const Rk__NdaAct *act = (const Rk__NdaAct *)(const void *)m->acts.list[first].message;
+
+		if (act->kind != RK__ACT_KIND__HOLD && m->acts.list[first].index > m->object.index &&
+		    !is_believed(m, OBJECT_KIND_NDA_ACT, &m->acts.list[first], act->org_id.data))
+			break;
+	}
+	if (first == m->acts.n)
+		return;
+	for (size_t i = 0; i < m->pickups.n; i++)
+		if (m->pickups.list[i].index < m->acts.list[first].index)
+			m->pickups.list[n++] = m->pickups.list[i];
+		else
+			m->left_out++;
+	m->pickups.n = n;
+}
+
 static const uint8_t *list_org(const struct piece *list)
 {
 	return ((const Rk__OrgDevices *)(const void *)list->message)->org_id.data;
@@ -325,6 +371,7 @@ static int put_disclosure(struct making *m, const uint8_t id[32], bool with_cont
 	    (r = load_pieces(m, "act", OBJECT_KIND_NDA_ACT, k->acts, k->n_acts, NULL, &m->acts)) != RK_OK)
 		return r;
 	m->parts.terms = m->terms.o;
+	drop_later_pickups(m);
 	choose_answers(m, &m->pickups, true);
 	choose_answers(m, &m->nacks, false);
 	choose_acts(m);
@@ -367,6 +414,7 @@ static int assemble(struct making *m, const uint8_t charter_oh[32], struct bytes
 	                    k->object, &m->object)) != RK_OK ||
 	    (r = load_pieces(m, "orgdevices", OBJECT_KIND_ORG_DEVICES, k->devices, k->n_devices, &m->lists_left_out, &m->devices)) != RK_OK)
 		return r;
+	drop_later_lists(m);
 	m->parts.exchange_id = client_exchange_id(m->c);
 	m->parts.charter = m->charter.o;
 	m->parts.directory = m->directory.o;

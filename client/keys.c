@@ -32,6 +32,7 @@
 static const char *const key_files[KEY_ROLE_COUNT] = {
 	[KEY_DEVICE] = "device.key", [KEY_ORG] = "org.key", [KEY_SECRETARIAT] = "secretariat.key",
 	[KEY_ROOT] = "root.key", [KEY_WITNESS] = "witness.key",
+	[KEY_ORG_NEXT] = "org-next.key", [KEY_SECRETARIAT_NEXT] = "secretariat-next.key",
 };
 
 struct keys {
@@ -97,7 +98,7 @@ static int write_all(int fd, struct bytes b)
 static int file_replace(const struct client *c, const char *name, struct bytes content)
 {
 	char path[PATH_MAX + 64], temp[PATH_MAX + 96];
-	int fd, dir = -1, r;
+	int fd, r;
 
 	key_path(path, c, name);
 	snprintf(temp, sizeof(temp), "%s.%ld.tmp", path, (long)getpid());
@@ -115,9 +116,14 @@ static int file_replace(const struct client *c, const char *name, struct bytes c
 		unlink(temp);
 		return r;
 	}
-	dir = open(c->home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0 || fsync(dir) != 0)
-		r = io_error();
+	return folder_sync(c);
+}
+
+static int folder_sync(const struct client *c)
+{
+	int dir = open(c->home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = dir < 0 || fsync(dir) != 0 ? io_error() : RK_OK;
+
 	if (dir >= 0)
 		close(dir);
 	return r;
@@ -172,6 +178,23 @@ bool keys_exists(struct client *c, enum key_role role)
 
 	key_path(path, c, key_files[role]);
 	return access(path, F_OK) == 0;
+}
+
+int keys_promote(struct client *c, enum key_role next, enum key_role role)
+{
+	char from[PATH_MAX + 64], to[PATH_MAX + 64];
+	struct keys *k = keys_of(c);
+
+	key_path(from, c, key_files[next]);
+	key_path(to, c, key_files[role]);
+	if (k == NULL)
+		return RK_ENOMEM;
+	if (rename(from, to) != 0)
+		return errno == ENOENT ? RK_ENOTFOUND : io_error();
+	sodium_free(k->sign[role].sk);
+	k->sign[role] = k->sign[next];
+	memset(&k->sign[next], 0, sizeof(k->sign[next]));
+	return folder_sync(c);
 }
 
 /* ---- making */

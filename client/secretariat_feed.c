@@ -84,6 +84,20 @@ static int insert_row(Rk__Org **rows, size_t *n, const Rk__Org *extra)
 	return RK_OK;
 }
 
+/* The same row with another key; the lists that it pins are those of now. */
+static int replace_row(Rk__Org **rows, size_t n, const Rk__Org *changed)
+{
+	for (size_t i = 0; i < n; i++) {
+		uint64_t pinned = rows[i]->min_devices_serial;
+		if (memcmp(rows[i]->org_id.data, changed->org_id.data, ID16_BYTES) != 0)
+			continue;
+		*rows[i] = *changed;
+		rows[i]->min_devices_serial = pinned;
+		return RK_OK;
+	}
+	return RK_UNKNOWN_RECIPIENT;
+}
+
 /* since: readers believe the posts of an expelled or suspended member only from before it. */
 static int set_row_status(Rk__Org **rows, size_t n, const uint8_t *org_id, Rk__OrgStatus status, int64_t now_ms)
 {
@@ -99,8 +113,8 @@ static int set_row_status(Rk__Org **rows, size_t n, const uint8_t *org_id, Rk__O
 	return RK_UNKNOWN_RECIPIENT;
 }
 
-static int make_directory(struct client *c, struct txn *txn, const Rk__Org *extra, const uint8_t *org_id, Rk__OrgStatus status,
-			  struct arena *a, uint64_t *serial, struct bytes *wire)
+static int make_directory(struct client *c, struct txn *txn, const Rk__Org *extra, const Rk__Org *changed, const uint8_t *org_id,
+			  Rk__OrgStatus status, struct arena *a, uint64_t *serial, struct bytes *wire)
 {
 	Rk__Directory *old, m = RK__DIRECTORY__INIT;
 	Rk__Charter *charter;
@@ -118,6 +132,8 @@ static int make_directory(struct client *c, struct txn *txn, const Rk__Org *extr
 	rc = copy_rows(c, txn, old, a, rows);
 	if (rc == RK_OK && extra)
 		rc = insert_row(rows, &n, extra);
+	if (rc == RK_OK && changed)
+		rc = replace_row(rows, n, changed);
 	if (rc == RK_OK && org_id)
 		rc = set_row_status(rows, n, org_id, status, client_now(c));
 	if (rc != RK_OK)
@@ -135,8 +151,8 @@ static int make_directory(struct client *c, struct txn *txn, const Rk__Org *extr
 	return object_make(OBJECT_KIND_DIRECTORY, client_exchange_id(c), keys_sign_sk(c, KEY_SECRETARIAT), &m.base, a, wire);
 }
 
-int secretariat_queue_directory(struct client *c, struct txn *txn, const Rk__Org *extra, const uint8_t *org_id,
-				Rk__OrgStatus status, uint64_t *serial, uint64_t *item)
+static int queue_directory(struct client *c, struct txn *txn, const Rk__Org *extra, const Rk__Org *changed, const uint8_t *org_id,
+			   Rk__OrgStatus status, uint64_t *serial, uint64_t *item)
 {
 	struct bytes wire;
 	int rc = must_be_answered(txn, META_DIRECTORY_ITEM);
@@ -145,13 +161,25 @@ int secretariat_queue_directory(struct client *c, struct txn *txn, const Rk__Org
 	struct arena *a = arena_new(BIG_ARENA_BYTES);
 	if (!a)
 		return RK_ENOMEM;
-	rc = make_directory(c, txn, extra, org_id, status, a, serial, &wire);
+	rc = make_directory(c, txn, extra, changed, org_id, status, a, serial, &wire);
 	if (rc == RK_OK)
 		rc = queue_object(c, txn, OBJECT_KIND_DIRECTORY, wire, "directory", a, item);
 	if (rc == RK_OK)
 		rc = meta_put_u64(txn, META_DIRECTORY_ITEM, *item);
 	arena_free(a);
 	return rc;
+}
+
+int secretariat_queue_directory(struct client *c, struct txn *txn, const Rk__Org *extra, const uint8_t *org_id,
+				Rk__OrgStatus status, uint64_t *serial, uint64_t *item)
+{
+	return queue_directory(c, txn, extra, NULL, org_id, status, serial, item);
+}
+
+int secretariat_queue_row(struct client *c, struct txn *txn, const Rk__Org *changed, uint64_t *item)
+{
+	uint64_t serial;
+	return queue_directory(c, txn, NULL, changed, NULL, RK__ORG_STATUS__ORG_STATUS_NONE, &serial, item);
 }
 
 /* ---- epochs and keys */
@@ -395,7 +423,9 @@ static int read_newest(struct client *c, struct txn *txn, struct arena *a, struc
 
 static bool is_directory_due(struct client *c, const struct newest *n)
 {
+	/* Signed by somebody who is no officer any more: whoever joins now could not believe it. */
 	return n->directory->issued_at + RESIGN_AFTER_MS <= client_now(c) ||
+	       !trust_secretariat_pk(n->charter, n->directory->signer_id.data, client_now(c)) ||
 	       trust_may_step_over(n->charter, n->directory->issued_at);
 }
 

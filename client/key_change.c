@@ -1,0 +1,273 @@
+/* key_change: the next key of a role beside the one in use. */
+#include "client/key_change.h"
+
+#include <stdlib.h>
+
+#include "client/client_internal.h"
+#include "proto/ids.h"
+#include "proto/strict.h"
+#include "proto/trust.h"
+
+#define META_ORG_NEXT "key/org-next"                 /* public key of org-next.key */
+#define META_SECRETARIAT_NEXT "key/secretariat-next" /* of secretariat-next.key */
+#define META_OFFICER "key/secretariat"               /* of secretariat.key, where this home made it for a request */
+#define META_LIST_ITEM "key/list"                    /* u64be: outbox item of the list that follows a new key */
+#define ARENA_BYTES ((size_t)1024 * 1024)
+
+static const struct {
+	enum key_role next, role;
+	const char *meta;
+} changes[] = {
+	{KEY_ORG_NEXT, KEY_ORG, META_ORG_NEXT},
+	{KEY_SECRETARIAT_NEXT, KEY_SECRETARIAT, META_SECRETARIAT_NEXT},
+};
+#define CHANGES (sizeof(changes) / sizeof(changes[0]))
+
+static bool known_pk(struct txn *t, const char *meta, uint8_t pk[32])
+{
+	struct bytes v;
+
+	if (meta_get(t, meta, &v) != RK_OK || v.len != KEY_BYTES)
+		return false;
+	memcpy(pk, v.data, KEY_BYTES);
+	return true;
+}
+
+static int forget(struct txn *t, const char *meta)
+{
+	int r = env_del(t, C_META, bytes_str(meta));
+
+	return r == RK_ENOTFOUND ? RK_OK : r;
+}
+
+static int remember(struct client *c, const char *meta, const uint8_t pk[32])
+{
+	struct txn *t = NULL;
+	int r = env_begin(c->env, true, &t);
+
+	if (r == RK_OK)
+		r = meta_put(t, meta, bytes_make(pk, KEY_BYTES));
+	if (r == RK_OK)
+		return env_commit(t);
+	env_abort(t);
+	return r;
+}
+
+static int own_pk(struct client *c, uint8_t pk[32])
+{
+	struct txn *t = NULL;
+	int r = env_begin(c->env, false, &t);
+
+	if (r == RK_OK)
+		r = book_org_key_at(c, t, client_org_id(c), 0, pk);
+	env_abort(t);
+	return r;
+}
+
+int key_change_unlock_org(struct client *c)
+{
+	uint8_t pk[32], own[32];
+	unsigned changed;
+	int r = key_change_settle(c, &changed);
+
+	if (r != RK_OK || (r = keys_unlock(c, KEY_ORG)) != RK_OK)
+		return r;
+	keys_sign_pk(c, KEY_ORG, pk);
+	if ((r = own_pk(c, own)) != RK_OK)
+		return r;
+	return memcmp(pk, own, sizeof(pk)) == 0 ? RK_OK : RK_NOT_PERMITTED;
+}
+
+/* Makes the file of a role or opens the one that a run before this one has made; its public key is remembered. */
+static int make_key(struct client *c, enum key_role role, const char *meta, const struct key_new *how, uint8_t pk[32])
+{
+	int r = keys_exists(c, role) ? keys_unlock(c, role) : keys_create(c, role, how);
+
+	if (r != RK_OK)
+		return r;
+	keys_sign_pk(c, role, pk);
+	return remember(c, meta, pk);
+}
+
+int key_change_begin(struct client *c, bool lost, const struct key_new *how, char text[ORGKEY_TEXT_CHARS], uint8_t new_pk[32])
+{
+	Rk__OrgKey m = RK__ORG_KEY__INIT;
+	struct arena *a;
+	uint8_t pk[32];
+	int r = own_pk(c, pk);
+
+	if (r == RK_OK && !lost)
+		r = keys_exists(c, KEY_ORG) ? key_change_unlock_org(c) : RK_ENOTJOINED;
+	if (r != RK_OK || (r = make_key(c, KEY_ORG_NEXT, META_ORG_NEXT, how, new_pk)) != RK_OK)
+		return r;
+	if ((a = arena_new(ARENA_BYTES)) == NULL)
+		return RK_ENOMEM;
+	m.version = 1;
+	m.org_id = pb_of(bytes_make(client_org_id(c), ID16_BYTES));
+	m.old_pk = pb_of(BYTES_OF(pk));
+	m.new_pk = pb_of(bytes_make(new_pk, KEY_BYTES));
+	m.time = client_now(c);
+	r = orgkey_request_make(&m, client_exchange_id(c), keys_sign_sk(c, KEY_ORG_NEXT), lost ? NULL : keys_sign_sk(c, KEY_ORG), a,
+				text);
+	arena_free(a);
+	return r;
+}
+
+/* Was secretariat.key made here for a request that no charter has answered yet? */
+static bool is_asked_for(struct client *c)
+{
+	struct txn *t = NULL;
+	uint8_t pk[32];
+	bool is = env_begin(c->env, false, &t) == RK_OK && known_pk(t, META_OFFICER, pk);
+
+	env_abort(t);
+	return is;
+}
+
+int key_change_officer(struct client *c, const struct key_new *how, uint8_t pk[32])
+{
+	unsigned changed;
+	int r = key_change_settle(c, &changed);
+
+	if (r != RK_OK)
+		return r;
+	if (!keys_exists(c, KEY_SECRETARIAT) || is_asked_for(c))
+		return make_key(c, KEY_SECRETARIAT, META_OFFICER, how, pk);
+	return make_key(c, KEY_SECRETARIAT_NEXT, META_SECRETARIAT_NEXT, how, pk);
+}
+
+/* ---- coming into force */
+
+static const Rk__SecretariatKey *find_officer(const Rk__Charter *charter, const uint8_t pk[32])
+{
+	for (size_t i = 0; i < charter->n_secretariat_keys; i++)
+		if (memcmp(charter->secretariat_keys[i]->pk.data, pk, KEY_BYTES) == 0)
+			return charter->secretariat_keys[i];
+	return NULL;
+}
+
+static bool is_in_force(struct client *c, struct txn *t, enum key_role role, const uint8_t pk[32], struct arena *a)
+{
+	Rk__Charter *charter;
+	uint8_t own[32];
+
+	if (role == KEY_ORG)
+		return book_org_key_at(c, t, client_org_id(c), 0, own) == RK_OK && memcmp(own, pk, sizeof(own)) == 0;
+	return book_charter(c, t, a, &charter) == RK_OK && find_officer(charter, pk);
+}
+
+/*
+ * The file first, then the note of it: whatever happens between them, the next run finds the file moved and forgets the note.
+ */
+static int settle(struct client *c, size_t i)
+{
+	struct txn *t = NULL;
+	int r = keys_promote(c, changes[i].next, changes[i].role);
+
+	if ((r != RK_OK && r != RK_ENOTFOUND) || (r = env_begin(c->env, true, &t)) != RK_OK)
+		return r;
+	if ((r = forget(t, changes[i].meta)) == RK_OK && changes[i].role == KEY_SECRETARIAT)
+		r = forget(t, META_OFFICER);
+	if (r == RK_OK)
+		return env_commit(t);
+	env_abort(t);
+	return r;
+}
+
+int key_change_settle(struct client *c, unsigned *changed)
+{
+	struct arena *a = arena_new(ARENA_BYTES);
+	bool is_due[CHANGES] = {false};
+	struct txn *t = NULL;
+	uint8_t pk[32];
+	int r = a ? env_begin(c->env, false, &t) : RK_ENOMEM;
+
+	*changed = 0;
+	for (size_t i = 0; r == RK_OK && i < CHANGES; i++)
+		is_due[i] = known_pk(t, changes[i].meta, pk) && is_in_force(c, t, changes[i].role, pk, a);
+	env_abort(t);
+	arena_free(a);
+	for (size_t i = 0; i < CHANGES && r == RK_OK; i++)
+		if (is_due[i] && (r = settle(c, i)) == RK_OK)
+			*changed |= 1u << changes[i].role;
+	return r;
+}
+
+/* ---- the list that follows */
+
+static bool is_on_its_way(struct txn *t)
+{
+	struct outcome out;
+	uint64_t item = meta_u64(t, META_LIST_ITEM);
+
+	return item != 0 && outbox_outcome(t, item, &out) == RK_BUSY;
+}
+
+bool key_change_is_list_due(struct client *c, struct txn *t)
+{
+	struct arena *a = arena_new(ARENA_BYTES);
+	uint8_t pk[32], oh[32];
+	struct object o;
+	struct bytes wire;
+	uint64_t serial;
+	bool is_due = false;
+
+	if (a != NULL && keys_exists(c, KEY_ORG) && !is_on_its_way(t) &&
+	    book_org_key_at(c, t, client_org_id(c), 0, pk) == RK_OK &&
+	    book_newest(t, RK__OBJECT_TYPE__OBJECT_ORG_DEVICES, client_org_id(c), &serial, oh, &wire) == RK_OK &&
+	    object_parse(OBJECT_KIND_ORG_DEVICES, wire, a, &o) == RK_OK)
+		is_due = object_check(&o, client_exchange_id(c), pk) == RK_BAD_SIGNATURE;
+	arena_free(a);
+	return is_due;
+}
+
+static int make_list(struct client *c, struct txn *t, struct arena *a, struct bytes *wire, uint8_t oh[32])
+{
+	Rk__OrgDevices *old, next;
+	uint8_t prev_oh[32];
+	struct object o;
+	int r = book_org_devices(c, t, client_org_id(c), a, &old, prev_oh);
+
+	if (r != RK_OK)
+		return r;
+	next = *old;
+	next.serial = old->serial + 1;
+	next.prev_oh = pb_of(BYTES_OF(prev_oh));
+	next.issued_at = client_now(c);
+	next.valid_until = next.issued_at + TRUST_DEVICES_AGE_MS;
+	r = object_make(OBJECT_KIND_ORG_DEVICES, client_exchange_id(c), keys_sign_sk(c, KEY_ORG), &next.base, a, wire);
+	if (r == RK_OK && (r = object_parse(OBJECT_KIND_ORG_DEVICES, *wire, a, &o)) == RK_OK)
+		object_oh(oh, &o, client_exchange_id(c));
+	return r;
+}
+
+static int queue_list(struct client *c, struct txn *t, struct arena *a, uint64_t *item)
+{
+	struct bytes wire;
+	uint8_t oh[32];
+	int r = make_list(c, t, a, &wire, oh);
+	struct outbox_request request = {.op = RK__OP__OP_PUT_OBJECT, .what = "device list", .object = wire, .object_oh = oh,
+					 .object_type = RK__OBJECT_TYPE__OBJECT_ORG_DEVICES};
+
+	if (r == RK_OK)
+		r = outbox_add(c, t, &request, item);
+	return r == RK_OK ? meta_put_u64(t, META_LIST_ITEM, *item) : r;
+}
+
+int key_change_queue_list(struct client *c, uint64_t *item)
+{
+	struct arena *a = arena_new(ARENA_BYTES);
+	struct txn *t = NULL;
+	int r = a ? key_change_unlock_org(c) : RK_ENOMEM;
+
+	if (r == RK_OK && (r = keys_unlock(c, KEY_DEVICE)) == RK_OK)
+		r = env_begin(c->env, true, &t);
+	if (r == RK_OK)
+		r = queue_list(c, t, a, item);
+	if (r == RK_OK)
+		r = env_commit(t);
+	else
+		env_abort(t);
+	arena_free(a);
+	return r;
+}
