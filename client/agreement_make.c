@@ -68,6 +68,15 @@ static bool is_listed(const uint8_t (*list)[16], size_t n, const uint8_t *id)
 	return false;
 }
 
+static void set_direction(const struct agreement_new *n, Rk__Party *party, const uint8_t org_id[16])
+{
+	int old = n->again != NULL ? nda_party_index(&n->again->row, org_id) : -1;
+
+	party->may_disclose = old >= 0 ? n->again->row.parties[old].may_disclose
+	                               : n->disclosers == NULL || is_listed(n->disclosers, n->discloser_count, org_id);
+	party->may_receive = old >= 0 ? n->again->row.parties[old].may_receive : n->disclosers == NULL || !party->may_disclose;
+}
+
 static int make_party(struct making *m, const uint8_t org_id[16], Rk__Party **party, Rk__CoverParty **cover)
 {
 	const struct agreement_new *n = m->n;
@@ -85,8 +94,7 @@ static int make_party(struct making *m, const uint8_t org_id[16], Rk__Party **pa
 	rk__party__init(*party);
 	(*party)->org_id = pb_of(bytes_make(id, 16));
 	(*party)->org_key_fp = pb_of(bytes_make(fp, 32));
-	(*party)->may_disclose = n->disclosers == NULL || is_listed(n->disclosers, n->discloser_count, org_id);
-	(*party)->may_receive = n->disclosers == NULL || !(*party)->may_disclose;
+	set_direction(n, *party, org_id);
 	rk__cover_party__init(*cover);
 	(*cover)->org_id = (*party)->org_id;
 	(*cover)->legal_name = pb_text(book_org_name(m->c, m->t, org_id, lang_of(n->language), m->a));
@@ -155,11 +163,24 @@ static int make_dates(struct making *m)
 	return t->accept_by > now ? RK_OK : at_fault(m, AGREEMENT_FAULT_ACCEPT_BY);
 }
 
+/* The cover as it was; it says which agreement it makes anew. */
+static void repeat_cover(struct making *m)
+{
+	const struct agreement *old = m->n->again;
+
+	m->cover = *old->cover;
+	m->cover.counters = pb_of(bytes_make(old->nda_id, 32));
+}
+
 static void make_cover(struct making *m)
 {
 	const struct agreement_new *n = m->n;
 	Rk__NdaCover *c = &m->cover;
 
+	if (n->again != NULL) {
+		repeat_cover(m);
+		return;
+	}
 	c->version = 1;
 	c->title = pb_text(n->title);
 	c->language = pb_text(n->language);
@@ -212,11 +233,26 @@ static int make_terms(struct making *m)
 	t->zone = charter->time_zone;
 	if ((r = make_parties(m)) != RK_OK || (r = make_dates(m)) != RK_OK)
 		return r;
+	if (m->n->again != NULL) {
+		const Rk__NdaTerms *old = m->n->again->terms;
+
+		t->exit_rule = old->exit_rule;
+		t->notice_days = old->notice_days;
+		t->notice_window_days = old->notice_window_days;
+		t->marking_required = old->marking_required;
+		return RK_OK;
+	}
 	t->exit_rule = m->n->no_exit ? RK__EXIT_RULE__EXIT_NONE : RK__EXIT_RULE__END_ALL;
 	t->notice_days = m->n->no_exit ? 0 : m->n->notice_days;
 	t->notice_window_days = window_days(m);
 	t->marking_required = m->n->marking_required;
 	return RK_OK;
+}
+
+/* The plain form repeats dates and parties, so it is written anew; any other text stays what it was. */
+static bool is_own_text(const struct making *m)
+{
+	return m->n->again != NULL && strcmp(m->cover.form_id, FORMS_PLAIN_ID) != 0;
 }
 
 static int make_document(struct making *m)
@@ -229,6 +265,8 @@ static int make_document(struct making *m)
 	if (document.len > AGREEMENT_DOCUMENT_MAX_BYTES)
 		return at_fault(m, AGREEMENT_FAULT_DOCUMENT);
 	make_cover(m);
+	if (is_own_text(m))
+		document = bytes_of(m->n->again->proposal->document);
 	if (document.len == 0 && (r = forms_write(t, &m->cover, m->a, &document)) != RK_OK)
 		return r;
 	if ((r = STRICT_PACK(&m->cover, m->a, &cover)) != RK_OK)
@@ -238,6 +276,10 @@ static int make_document(struct making *m)
 	m->proposal.doc_salt = random_bytes(m->a, 32);
 	m->proposal.document_name = pb_text(m->n->document.len == 0 ? FORMS_DOCUMENT_NAME : m->n->document_name);
 	m->proposal.document_type = pb_text(m->n->document.len == 0 ? FORMS_DOCUMENT_TYPE : m->n->document_type);
+	if (is_own_text(m)) {
+		m->proposal.document_name = m->n->again->proposal->document_name;
+		m->proposal.document_type = m->n->again->proposal->document_type;
+	}
 	if (commit == NULL || m->proposal.doc_salt.len == 0)
 		return RK_ENOMEM;
 	nda_doc_commit(commit, m->proposal.doc_salt.data, cover, document);
@@ -358,9 +400,32 @@ static int queue_proposal(struct making *m, uint64_t *item)
 	return queue_letter(m->c, m->t, RK__OP__OP_NDA_PROPOSE, "nda propose", &m->terms, m->nda_id, &message, packed, m->a, item);
 }
 
-int agreement_propose(struct client *c, struct txn *t, const struct agreement_new *n, enum agreement_fault *fault,
+/* What an agreement that is made anew takes from the old one. */
+static int fill_again(struct agreement_new *n, uint8_t others[NDA_PARTIES_MAX][16])
+{
+	const struct agreement *old = n->again;
+
+	if (old == NULL)
+		return RK_OK;
+	if (old->proposal == NULL || old->cover == NULL || old->problem != RK_OK)
+		return old->problem != RK_OK ? old->problem : RK_ENOTFOUND;
+	n->other_count = 0;
+	for (int i = 0; i < old->row.party_count; i++)
+		if (i != old->self)
+			memcpy(others[n->other_count++], old->row.parties[i].org_id, 16);
+	n->others = (const uint8_t(*)[16])others;
+	n->purpose = old->cover->purpose;
+	n->language = old->cover->language;
+	n->last_day = old->terms->last_day;
+	n->first_day = 0;
+	return RK_OK;
+}
+
+int agreement_propose(struct client *c, struct txn *t, const struct agreement_new *asked, enum agreement_fault *fault,
                       uint8_t nda_id[32], uint64_t *item)
 {
+	uint8_t others[NDA_PARTIES_MAX][16];
+	struct agreement_new filled = *asked, *n = &filled;
 	struct making m = {.c = c, .t = t, .n = n, .a = arena_new(AGREEMENT_ARENA), .terms = RK__NDA_TERMS__INIT,
 	                   .cover = RK__NDA_COVER__INIT, .survival = RK__SURVIVAL__INIT, .proposal = RK__PROPOSAL__INIT};
 	int r;
@@ -368,6 +433,10 @@ int agreement_propose(struct client *c, struct txn *t, const struct agreement_ne
 	*fault = AGREEMENT_FAULT_NONE;
 	if (m.a == NULL)
 		return RK_ENOMEM;
+	if ((r = fill_again(n, others)) != RK_OK) {
+		arena_free(m.a);
+		return r;
+	}
 	m.survival_months = n->survival_months >= 0 ? n->survival_months : AGREEMENT_SURVIVAL_MONTHS;
 	r = n->purpose == NULL || n->purpose[0] == '\0' ? at_fault(&m, AGREEMENT_FAULT_PURPOSE) : log_check_send(c, t);
 	if (r == RK_OK)

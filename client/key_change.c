@@ -1,10 +1,14 @@
 /* key_change: the next key of a role beside the one in use. */
 #include "client/key_change.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "client/client_internal.h"
 #include "proto/ids.h"
+#include "proto/note.h"
 #include "proto/strict.h"
 #include "proto/trust.h"
 
@@ -270,4 +274,99 @@ int key_change_queue_list(struct client *c, uint64_t *item)
 		env_abort(t);
 	arena_free(a);
 	return r;
+}
+
+/* ---- for people */
+
+/* When the file of a role was written; 0: there is none. */
+static int64_t written_at(const struct client *c, const char *name)
+{
+	char path[PATH_MAX + 64];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/%s", c->home, name);
+	return stat(path, &st) == 0 ? (int64_t)st.st_mtim.tv_sec * 1000 : 0;
+}
+
+static void set_pk(struct key_facts *f, const uint8_t *pk, bool is_current)
+{
+	memcpy(f->pk, pk, KEY_BYTES);
+	f->has_pk = true;
+	f->is_current = is_current;
+}
+
+static void device_facts(struct client *c, struct txn *t, struct arena *a, struct key_facts *f)
+{
+	Rk__Device *d;
+	Rk__DeviceKx *kx;
+
+	if (book_device(c, t, client_device_id(c), client_org_id(c), a, &d) == RK_OK)
+		set_pk(f, d->sign_pk.data, true);
+	if (book_device_kx(c, t, client_device_id(c), a, &kx) == RK_OK)
+		f->until = kx->not_after;
+}
+
+/* Which of the charter's keys a secretariat.key is, is known where this home made it for a request, and where there is but one. */
+static void officer_facts(const Rk__Charter *charter, struct txn *t, const char *meta, struct key_facts *f)
+{
+	const Rk__SecretariatKey *k = NULL;
+	uint8_t pk[32];
+
+	if (known_pk(t, meta, pk)) {
+		set_pk(f, pk, (k = find_officer(charter, pk)) != NULL);
+	} else if (f->role == KEY_SECRETARIAT && charter->n_secretariat_keys == 1) {
+		k = charter->secretariat_keys[0];
+		set_pk(f, k->pk.data, true);
+	}
+	f->until = k ? k->not_after : 0;
+}
+
+static void fill_facts(struct client *c, struct txn *t, const Rk__Charter *charter, struct arena *a, struct key_facts *f)
+{
+	struct note_key witness;
+	uint8_t pk[32];
+
+	if (f->role == KEY_DEVICE)
+		device_facts(c, t, a, f);
+	else if (f->role == KEY_ORG && book_org_key_at(c, t, client_org_id(c), 0, pk) == RK_OK)
+		set_pk(f, pk, true);
+	else if (f->role == KEY_ORG_NEXT && known_pk(t, META_ORG_NEXT, pk))
+		set_pk(f, pk, false);
+	else if (charter && (f->role == KEY_SECRETARIAT || f->role == KEY_SECRETARIAT_NEXT))
+		officer_facts(charter, t, f->role == KEY_SECRETARIAT ? META_OFFICER : META_SECRETARIAT_NEXT, f);
+	else if (charter && f->role == KEY_ROOT)
+		set_pk(f, charter->root_pk.data, true);
+	else if (charter && f->role == KEY_WITNESS && note_key_parse(&witness, charter->witness_vkey) == RK_OK)
+		set_pk(f, witness.pk, true);
+	if (charter && f->until == 0 && (f->role == KEY_ROOT || f->role == KEY_WITNESS))
+		f->until = charter->not_after;
+}
+
+int key_change_facts(struct client *c, struct txn *t, struct key_facts out[KEY_FACTS_MAX], size_t *count)
+{
+	static const struct {
+		enum key_role role;
+		const char *file;
+	} files[] = {{KEY_DEVICE, "device.key"}, {KEY_ORG, "org.key"}, {KEY_ORG_NEXT, "org-next.key"},
+		     {KEY_SECRETARIAT, "secretariat.key"}, {KEY_SECRETARIAT_NEXT, "secretariat-next.key"},
+		     {KEY_WITNESS, "witness.key"}, {KEY_ROOT, "root.key"}};
+	struct arena *a = arena_new(ARENA_BYTES);
+	Rk__Charter *charter = NULL;
+
+	*count = 0;
+	if (a == NULL)
+		return RK_ENOMEM;
+	if (book_charter(c, t, a, &charter) != RK_OK)
+		charter = NULL;
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		struct key_facts *f = &out[*count];
+
+		if (!keys_exists(c, files[i].role))
+			continue;
+		*f = (struct key_facts){.role = files[i].role, .made_at = written_at(c, files[i].file)};
+		fill_facts(c, t, charter, a, f);
+		(*count)++;
+	}
+	arena_free(a);
+	return RK_OK;
 }

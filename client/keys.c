@@ -94,6 +94,16 @@ static int write_all(int fd, struct bytes b)
 	return RK_OK;
 }
 
+static int folder_sync(const struct client *c)
+{
+	int dir = open(c->home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = dir < 0 || fsync(dir) != 0 ? io_error() : RK_OK;
+
+	if (dir >= 0)
+		close(dir);
+	return r;
+}
+
 /* Temp file, fsync, rename, fsync of the folder: the file is wholly the old or wholly the new one, also after a power cut. */
 static int file_replace(const struct client *c, const char *name, struct bytes content)
 {
@@ -117,16 +127,6 @@ static int file_replace(const struct client *c, const char *name, struct bytes c
 		return r;
 	}
 	return folder_sync(c);
-}
-
-static int folder_sync(const struct client *c)
-{
-	int dir = open(c->home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r = dir < 0 || fsync(dir) != 0 ? io_error() : RK_OK;
-
-	if (dir >= 0)
-		close(dir);
-	return r;
 }
 
 /* *file is malloc'ed.  st may be NULL. */

@@ -23,6 +23,8 @@
 #include "client/cli/verbs_a.inc"
 #include "client/cli/verbs_b.inc"
 #include "client/cli/verbs_receipt.inc"
+#include "client/cli/verbs_key.inc"
+#include "client/cli/verbs_officer.inc"
 #include "client/cli/verbs_c.inc"
 #undef NOUN
 #undef VERB
@@ -39,6 +41,8 @@ static const struct row rows[] = {
 #include "client/cli/verbs_a.inc"
 #include "client/cli/verbs_b.inc"
 #include "client/cli/verbs_receipt.inc"
+#include "client/cli/verbs_key.inc"
+#include "client/cli/verbs_officer.inc"
 #include "client/cli/verbs_c.inc"
 #undef NOUN
 #undef VERB
