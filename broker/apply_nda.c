@@ -203,18 +203,22 @@ static int follow_act(struct apply *a, const struct nda_row *before, const struc
 }
 
 /* ---- NDA_PROPOSE */
-/* Every party is a member now, under the key that the terms bind; else the proposer's directory is not ours. */
+/* Every party is a member now, bound by a key that counts as its own; else the proposer's directory is not ours. */
 static int check_parties(struct apply *a, const struct nda_row *nda)
 {
 	for (int i = 0; i < nda->party_count; i++) {
+		const struct nda_party *p = &nda->parties[i];
 		struct rows_org org;
-		int rc = rows_get_org(a->txn, nda->parties[i].org_id, &org);
+		bool counts = false;
+		int rc = rows_get_org(a->txn, p->org_id, &org);
 
 		if (rc != RK_OK && rc != RK_ENOTFOUND)
 			return rc;
 		if (rc == RK_ENOTFOUND || org.status != ORG_ACTIVE)
 			return RK_UNKNOWN_RECIPIENT;
-		if (memcmp(org.key_fp, nda->parties[i].org_key_fp, 32) != 0)
+		if ((rc = counts_as(a, p->org_id, &org, p->org_key_fp, &counts)) != RK_OK)
+			return rc;
+		if (!counts)
 			return RK_STALE_DIRECTORY;
 	}
 	return RK_OK;

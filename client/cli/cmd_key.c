@@ -68,14 +68,23 @@ int key_heard(struct cli *c, const char *given, enum text_id ask, const char *na
 
 /* ---- after a sync */
 
+struct list_due {
+	bool is_due;
+	unsigned devices;
+};
+
 static int find_list_due(struct cli *c, struct txn *txn, struct arena *a, void *user)
 {
-	(void)a;
-	*(bool *)user = key_change_is_list_due(c->client, txn);
+	struct list_due *due = user;
+	Rk__OrgDevices *list;
+	uint8_t oh[32];
+	due->is_due = key_change_is_list_due(c->client, txn);
+	if (due->is_due && book_org_devices(c->client, txn, client_org_id(c->client), a, &list, oh) == RK_OK)
+		due->devices = (unsigned)list->n_devices;
 	return RK_OK;
 }
 
-static int sign_list(struct cli *c)
+static int sign_list(struct cli *c, unsigned devices)
 {
 	uint64_t item;
 	int rc = key_change_queue_list(c->client, &item);
@@ -88,6 +97,9 @@ static int sign_list(struct cli *c)
 	if ((rc = cli_finish(c, item, TEXT_CANNOT_SIGN_LIST, NULL)) != RK_OK)
 		return rc;
 	out_say(c, TEXT_KEY_LIST_DONE);
+	/* A thief of the old key may have added one. */
+	if (devices > 1)
+		out_warn(c, TEXT_KEY_LIST_DEVICES, devices);
 	/* Our own list comes back by the control stream. */
 	rc = link_sync(c->client, &c->stop);
 	return rc == RK_OK ? RK_OK : cli_fail(c, rc, TEXT_CANNOT_SYNC);
@@ -96,17 +108,17 @@ static int sign_list(struct cli *c)
 int key_after_sync(struct cli *c)
 {
 	unsigned changed;
-	bool is_due = false;
+	struct list_due due = {0};
 	int rc = key_change_settle(c->client, &changed);
 	if (rc == RK_OK)
-		rc = show_read(c, find_list_due, &is_due);
+		rc = show_read(c, find_list_due, &due);
 	if (rc != RK_OK)
 		return cli_fail(c, rc, TEXT_CANNOT_SIGN_LIST);
 	if (changed & 1u << KEY_ORG)
 		out_say(c, TEXT_KEY_IN_FORCE);
 	if (changed & 1u << KEY_SECRETARIAT)
 		out_say(c, TEXT_OFFICER_IN_FORCE);
-	return is_due ? sign_list(c) : RK_OK;
+	return due.is_due ? sign_list(c, due.devices) : RK_OK;
 }
 
 /* ---- rotate */

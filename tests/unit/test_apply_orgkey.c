@@ -115,7 +115,7 @@ static void by_its_own_word_all_goes_on(void **state)
 {
 	struct rows_org row;
 	struct rows_line line;
-	uint8_t fp[32];
+	uint8_t fp[32], waiting[32];
 	(void)state;
 
 	assert_int_equal(disclose(A, B), RK_OK);
@@ -133,6 +133,8 @@ static void by_its_own_word_all_goes_on(void **state)
 
 	assert_int_equal(disclose(A, B), RK_OK);
 	assert_int_equal(disclose(B, A), RK_OK);
+	/* A proposal that was on its way meanwhile and names the key before. */
+	assert_int_equal(world_propose(&w, B, world_terms(&w, TO_A | TO_B), waiting), RK_OK);
 	/* The key of now acts, the one of before no more. */
 	assert_int_equal(act_by(&first, RK__ACT_KIND__TERMINATE), RK_BAD_SIGNATURE);
 	assert_int_equal(act_by(&next, RK__ACT_KIND__TERMINATE), RK_OK);
