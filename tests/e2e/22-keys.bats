@@ -76,13 +76,10 @@ for line in sys.stdin:
 	after=$(send a after)
 	as b sync
 	as b dossier get "$after" --output "$T/got"
-	for home in a b; do
-		as "$home" sync
-		for id in "$before" "$b_got" "$answer" "$after"; do
-			as "$home" receipt export "$id" --output "$T/r-$home-$id"
-			proves picked_up "$T/r-$home-$id"
-		done
-	done
+	as a sync
+	for id in "$before" "$answer"; do as a receipt export "$id" --output "$T/r-$id"; done
+	for id in "$b_got" "$after"; do as b receipt export "$id" --output "$T/r-$id"; done
+	for id in "$before" "$b_got" "$answer" "$after"; do proves picked_up "$T/r-$id"; done
 
 	# The new key acts, the old one does not any more: neither its file, nor what it signs.
 	as a nda hold "$NDA"
@@ -95,16 +92,6 @@ for line in sys.stdin:
 	as a nda terminate "$NDA" --yes
 	as b sync
 	[[ $(state b "$NDA") == terminated ]]
-
-	# Who joins after the change believes lists and keys, and deals with the changed member.
-	join c sme
-	NDA2=$(as c --json nda propose --with a --purpose P --form plain --until "$(date -u -d '+1 year' +%F)" --signatory C | value nda_id)
-	as a sync
-	as a nda sign "$NDA2" --yes --signatory A
-	as c sync
-	late=$(send c late "$NDA2")
-	as a sync
-	as a dossier get "$late" --output "$T/got"
 }
 
 @test "without the old key: suspended on both sides until it is made anew; the thief of the old key gets nowhere" {
@@ -190,17 +177,14 @@ for line in sys.stdin:
 	[[ ! -e $T/secretariat/secretariat-next.key ]]
 	as a --json secretariat officer list >"$T/out"
 	[[ $(grep -c '"in_force": *true' "$T/out") == 1 ]]
-	join d sme
-	as a sync
-	[[ $(as a --json member list | count org_id) == 5 ]]
+	as secretariat member suspend c
 	refuses 7 as secretariat secretariat officer remove Sato --out "$T/c5.rk"
 	said 'Nobody would be left'
 
 	# The first officer's key is worth nothing any more.
 	cp "$T/secretariat/secretariat.key" "$T/third.key"
 	cp "$T/first.key" "$T/secretariat/secretariat.key"
-	refuses 8 as secretariat member suspend d
+	refuses 8 as secretariat member reinstate c
 	cp "$T/third.key" "$T/secretariat/secretariat.key"
-	as secretariat sync
-	as secretariat member suspend d
+	as secretariat member reinstate c
 }
