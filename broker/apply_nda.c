@@ -16,8 +16,10 @@ static int counts_as(struct apply *a, const uint8_t org_id[16], const struct row
 	int rc;
 
 	*counts = memcmp(org->key_fp, fp, 32) == 0;
-	if (*counts || (rc = rows_get_line(a->txn, org_id, &line)) != RK_OK)
-		return *counts ? RK_OK : rc;
+	if (*counts)
+		return RK_OK;
+	if ((rc = rows_get_line(a->txn, org_id, &line)) != RK_OK)
+		return rc;
 	for (size_t i = 0; i < line.count; i++)
 		*counts |= memcmp(line.fp[i], fp, 32) == 0;
 	return RK_OK;
