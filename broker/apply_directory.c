@@ -82,12 +82,15 @@ static int check_directory(struct apply *a, struct command *c, const Rk__Directo
 		return rc;
 	if (d->serial <= prev.serial)
 		return RK_CONFLICT; /* before the dear look at the one before */
-	if ((rc = apply_check_clock(a, d->issued_at)) != RK_OK)
-		return rc;
+	/* One that was signed ahead may come late, never early. */
+	if (d->issued_at > a->now_ms + APPLY_CLOCK_MS)
+		return RK_CLOCK;
 	if (d->expires_at <= a->now_ms)
 		return RK_DIRECTORY_EXPIRED;
 	if ((rc = read_previous(a, c, &before)) != RK_OK)
 		return rc;
+	if (d->issued_at < before->issued_at)
+		return RK_CLOCK;
 	if (is_step && (rc = apply_step_over(a, d->serial, d->prev_oh, before->issued_at, &prev)) != RK_OK)
 		return rc;
 	if ((rc = trust_check_directory(d, a->charter, prev, before)) != RK_OK)
@@ -218,7 +221,10 @@ static int change_org(struct apply *a, struct command *c, const Rk__Org *org)
 		return RK_OK;
 	if ((rc = change_devices(a, c, id, row.status)) != RK_OK)
 		return rc;
-	return row.status == ORG_EXPELLED ? return_mail(a, id) : RK_OK;
+	if (row.status != ORG_EXPELLED)
+		return RK_OK;
+	/* What it was about to send goes with it, now: nothing of it is anybody's yet. */
+	return (rc = apply_blob_drop_org(a, id)) != RK_OK ? rc : return_mail(a, id);
 }
 
 int apply_directory_put(struct apply *a, struct command *c, struct member *m, struct result *r)

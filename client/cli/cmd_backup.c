@@ -158,7 +158,7 @@ int cmd_backup(struct cli *c, int argc, char **argv)
 	struct backup_options o = {0};
 	const struct cli_option options[] = {
 		{"code-file", CLI_TEXT, &code_file, "FILE", TEXT_OPT_CODE_FILE, false},
-		{"without-attachments", CLI_FLAG, &o.without_attachments, NULL, TEXT_OPT_WITHOUT_ATTACHMENTS, false},
+		{"without-attachments", CLI_FLAG, &o.without_attachments, NULL, TEXT_OPT_BACKUP_WITHOUT_ATTACHMENTS, false},
 		{0},
 	};
 	const struct cli_usage usage = {options, "FILE", 1, 1, TEXT_NOTES_BACKUP};

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "proto/age.h"
+#include "proto/device_text.h"
 #include "proto/errcode.h"
 #include "proto/ids.h"
 #include "proto/invite.h"
@@ -212,6 +213,8 @@ static void make_text(struct seed *s)
 	const struct fixed *f = fuzz_exchange();
 	struct broker_card card = {.endpoint = FIXED_ENDPOINT};
 	struct invite invite = {.expires_at = FIXED_TIME_MS, .endpoint = FIXED_ENDPOINT};
+	struct org_card org = {.endpoint = FIXED_ENDPOINT};
+	struct device_request request = {.accepts_max = 1, .label = "Lab A", .kx_len = 150};
 	char text[INVITE_TEXT_CHARS], name[NOTE_NAME_CHARS];
 	uint8_t life[8];
 
@@ -228,6 +231,14 @@ static void make_text(struct seed *s)
 	seed_add_u8(s, 0);
 	seed_add(s, bytes_str(text));
 	seed_write("text", "invite", s);
+	MUST(org_card_text(text, &org) == RK_OK);
+	seed_add_u8(s, 0);
+	seed_add(s, bytes_str(text));
+	seed_write("text", "org-card", s);
+	MUST(device_request_text(text, &request) == RK_OK);
+	seed_add_u8(s, 0);
+	seed_add(s, bytes_str(text));
+	seed_write("text", "device-request", s);
 	note_origin(name, f->exchange_id, 1);
 	MUST(note_vkey(text, name, 1, f->log.pk) == RK_OK);
 	seed_add_u8(s, 0);
@@ -343,7 +354,7 @@ static void make_receipt(struct seed *s, struct arena *a)
 	seed_add_u8(s, 0);
 	seed_add(s, archive);
 	seed_write("receipt", "archive", s);
-	for (unsigned sample = 1; sample <= 3; sample++) {
+	for (unsigned sample = 1; sample <= 4; sample++) {
 		snprintf(name, sizeof(name), "genuine-%u", sample);
 		seed_add_u8(s, sample);
 		seed_write("receipt", name, s);

@@ -24,6 +24,7 @@ static const char *const names[TEXT_COUNT] = {
 #include "client/cli/text_dossier.inc"
 #include "client/cli/text_receipt.inc"
 #include "client/cli/text_backup.inc"
+#include "client/cli/text_device.inc"
 #undef T
 };
 
