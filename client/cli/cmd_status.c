@@ -199,7 +199,7 @@ static void follows_line(struct cli *c, const struct facts *f)
 
 static int status_lines(struct cli *c, const struct facts *f)
 {
-	char hex[OUT_ID_CHARS], number[32], until[OUT_TIME_CHARS];
+	char hex[OUT_ID_CHARS], number[32], made[OUT_TIME_CHARS];
 	out_field(c, TEXT_F_STATUS, cli_word(c, f->state));
 	if (*f->exchange)
 		out_field(c, TEXT_F_EXCHANGE, f->exchange);
@@ -225,10 +225,10 @@ static int status_lines(struct cli *c, const struct facts *f)
 	}
 	snprintf(number, sizeof(number), "%u", f->queued + f->sent);
 	out_field(c, TEXT_F_QUEUED, number);
-	out_field(c, TEXT_F_BACKUP_AT, f->backup.made_at ? out_time(until, f->backup.made_at) : text(TEXT_BACKUP_NEVER, c->lang));
+	out_field(c, TEXT_F_BACKUP_AT, f->backup.made_at ? out_time(made, f->backup.made_at) : text(TEXT_BACKUP_NEVER, c->lang));
 	out_field(c, TEXT_F_HOME, c->home);
 	if (f->backup.is_old && f->backup.made_at)
-		out_warn(c, TEXT_BACKUP_DUE, out_time(until, f->backup.made_at));
+		out_warn(c, TEXT_BACKUP_DUE, out_time(made, f->backup.made_at));
 	else if (f->backup.is_old)
 		out_warn(c, TEXT_BACKUP_DUE_NEVER);
 	if (cli_device_key_is_open(c))
