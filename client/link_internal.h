@@ -125,6 +125,9 @@ struct link_log {
 	bool fresh;                  /* the newest checkpoint is to be asked for: after each connecting */
 	bool idle;                   /* nothing was to be asked when the store was at looked_txn */
 	uint64_t looked_txn;
+	struct log_question vain;    /* the last one that got no answer */
+	bool is_vain;                /* and is not counted yet */
+	int64_t counted_at;
 };
 
 struct link {

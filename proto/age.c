@@ -37,7 +37,8 @@ static void hkdf(uint8_t out[32], struct bytes ikm, struct bytes salt, const cha
 	uint8_t prk[32];
 	const uint8_t block = 1;
 
-	crypto_auth_hmacsha256_init(&h, salt.data, salt.len);
+	/* An empty salt has no bytes to point at, and libsodium wants a pointer. */
+	crypto_auth_hmacsha256_init(&h, salt.len > 0 ? salt.data : &block, salt.len);
 	crypto_auth_hmacsha256_update(&h, ikm.data, ikm.len);
 	crypto_auth_hmacsha256_final(&h, prk);
 	crypto_auth_hmacsha256_init(&h, prk, sizeof(prk));

@@ -1,12 +1,13 @@
 /* A header is a function of name and size: the reader takes these two, makes the header again and compares it. */
 #include "proto/ustar.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 #include "proto/errcode.h"
 
-#define BLOCK_BYTES ((size_t)512)
-#define END_BYTES (2 * BLOCK_BYTES)
+#define BLOCK_BYTES USTAR_BLOCK_BYTES
+#define END_BYTES USTAR_END_BYTES
 #define SIZE_DIGITS 11
 #define OCTAL_MAX (((uint64_t)1 << 3 * SIZE_DIGITS) - 1)
 
@@ -150,6 +151,27 @@ static int take_member(struct bytes *rest, struct ustar_member *out)
 	return RK_OK;
 }
 
+/* Members up to the end, or up to one of the name `stop` (NULL: to the end). */
+static int take_members(struct bytes *rest, const char *stop, struct ustar_member *out, size_t max, size_t *n)
+{
+	int r;
+
+	*n = 0;
+	/* A zero block can only be the end: a header starts with a name. */
+	while (rest->len >= BLOCK_BYTES && rest->data[0] != 0) {
+		if (stop && strncmp((const char *)rest->data, stop, USTAR_NAME_CHARS) == 0)
+			return RK_OK;
+		if (*n == max || *n == USTAR_MEMBERS_MAX)
+			return RK_TOO_LARGE;
+		if ((r = take_member(rest, &out[*n])) != RK_OK)
+			return r;
+		if (!is_name_new(out, *n, out[*n].name))
+			return RK_MALFORMED;
+		(*n)++;
+	}
+	return rest->len >= BLOCK_BYTES ? RK_OK : RK_MALFORMED;
+}
+
 int ustar_read(struct bytes archive, struct ustar_member *out, size_t max, size_t *n)
 {
 	struct bytes rest = archive;
@@ -160,20 +182,25 @@ int ustar_read(struct bytes archive, struct ustar_member *out, size_t max, size_
 		return RK_TOO_LARGE;
 	if (archive.len < END_BYTES || archive.len % BLOCK_BYTES != 0)
 		return RK_MALFORMED;
-	/* A zero block can only be the end: a header starts with a name. */
-	while (rest.data[0] != 0) {
-		if (*n == max || *n == USTAR_MEMBERS_MAX)
-			return RK_TOO_LARGE;
-		if ((r = take_member(&rest, &out[*n])) != RK_OK)
-			return r;
-		if (!is_name_new(out, *n, out[*n].name))
-			return RK_MALFORMED;
-		(*n)++;
-	}
+	if ((r = take_members(&rest, NULL, out, max, n)) != RK_OK)
+		return r;
 	return rest.len == END_BYTES && bytes_is_zero(rest.data, END_BYTES) ? RK_OK : RK_MALFORMED;
 }
 
 /* ---- streamed */
+
+int ustar_read_start(struct bytes start, const char *stop, struct ustar_member *out, size_t max, size_t *n, size_t *used)
+{
+	struct bytes rest = start;
+	int r;
+
+	*n = *used = 0;
+	if (start.len > USTAR_MAX_BYTES)
+		return RK_TOO_LARGE;
+	if ((r = take_members(&rest, stop, out, max, n)) == RK_OK)
+		*used = start.len - rest.len;
+	return r;
+}
 
 size_t ustar_padding(uint64_t size)
 {

@@ -11,8 +11,10 @@
 #include "proto/bytes.h"
 
 #define USTAR_NAME_CHARS 100                       /* with its NUL */
-#define USTAR_MEMBERS_MAX 256
+#define USTAR_MEMBERS_MAX 2560                     /* what the longest receipt needs: receipt_internal.h */
 #define USTAR_MAX_BYTES ((size_t)16 * 1024 * 1024)
+#define USTAR_BLOCK_BYTES ((size_t)512)
+#define USTAR_END_BYTES (2 * USTAR_BLOCK_BYTES)    /* the zeros after the last member */
 
 struct ustar_member {
 	const char *name;       /* [A-Za-z0-9._-]{1,99} */
@@ -28,9 +30,13 @@ int ustar_write(const struct ustar_member *, size_t n, struct arena *, struct by
 /** Reads at most max members; names and data borrow from `archive`.  RK_MALFORMED, RK_TOO_LARGE. */
 int ustar_read(struct bytes archive, struct ustar_member *out, size_t max, size_t *n);
 
-/* ---- one header at a time, for archives that are streamed (client/archive): the same form; names may have folders, sizes may be large */
+/* ---- archives too large for memory: the same form, one member at a time; names may have folders (client/archive), sizes may be large */
 
-#define USTAR_BLOCK_BYTES 512u
+/**
+ * Reads the members before the one called `stop`, or before the end; *used is where that begins, and what follows is not looked at.
+ * `start` may be less than the archive.  RK_MALFORMED also where neither is in it.
+ */
+int ustar_read_start(struct bytes start, const char *stop, struct ustar_member *out, size_t max, size_t *n, size_t *used);
 
 /** RK_MALFORMED: a name that may not be: parts of [A-Za-z0-9._-] that do not begin with a dot, between slashes, 99 characters in all. */
 int ustar_header_write(uint8_t block[USTAR_BLOCK_BYTES], const char *name, uint64_t size);

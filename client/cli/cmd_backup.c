@@ -10,7 +10,7 @@
 #include "client/cli/out.h"
 #include "client/cli/show.h"
 
-#define SHOWN_EVERY_MS 250 /* on a terminal; in JSON each second */
+#define SHOWN_EVERY_MS 250 /* on a terminal; in JSON each second; the first at once */
 #define MIB (1024.0 * 1024.0)
 
 /* ---- how far it is */
@@ -46,10 +46,12 @@ static void show_json(const struct progress *p, uint64_t bytes)
 static void show_terminal(struct progress *p, uint64_t bytes)
 {
 	double total = (double)p->result->expected, part = total > 0 ? (double)bytes / total : 1;
+	char now[32], all[32];
 
+	snprintf(now, sizeof(now), "%.1f", (double)bytes / MIB);
+	snprintf(all, sizeof(all), "%.1f", total / MIB);
 	fprintf(stderr, "\r\033[K");
-	fprintf(stderr, text(TEXT_BACKUP_PROGRESS, p->c->lang), text(p->stage, p->c->lang), part < 1 ? (unsigned)(100 * part) : 100u,
-	        (double)bytes / MIB, total / MIB);
+	fprintf(stderr, text(TEXT_BACKUP_PROGRESS, p->c->lang), text(p->stage, p->c->lang), part < 1 ? (unsigned)(100 * part) : 100u, now, all);
 	fflush(stderr);
 	p->is_shown = true;
 }
@@ -73,7 +75,7 @@ static int step(void *user, uint64_t bytes)
 
 static struct progress progress_begin(struct cli *c, enum text_id stage, const char *name, const struct backup_result *result)
 {
-	return (struct progress){.c = c, .stage = stage, .name = name, .result = result, .shown_at = monotonic(), .on_terminal = isatty(STDERR_FILENO)};
+	return (struct progress){.c = c, .stage = stage, .name = name, .result = result, .on_terminal = isatty(STDERR_FILENO)};
 }
 
 static void progress_end(const struct progress *p)
@@ -143,6 +145,8 @@ static int print_backup(struct cli *c, const char *file, const struct backup_res
 	result_lines(c, result);
 	if (result->has_key[KEY_ORG])
 		out_say(c, TEXT_BACKUP_HOLDS_ORG);
+	if (result->has_key[KEY_SECRETARIAT] || result->has_key[KEY_ROOT] || result->has_key[KEY_WITNESS])
+		out_say(c, TEXT_BACKUP_HOLDS_EXCHANGE);
 	if (cli_device_key_is_open(c))
 		out_say(c, TEXT_BACKUP_OPEN_KEY);
 	return RK_OK;
@@ -154,7 +158,7 @@ int cmd_backup(struct cli *c, int argc, char **argv)
 	struct backup_options o = {0};
 	const struct cli_option options[] = {
 		{"code-file", CLI_TEXT, &code_file, "FILE", TEXT_OPT_CODE_FILE, false},
-		{"without-attachments", CLI_FLAG, &o.without_attachments, NULL, TEXT_OPT_WITHOUT_ATTACHMENTS, false},
+		{"without-attachments", CLI_FLAG, &o.without_attachments, NULL, TEXT_OPT_BACKUP_WITHOUT_ATTACHMENTS, false},
 		{0},
 	};
 	const struct cli_usage usage = {options, "FILE", 1, 1, TEXT_NOTES_BACKUP};
@@ -250,6 +254,7 @@ static int print_restored(struct cli *c, const struct backup_result *result)
 	out_field(c, TEXT_F_RESTORED_AS_OF, out_time(when, result->created_at));
 	result_lines(c, result);
 	out_warn(c, TEXT_RESTORED_OTHER);
+	out_warn(c, TEXT_RESTORED_DESTROYED);
 	if (result->without_attachments)
 		out_warn(c, TEXT_RESTORED_NO_ATTACHMENTS);
 	r = show_read(c, list_aside, NULL);

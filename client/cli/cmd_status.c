@@ -352,7 +352,10 @@ static int report_refused(struct cli *c, struct txn *txn, struct arena *a, void 
 		if (outbox_outcome(txn, w->item[i], &o) != RK_OK || o.code == RK_OK)
 			continue;
 		refused++;
-		out_warn(c, TEXT_SYNC_REFUSED, w->what[i], errcode_sentence(o.code, c->lang));
+		if (o.code == RK_EOTHERHOME)
+			out_warn(c, TEXT_SYNC_ASIDE, w->what[i]);
+		else
+			out_warn(c, TEXT_SYNC_REFUSED, w->what[i], errcode_sentence(o.code, c->lang));
 	}
 	return refused ? CLI_PARTIAL : RK_OK;
 }

@@ -354,7 +354,7 @@ static void make_receipt(struct seed *s, struct arena *a)
 	seed_add_u8(s, 0);
 	seed_add(s, archive);
 	seed_write("receipt", "archive", s);
-	for (unsigned sample = 1; sample <= 3; sample++) {
+	for (unsigned sample = 1; sample <= 4; sample++) {
 		snprintf(name, sizeof(name), "genuine-%u", sample);
 		seed_add_u8(s, sample);
 		seed_write("receipt", name, s);
