@@ -48,6 +48,8 @@ enum client_table {
 	C_LOG_FORK,  /* id u64be -> LogFork: contradictions; never deleted */
 	C_DEPOSIT,   /* oh -> DepositRecord */
 	C_EVIDENCE,  /* kind u8 || id 32 -> see evidence.h: copies of what was signed, by oh; which of them prove an envelope or deposit */
+	C_UPLOAD,    /* outbox item u64be || index u8 -> UploadRecord: attachments that the item waits for; gone with its end */
+	C_BLOB,      /* env_id || index u8 -> BlobRecord: attachments that were sent, or asked for.  Files of HOME/blobs that neither names go */
 	CLIENT_TABLE_COUNT
 };
 
@@ -224,6 +226,8 @@ struct outbox_request {
 	Rk__NackReason nack_reason;       /* NACK, with nda_id */
 	const uint8_t (*env_ids)[32]; size_t env_id_count; const uint8_t *nda_id; /* PICKUP */
 	struct bytes ref;
+	const uint8_t *blob_sha256; uint64_t blob_len; /* BLOB_OPEN, with nda_id */
+	unsigned attachments;             /* SUBMIT: of header->blobs, which attach_add puts on record in the same transaction */
 };
 /** Appends durably within the caller's write transaction; *id names it. */
 int outbox_add(struct client *, struct txn *, const struct outbox_request *, uint64_t *id);
@@ -247,6 +251,8 @@ struct link_options {
 	bool until_synced;                /* end when outbox is empty (or the broker takes nothing), every stream has reached the head
 	                                   * told at subscribe, and nothing is left to ask about the log */
 	uint64_t until_item;              /* end when this item is DONE (0: none) */
+	const uint8_t *until_blobs;       /* end when nothing of this envelope (32) is to be fetched any more; NULL */
+	bool without_bulk;                /* until_synced does not wait for attachments under way */
 };
 /** Runs the link if the lock is free; else waits on the store for what another process's link does, taking the lock when it falls
  *  free.  RK_OK, RK_EUNREACHABLE, RK_ETIMEOUT, RK_EINTERRUPTED, RK_REVOKED, RK_SUPERSEDED, RK_EOTHERHOME, step's code … */
