@@ -238,19 +238,45 @@ int attach_wanted(struct txn *t, const uint8_t env_id[32], bool *any, int *code)
 	return r;
 }
 
-int attach_stop(struct txn *t, const uint8_t env_id[32])
+int attach_on_proven(struct txn *t, const uint8_t env_id[32])
 {
 	struct of_envelope all;
 	int r = load_envelope(t, env_id, &all);
 
 	for (size_t i = 0; i < all.count && r == RK_OK; i++) {
-		if (all.record[i]->state != RKL__FETCH_STATE__WANTED)
+		if (all.record[i]->state != RKL__FETCH_STATE__FETCHED)
 			continue;
-		all.record[i]->state = RKL__FETCH_STATE__REFUSED;
-		all.record[i]->code = RK_EINTERRUPTED;
+		all.record[i]->state = RKL__FETCH_STATE__PROVEN;
 		r = attach_store_blob(t, all.key[i], all.record[i]);
 	}
 	arena_free(all.a);
+	return r;
+}
+
+int attach_on_wrong(struct client *c, struct txn *t, const uint8_t env_id[32], size_t index)
+{
+	char name[SPOOL_NAME_CHARS];
+	uint8_t key[ATTACH_BLOB_KEY_BYTES];
+	struct arena *a = arena_new(ATTACH_ARENA);
+	Rkl__BlobRecord *record;
+	int dir_fd = -1, r;
+
+	if (a == NULL)
+		return RK_ENOMEM;
+	attach_blob_key(key, env_id, index);
+	if ((r = attach_load_blob(t, key, a, &record)) != RK_OK || (r = spool_open(c, &dir_fd)) != RK_OK)
+		goto out;
+	/* Under either name: a disk can damage what was proven once. */
+	spool_part_name(name, record->sha256.data);
+	(void)unlinkat(dir_fd, name, 0);
+	spool_name(name, record->sha256.data);
+	(void)unlinkat(dir_fd, name, 0);
+	close(dir_fd);
+	record->mismatches++;
+	record->state = RKL__FETCH_STATE__WANTED;
+	r = attach_store_blob(t, key, record);
+out:
+	arena_free(a);
 	return r;
 }
 

@@ -76,8 +76,10 @@ int attach_next_wanted(struct txn *, uint8_t key[ATTACH_BLOB_KEY_BYTES], struct 
 int attach_want(struct client *, struct txn *, const uint8_t env_id[32], const Rk__Message *);
 /** Is any of them still to be fetched?  *code: why one of them is not here, RK_OK. */
 int attach_wanted(struct txn *, const uint8_t env_id[32], bool *any, int *code);
-/** Nothing is asked for any more: what came stays, for the next time. */
-int attach_stop(struct txn *, const uint8_t env_id[32]);
+/** All that have come were proven, and lie under their final names. */
+int attach_on_proven(struct txn *, const uint8_t env_id[32]);
+/** This one is not what was promised: its file goes, and it is wanted again. */
+int attach_on_wrong(struct client *, struct txn *, const uint8_t env_id[32], size_t index);
 /** The dossier was destroyed: its records go, the files with the next sweep. */
 int attach_forget(struct txn *, const uint8_t env_id[32]);
 

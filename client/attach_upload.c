@@ -216,13 +216,31 @@ int attach_on_sent(struct txn *t, uint64_t item, const uint8_t env_id[32])
 	return r;
 }
 
+/* A BLOB_OPEN that has not left need not: it would set room aside for nothing. */
+static int drop_open(struct txn *t, uint64_t id, struct arena *a)
+{
+	Rkl__OutboxItem *item;
+	int r = outbox_load(t, id, a, &item);
+
+	if (r != RK_OK || item->state != RKL__ITEM_STATE__QUEUED)
+		return r == RK_ENOTFOUND ? RK_OK : r;
+	item->state = RKL__ITEM_STATE__DONE;
+	item->code = RK_EINTERRUPTED;
+	item->sealed_compose = (ProtobufCBinaryData){0};
+	return outbox_store(t, item, RKL__ITEM_STATE__QUEUED);
+}
+
 int attach_drop(struct txn *t, uint64_t item)
 {
 	struct of_item all;
 	int r = load_item(t, item, &all);
 
-	for (size_t i = 0; i < all.count && r == RK_OK; i++)
-		r = env_del(t, C_UPLOAD, BYTES_OF(all.key[i]));
+	for (size_t i = 0; i < all.count && r == RK_OK; i++) {
+		if (all.record[i]->open_item != 0)
+			r = drop_open(t, all.record[i]->open_item, all.a);
+		if (r == RK_OK)
+			r = env_del(t, C_UPLOAD, BYTES_OF(all.key[i]));
+	}
 	arena_free(all.a);
 	return r;
 }
@@ -235,7 +253,8 @@ int attach_cancel(struct client *c, struct txn *t, uint64_t id)
 
 	if (a == NULL)
 		return RK_ENOMEM;
-	if ((r = outbox_load(t, id, a, &item)) != RK_OK)
+	/* The key of what waits here goes too. */
+	if ((r = keys_unlock(c, KEY_DEVICE)) != RK_OK || (r = outbox_load(t, id, a, &item)) != RK_OK)
 		goto out;
 	if (item->attachments == 0 || item->state == RKL__ITEM_STATE__DONE)
 		r = RK_ENOTFOUND;

@@ -235,6 +235,8 @@ struct outcome { int code; uint64_t seq; bool logged; uint64_t log_index; int64_
 /** RK_OK with *out when DONE; RK_ENOTFOUND; RK_BUSY while it is not answered. */
 int outbox_outcome(struct txn *, uint64_t id, struct outcome *out);
 int outbox_count(struct txn *, unsigned *queued, unsigned *sent);
+/** When it was queued; 0 if it is not there. */
+int64_t outbox_created_at(struct txn *, uint64_t id);
 
 /* ---- seal (client/seal.c): makes the frames of an item for the wire; the gate is asked once more (agreement_check_send) */
 int seal_item(struct client *, struct txn *, Rkl__OutboxItem *, uint64_t number, struct arena *);

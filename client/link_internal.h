@@ -10,6 +10,7 @@
  *   link_stream.c    subscriptions and credit, entries as they come
  *   link_receive.c   entries into the store: one transaction for all that is there
  *   link_log.c       questions about the exchange's log
+ *   link_blob.c      attachments: link_upload.c, link_download.c (link_blob.h)
  *   link_enrol.c     the invite connection
  *
  * All of it belongs to the thread that runs link_run.
@@ -18,6 +19,7 @@
 #define RENKEI_CLIENT_LINK_INTERNAL_H
 
 #include "client/client_internal.h"
+#include "client/link_blob.h"
 #include "client/log.h"
 #include "proto/invite.h"
 
@@ -153,6 +155,7 @@ struct link {
 	uint64_t scan_from;          /* no QUEUED item has a lower id */
 	int64_t reseal_at;           /* no sealing before: keys that follow an epoch may still be on their way */
 	bool cursor_lost;            /* the broker had less than we have taken in: to be told to people */
+	bool must_sweep;             /* files of HOME/blobs have lost their records */
 	bool must_again;             /* a refusal leaves open whether its number was consumed: HELLO tells */
 	double tokens, rate, burst;  /* our share of the broker's patience */
 	int64_t tokens_at;
@@ -173,9 +176,11 @@ struct link {
 	/* link_log.c */
 	struct link_log log;
 
+	struct link_blob blob;       /* link_blob.h */
+
 	/* done? */
 	bool heads_old;              /* something was done since the heads were told: ask again before saying "synced" */
-	bool item_done, item_ok;
+	bool item_done, item_ok, blobs_done;
 	int64_t item_done_at;
 	uint64_t sync_asked, sync_done;
 };
@@ -213,6 +218,8 @@ void send_forget(struct link *);
 bool send_token(struct link *);
 /** The same for a request that counts as `cost` of them: whoever has one may go into debt, as at the broker. */
 bool send_tokens(struct link *, unsigned cost);
+/** The same for a part of an attachment: some are left for everything else. */
+bool send_token_bulk(struct link *l);
 /** (link_number.c) Deletes outcomes older than a week, some at a time. */
 int send_prune(struct client *);
 

@@ -34,6 +34,11 @@ int mail_on_sent(struct client *, struct txn *, struct bytes head, struct bytes 
  */
 int mail_decline(struct client *, struct txn *, const uint8_t env_id[32], uint64_t *item);
 
+/**
+ * What was opened is not what its sender has signed after all: an attachment.  Kept as a failure, told in the inbox, and a Nack is queued.
+ */
+int mail_refuse(struct client *, struct txn *, const uint8_t env_id[32], int problem);
+
 /* ---- answers to what we signed; `object` is the Signed frame as it was sent */
 
 /**

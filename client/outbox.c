@@ -188,6 +188,18 @@ int outbox_outcome(struct txn *txn, uint64_t id, struct outcome *out)
 	return r;
 }
 
+int64_t outbox_created_at(struct txn *txn, uint64_t id)
+{
+	struct arena *arena = arena_new(0);
+	Rkl__OutboxItem *item;
+	int64_t at = 0;
+
+	if (arena != NULL && outbox_load(txn, id, arena, &item) == RK_OK)
+		at = item->created_at;
+	arena_free(arena);
+	return at;
+}
+
 /* Counted beside the items, so that nobody reads every frame in the outbox to know how full it is. */
 static const char *counter_of(Rkl__ItemState state)
 {

@@ -95,7 +95,7 @@ static int write_all(int fd, struct bytes content)
 		content.data += n;
 		content.len -= (size_t)n;
 	}
-	return fsync(fd) == 0 ? RK_OK : io_code();
+	return RK_OK;
 }
 
 /* File systems without RENAME_NOREPLACE: a hard link fails as well where the name is taken. */
@@ -110,22 +110,57 @@ static int rename_new(int dir_fd, const char *from, const char *to)
 	return unlinkat(dir_fd, from, 0) == 0 ? RK_OK : io_code();
 }
 
+int savefile_begin(int dir_fd, struct savefile *s)
+{
+	s->dir_fd = dir_fd;
+	snprintf(s->temporary, sizeof(s->temporary), ".renkei-%08x%08x.part", randombytes_random(), randombytes_random());
+	s->fd = openat(dir_fd, s->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return s->fd >= 0 ? RK_OK : io_code();
+}
+
+int savefile_add(struct savefile *s, struct bytes content)
+{
+	return write_all(s->fd, content);
+}
+
+void savefile_abort(struct savefile *s)
+{
+	if (s->fd < 0)
+		return;
+	close(s->fd);
+	s->fd = -1;
+	(void)unlinkat(s->dir_fd, s->temporary, 0); /* half a file under a hidden name: nothing more can be done */
+}
+
+int savefile_end(struct savefile *s, const char *name)
+{
+	int r = fsync(s->fd) == 0 ? RK_OK : io_code(), fd = s->fd;
+
+	if (r == RK_OK)
+		r = rename_new(s->dir_fd, s->temporary, name);
+	if (r != RK_OK) {
+		savefile_abort(s);
+		return r;
+	}
+	s->fd = -1;
+	return close(fd) == 0 ? RK_OK : io_code();
+}
+
+void savefile_remove(int dir_fd, const char *name)
+{
+	(void)unlinkat(dir_fd, name, 0);
+}
+
 int savefile_write(int dir_fd, const char *name, struct bytes content)
 {
-	char temporary[64];
-	int fd, r;
+	struct savefile s;
+	int r;
 
-	snprintf(temporary, sizeof(temporary), ".renkei-%08x%08x.part", randombytes_random(), randombytes_random());
-	fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return io_code();
-	r = write_all(fd, content);
-	if (close(fd) != 0 && r == RK_OK)
-		r = io_code();
-	if (r == RK_OK)
-		r = rename_new(dir_fd, temporary, name);
-	if (r != RK_OK)
-		(void)unlinkat(dir_fd, temporary, 0); /* half a file under a hidden name: nothing more can be done */
+	if ((r = savefile_begin(dir_fd, &s)) != RK_OK)
+		return r;
+	if ((r = savefile_add(&s, content)) == RK_OK)
+		return savefile_end(&s, name);
+	savefile_abort(&s);
 	return r;
 }
 

@@ -31,6 +31,20 @@ bool savefile_exists(int dir_fd, const char *name);
 /** Writes a new file (0600): temporary name, fsync, rename without replacing.  RK_EEXISTS, RK_EIO, RK_EDISKFULL. */
 int savefile_write(int dir_fd, const char *name, struct bytes content);
 
+/* The same for what comes in pieces. */
+struct savefile {
+	int dir_fd, fd;
+	char temporary[64];
+};
+int savefile_begin(int dir_fd, struct savefile *);
+int savefile_add(struct savefile *, struct bytes);
+/** Under its name now, durably; on failure nothing of it stays. */
+int savefile_end(struct savefile *, const char *name);
+/** Nothing of it stays; fine after savefile_end and after a failed savefile_begin. */
+void savefile_abort(struct savefile *);
+/** Takes back what this run has written. */
+void savefile_remove(int dir_fd, const char *name);
+
 /** Makes the names in the folder durable.  RK_EIO. */
 int savefile_close(int dir_fd);
 

@@ -51,13 +51,13 @@ void spool_part_name(char out[SPOOL_NAME_CHARS], const uint8_t sha256[32])
 
 /* ---- room */
 
-int spool_check_room(int dir_fd, uint64_t bytes)
+int spool_check_room(int dir_fd, uint64_t bytes, uint64_t spare)
 {
 	struct statvfs v;
 
 	if (fstatvfs(dir_fd, &v) != 0)
 		return RK_EIO;
-	return (uint64_t)v.f_bavail * v.f_frsize < bytes + SPOOL_SPARE_BYTES ? RK_EDISKFULL : RK_OK;
+	return (uint64_t)v.f_bavail * v.f_frsize < bytes + spare ? RK_EDISKFULL : RK_OK;
 }
 
 /* Calls each(name) for every file of the folder. */
@@ -281,6 +281,36 @@ out:
 	if (r != RK_OK)
 		sodium_memzero(out, sizeof(*out));
 	return r;
+}
+
+int spool_prove(int fd, const uint8_t sha256[32], uint64_t len, spool_progress_fn *progress, void *user)
+{
+	static const size_t room = 256 * 1024;
+	crypto_hash_sha256_state h;
+	uint8_t *buffer = malloc(room), got[32];
+	uint64_t done = 0;
+	int r = buffer == NULL ? RK_ENOMEM : RK_OK;
+
+	crypto_hash_sha256_init(&h);
+	while (r == RK_OK) {
+		ssize_t n = pread(fd, buffer, room, (off_t)done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			r = n < 0 ? RK_EIO : RK_OK;
+			break;
+		}
+		crypto_hash_sha256_update(&h, buffer, (size_t)n);
+		done += (uint64_t)n;
+		if (done > len)
+			r = RK_EINTEGRITY;
+		else if (progress != NULL)
+			r = progress(user, done);
+	}
+	crypto_hash_sha256_final(&h, got);
+	free(buffer);
+	return r != RK_OK ? r : done == len && memcmp(got, sha256, 32) == 0 ? RK_OK : RK_EINTEGRITY;
 }
 
 int spool_seal_bytes(struct bytes plain, uint8_t identity[32], uint8_t **out, size_t *len)

@@ -12,7 +12,7 @@
 #include "proto/age.h"
 
 #define SPOOL_NAME_CHARS 72
-#define SPOOL_SPARE_BYTES ((uint64_t)16 << 20) /* left free on the disk: the store needs room too */
+#define SPOOL_SPARE_BYTES ((uint64_t)16 << 20) /* left free on the home's disk: the store needs room too */
 
 /** The folder, made (0700) if it is missing.  RK_EIO, RK_EDISKFULL. */
 int spool_open(struct client *, int *dir_fd);
@@ -26,8 +26,8 @@ void spool_sweep(struct client *);
 /** How many bytes the files take. */
 int spool_usage(struct client *, uint64_t *bytes);
 
-/** Is there room for so many bytes on this folder's disk, and SPOOL_SPARE_BYTES beside them?  RK_EDISKFULL; RK_EIO. */
-int spool_check_room(int dir_fd, uint64_t bytes);
+/** Is there room for so many bytes on this folder's disk, and `spare` beside them?  RK_EDISKFULL; RK_EIO. */
+int spool_check_room(int dir_fd, uint64_t bytes, uint64_t spare);
 
 /** Called about every 256 KiB with the bytes done so far; anything but RK_OK ends the work with that code. */
 typedef int spool_progress_fn(void *user, uint64_t done);
@@ -46,6 +46,9 @@ struct spooled {
  * stays.  RK_CONFLICT: the source has changed; RK_EIO; RK_EDISKFULL; progress's code.
  */
 int spool_seal(int dir_fd, struct source *, spool_progress_fn *, void *user, struct spooled *out);
+
+/** Reads a file from its beginning: exactly len bytes of this hash?  RK_EINTEGRITY; RK_EIO; progress's code. */
+int spool_prove(int fd, const uint8_t sha256[32], uint64_t len, spool_progress_fn *, void *user);
 
 /* Bytes in memory, as an age file of their own to a fresh identity: for `get --sealed` of what came in the message itself.  Caller frees. */
 int spool_seal_bytes(struct bytes plain, uint8_t identity[32], uint8_t **out, size_t *len);

@@ -22,6 +22,7 @@ static const char *const names[TEXT_COUNT] = {
 #include "client/cli/text_log.inc"
 #include "client/cli/text_notice.inc"
 #include "client/cli/text_dossier.inc"
+#include "client/cli/text_attach.inc"
 #undef T
 };
 
