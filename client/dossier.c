@@ -293,6 +293,9 @@ int dossier_send(struct client *c, struct txn *t, const struct dossier_new *n, s
 	if ((r = prepare(&s)) != RK_OK || (r = check_parts(n)) != RK_OK || (r = put_blobs(&s)) != RK_OK ||
 	    (r = make_message(&s, &request.message)) != RK_OK)
 		return r;
+	/* A file that large is somebody's own content. */
+	if (s.header.n_blobs > 0 && n->reply_only)
+		return RK_UNSUPPORTED;
 	request.attachments = (unsigned)s.header.n_blobs;
 	if ((r = outbox_add(c, t, &request, item)) != RK_OK)
 		return r;

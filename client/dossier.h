@@ -38,7 +38,7 @@ struct dossier_new {
 int dossier_read(const char *path, struct arena *, struct dossier_part *out);
 
 /**
- * Composes (in the arena) and queues, if our own gate is open: its refusals come back as they are.  RK_TOO_LARGE; RK_EUSAGE (nothing to send, two files of one name, reply_only without reply_to); RK_ENOTFOUND
+ * Composes (in the arena) and queues, if our own gate is open: its refusals come back as they are.  RK_TOO_LARGE; RK_UNSUPPORTED (attachments with reply_only); RK_EUSAGE (nothing to send, two files of one name, reply_only without reply_to); RK_ENOTFOUND
  * (reply_to is not of this agreement).
  */
 int dossier_send(struct client *, struct txn *, const struct dossier_new *, struct arena *, uint64_t *item);

@@ -62,9 +62,9 @@ struct blob_flight *blob_fly(struct link *l, struct blob_way *w, uint64_t offset
 	return f;
 }
 
-bool blob_is_late(const struct blob_way *w)
+bool blob_is_late(const struct blob_way *w, int64_t ms)
 {
-	return w->flight_count > 0 && monotonic_ms() - w->flight[0].sent_at > BLOB_ANSWER_MS;
+	return w->flight_count > 0 && monotonic_ms() - w->flight[0].sent_at > ms;
 }
 
 static void pause_for(struct blob_way *w)

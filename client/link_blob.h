@@ -15,10 +15,12 @@
 #include "client/attach.h"
 
 #define BLOB_PART_BYTES (256u * 1024)   /* of a BLOB_PUT */
+#define BLOB_BYTES_ALONE (128u * 1024)  /* PROTOCOL.md: from here on a message costs no request token */
 #define BLOB_PUTS_MAX 8                 /* in flight: 2 MiB */
 #define BLOB_FETCH_BYTES (768u * 1024)  /* of a FETCH */
 #define BLOB_FETCHES_MAX 4              /* in flight: 3 MiB */
 #define BLOB_ANSWER_MS 20000            /* a broker that syncs a slow disk is waited for */
+#define BLOB_LOST_MS 3000               /* a part: the broker drops, without a word, what exceeds its rates */
 #define BLOB_TROUBLES_MAX 8             /* in a row: then its verb need not wait any longer */
 
 /* One request in flight. */
@@ -52,6 +54,9 @@ struct link_upload {
 	uint8_t *part;               /* BLOB_PART_BYTES, once needed */
 	uint64_t seen_txn;           /* the store when the record was looked at */
 	int64_t open_until;
+	double pace;                 /* bytes a second that pass; 0: not known yet */
+	uint64_t paced_bytes;        /* since paced_at */
+	int64_t paced_at;
 	uint64_t noted;              /* of `have`, in the record */
 	int64_t noted_at;
 };
@@ -87,8 +92,8 @@ int blob_is_idle(struct link *, bool *idle);
 /** Takes the flight of this tag out; false if there is none. */
 bool blob_land(struct blob_way *, uint64_t tag, struct blob_flight *out);
 struct blob_flight *blob_fly(struct link *, struct blob_way *, uint64_t offset, uint32_t len);
-/** Has one been in flight for too long? */
-bool blob_is_late(const struct blob_way *);
+/** Has the oldest been in flight for longer than this? */
+bool blob_is_late(const struct blob_way *, int64_t ms);
 /** Nothing in flight counts any more; a pause that grows with the troubles. */
 void blob_trouble(struct link *, struct blob_way *, const char *what);
 /** busy and its like: a pause. */

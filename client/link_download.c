@@ -158,7 +158,7 @@ int download_tick(struct link *l)
 		return RK_OK;
 	if (d->length == d->w.len)
 		return end_download(l, RKL__FETCH_STATE__FETCHED, fsync(d->w.fd) == 0 ? RK_OK : RK_EIO);
-	if (blob_is_late(&d->w)) {
+	if (blob_is_late(&d->w, BLOB_ANSWER_MS)) {
 		blob_trouble(l, &d->w, "no answer to what was asked");
 		d->w.next = d->length;
 		link_again(l, 0);

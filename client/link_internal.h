@@ -51,6 +51,8 @@ void wire_close(struct wire *);
 int wire_send(struct wire *, const struct bytes *frames, size_t n);
 /** Packs a request and sends it, with an object frame if object.len > 0. */
 int wire_request(struct wire *, Rk__Request *, struct bytes object);
+/** The same with a frame that no signature is about, and whose hash is known elsewhere: a part of an attachment. */
+int wire_request_bulk(struct wire *, Rk__Request *, struct bytes bulk);
 /**
  * The next message, waiting at most wait_ms.  RK_OK; RK_ETIMEOUT (nothing, or something that is not a message: dropped);
  * RK_EUNREACHABLE (the connection has ended); RK_NOT_ADMITTED (the broker does not know our key).

@@ -18,6 +18,10 @@
 #define NOTE_MS 1000       /* how often `have` is written down: people look at it, nothing depends on it */
 #define DENIALS_MAX 2      /* the file was looked at again by then, and it is not the file */
 #define ASK_AGAIN_MS 100   /* all was sent, and not all of it is durable yet */
+#define PACE_WINDOW_MS 1000
+#define PACE_DOWN 0.8
+#define PACE_UP 1.05
+#define PACE_MIN (64.0 * 1024) /* bytes a second */
 
 /* ---- the store */
 
@@ -241,10 +245,48 @@ static int send_put(struct link *l, uint64_t offset, uint32_t len)
 	q.op = RK__OP__OP_BLOB_PUT;
 	q.tag = f->tag;
 	q.blob_put = &put;
-	if ((r = wire_request(l->wire, &q, bytes_make(u->part, len))) == RK_OK)
+	if ((r = wire_request_bulk(l->wire, &q, bytes_make(u->part, len))) == RK_OK)
 		return r;
 	u->w.flight_count--;
 	return r;
+}
+
+/*
+ * Nobody tells how many bytes a second the broker lets pass, and what is too much vanishes.  So we send as fast as we can until something
+ * is lost, then a little slower than that, then carefully faster again.
+ */
+static void pace_down(struct link_upload *u)
+{
+	int64_t elapsed = monotonic_ms() - u->paced_at;
+	double rate = elapsed > 0 ? (double)u->paced_bytes * 1000.0 / (double)elapsed : 0;
+
+	if (u->pace == 0 || rate < u->pace)
+		u->pace = rate;
+	u->pace *= PACE_DOWN;
+	if (u->pace < PACE_MIN)
+		u->pace = PACE_MIN;
+	u->paced_at = monotonic_ms();
+	u->paced_bytes = 0;
+}
+
+static bool may_send(struct link *l, uint32_t len)
+{
+	struct link_upload *u = &l->blob.up;
+	int64_t now = monotonic_ms(), elapsed = now - u->paced_at;
+
+	if (elapsed >= PACE_WINDOW_MS) {
+		u->pace *= PACE_UP;
+		u->paced_at = now;
+		u->paced_bytes = 0;
+		elapsed = 0;
+	}
+	if (u->pace > 0 && (double)u->paced_bytes > u->pace * (double)elapsed / 1000.0)
+		return false;
+	/* What is large is paid for by its bytes alone, there too. */
+	if (len < BLOB_BYTES_ALONE && !send_token_bulk(l))
+		return false;
+	u->paced_bytes += len;
+	return true;
 }
 
 static int send_parts(struct link *l)
@@ -263,10 +305,12 @@ static int send_parts(struct link *l)
 	/* A question is out, or all is on its way. */
 	if (u->w.flight_count > 0 && u->w.flight[0].len == 0)
 		return RK_OK;
-	while (r == RK_OK && u->w.active && u->w.flight_count < BLOB_PUTS_MAX && u->w.next < u->w.len && send_token_bulk(l)) {
+	while (r == RK_OK && u->w.active && u->w.flight_count < BLOB_PUTS_MAX && u->w.next < u->w.len) {
 		uint64_t left = u->w.len - u->w.next;
 		uint32_t len = left < BLOB_PART_BYTES ? (uint32_t)left : BLOB_PART_BYTES;
 
+		if (!may_send(l, len))
+			break;
 		if ((r = send_put(l, u->w.next, len)) == RK_OK)
 			u->w.next += len;
 	}
@@ -276,6 +320,20 @@ static int send_parts(struct link *l)
 		u->w.not_before = monotonic_ms() + ASK_AGAIN_MS;
 	}
 	return r;
+}
+
+/* Parts are asked about; where not even a question is answered, the session is. */
+static int on_silence(struct link *l)
+{
+	struct link_upload *u = &l->blob.up;
+	bool is_question = u->w.flight[0].len == 0;
+
+	blob_trouble(l, &u->w, is_question ? "no answer to a question" : "no answer to a part");
+	u->must_ask = true;
+	pace_down(u);
+	if (is_question)
+		link_again(l, 0);
+	return RK_OK;
 }
 
 int upload_tick(struct link *l)
@@ -291,11 +349,8 @@ int upload_tick(struct link *l)
 		return r;
 	if (!u->w.active)
 		return RK_OK;
-	if (blob_is_late(&u->w)) {
-		blob_trouble(l, &u->w, "no answer to what was sent");
-		link_again(l, 0);
-		return RK_OK;
-	}
+	if (blob_is_late(&u->w, BLOB_ANSWER_MS) || (blob_is_late(&u->w, BLOB_LOST_MS) && u->w.flight[0].len > 0))
+		return on_silence(l);
 	if (monotonic_ms() < u->w.not_before)
 		return RK_OK;
 	r = send_parts(l);
@@ -391,6 +446,7 @@ int upload_on_reply(struct link *l, const Rk__Reply *reply, const struct blob_fl
 	}
 	switch (code) {
 	case RK_OUT_OF_ORDER:
+		pace_down(u);
 		return trouble(l, "a part left a gap");
 	case RK_UNKNOWN_OBJECT:
 		blob_trouble(l, &u->w, "the upload is not open");
@@ -399,7 +455,7 @@ int upload_on_reply(struct link *l, const Rk__Reply *reply, const struct blob_fl
 		blob_close(&u->w);
 		return change_record(l, NOTE_UNOPENED, NULL);
 	case RK_MALFORMED:
-		if (reply->blob != NULL && reply->blob->have == 0 && f->offset + f->len == u->w.len)
+		if (reply->blob != NULL && reply->blob->have == 0)
 			return on_denied(l);
 		return end_upload(l, code);
 	default:

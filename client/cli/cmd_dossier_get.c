@@ -16,7 +16,7 @@
 #include "client/dossier_destroy.h"
 #include "client/dossier_save.h"
 #include "client/mail.h"
-#include "proto/message.h"
+#include "proto/envelope.h"
 
 #define FETCHES_MAX 3 /* of an attachment that is not what was promised: the broker may give it right the next time */
 

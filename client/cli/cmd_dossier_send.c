@@ -105,6 +105,8 @@ static int plan(struct cli *c, struct send_options *o, const struct cli_args *ar
 	r = dossier_pack_plan(o->pack, c->client, o->n.text != NULL ? strlen(o->n.text) : 0, &which, &need);
 	if (r == RK_EUSAGE)
 		return cli_refuse(c, r, TEXT_HINT_HELP, TEXT_DOSSIER_TWICE);
+	if (o->n.reply_only && o->pack->blobs > 0)
+		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_SMALLER, TEXT_REPLY_ONLY_LARGE);
 	if (r == RK_EDISKFULL)
 		return cli_refuse(c, r, TEXT_HINT_SPOOL_FULL, TEXT_SPOOL_FULL, progress_bytes(bytes, need));
 	return r == RK_OK ? r : cli_fail(c, r, TEXT_CANNOT_SEND);
