@@ -1,6 +1,5 @@
 /* dossier list and view. */
-#include "client/attach.h"
-#include "client/cli/progress.h"
+#include "client/cli/show_attach.h"
 #include "client/cli/show_dossier.h"
 #include "client/dossier.h"
 #include "client/mail.h"
@@ -22,7 +21,7 @@ static int list_row(struct shared *s, struct out_table *table, const Rkl__Envelo
 
 	if (s->c->json)
 		return out_json(show_dossier_json(s, record, m));
-	show_envelope_row(s, table, record, show_dossier_title(s, record, m));
+	show_envelope_row(s, table, record, show_attach_title(s, record, show_dossier_title(s, record, m)));
 	return RK_OK;
 }
 
@@ -31,7 +30,13 @@ int cmd_dossier_list(struct cli *c, int argc, char **argv)
 	static const enum text_id headings[] = {TEXT_COL_ID, TEXT_COL_WAY, TEXT_COL_TIME, TEXT_COL_STATE, TEXT_COL_WITH, TEXT_COL_TITLE};
 	static const struct shared_list list = {headings, 6, TEXT_NONE, TEXT_DOSSIER_NONE, TEXT_NONE, is_dossier, list_row};
 
-	return shared_list(c, argc, argv, &list);
+	struct shared s;
+	int r = shared_list(c, argc, argv, &list);
+
+	if (r != RK_OK || c->json || (r = shared_begin(c, false, &s)) != RK_OK)
+		return r;
+	show_attach_under_way(&s);
+	return shared_end(&s, RK_OK);
 }
 
 int cmd_dossier_view(struct cli *c, int argc, char **argv)
@@ -56,14 +61,8 @@ int cmd_dossier_view(struct cli *c, int argc, char **argv)
 
 		json = show_dossier_json(&s, record, m);
 		out_set_text(json, "text", m != NULL && m->dossier != NULL ? m->dossier->text : NULL);
-		for (size_t i = 0; m != NULL && m->dossier != NULL && i < m->dossier->n_files; i++) {
-			json_t *f = json_object();
-
-			out_set_text(f, "name", m->dossier->files[i]->name);
-			out_set_text(f, "media_type", m->dossier->files[i]->media_type);
-			out_set_number(f, "bytes", (int64_t)m->dossier->files[i]->plain_len);
-			json_array_append_new(files, f);
-		}
+		for (size_t i = 0; m != NULL && m->dossier != NULL && i < m->dossier->n_files; i++)
+			json_array_append_new(files, show_attach_file_json(m->dossier->files[i]));
 		json_object_set_new(json, "files", files);
 		r = out_json(json);
 	} else {

@@ -2,7 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/attach.h"
 #include "client/cli/out.h"
+#include "client/cli/progress.h"
 #include "client/cli/show.h"
 #include "client/log.h"
 #include "client/secretariat.h"
@@ -21,6 +23,8 @@ struct facts {
 	uint32_t epoch;
 	unsigned queued, sent, orgs, followed;
 	bool rejected, has_log, unwitnessed, read_only;
+	uint64_t blob_bytes;
+	unsigned uploads;
 	char log_origin[NOTE_NAME_CHARS];
 	uint64_t log_size, cosigned_size;
 	int64_t log_verified_at, cosigned_at;
@@ -105,6 +109,7 @@ static int gather(struct cli *c, struct txn *txn, struct arena *a, void *user)
 		if (f->followed & 1u << channel)
 			len += (size_t)snprintf(f->follows + len, sizeof(f->follows) - len, "%s%s", len ? ", " : "",
 						cli_channel_name((Rk__Channel)channel));
+	f->uploads = attach_held(txn);
 	return outbox_count(txn, &f->queued, &f->sent);
 }
 
@@ -145,6 +150,8 @@ static int status_json(struct cli *c, const struct facts *f)
 	out_set_number(j, "members", f->orgs);
 	out_set_number(j, "queued", f->queued + f->sent);
 	out_set_bool(j, "read_only", f->read_only);
+	out_set_number(j, "uploads", f->uploads);
+	out_set_number(j, "attachment_disk_bytes", (int64_t)f->blob_bytes);
 	out_set_text(j, "follows", f->follows);
 	json_object_set_new(j, "log", log_json(f));
 	out_set_text(j, "home", c->home);
@@ -171,6 +178,13 @@ static void follows_line(struct cli *c, const struct facts *f)
 	out_field(c, TEXT_F_FOLLOWS, len ? line : "—");
 }
 
+static void attachments_line(struct cli *c, const struct facts *f)
+{
+	char size[PROGRESS_BYTES_CHARS], line[160];
+	snprintf(line, sizeof(line), text(TEXT_ATTACHMENTS_LINE, c->lang), progress_bytes(size, f->blob_bytes));
+	out_field(c, TEXT_F_ATTACHMENTS, line);
+}
+
 static int status_lines(struct cli *c, const struct facts *f)
 {
 	char hex[OUT_ID_CHARS], until[OUT_TIME_CHARS], number[32];
@@ -195,6 +209,8 @@ static int status_lines(struct cli *c, const struct facts *f)
 	}
 	snprintf(number, sizeof(number), "%u", f->queued + f->sent);
 	out_field(c, TEXT_F_QUEUED, number);
+	if (f->blob_bytes > 0)
+		attachments_line(c, f);
 	out_field(c, TEXT_F_HOME, c->home);
 	if (cli_device_key_is_open(c))
 		out_say(c, TEXT_NO_PASSPHRASE_NOTE);
@@ -225,6 +241,8 @@ int cmd_status(struct cli *c, int argc, char **argv)
 		rc = show_read(c, gather, &f);
 	if (rc != RK_OK)
 		return rc;
+	/* Of the disk, not of the store; where it cannot be counted there is nothing to say. */
+	(void)spool_usage(c->client, &f.blob_bytes);
 	f.state = client_state(c->client) == CLIENT_JOINED ? "joined" :
 		  client_state(c->client) != CLIENT_PENDING ? "empty" : f.rejected ? "rejected" : "pending";
 	return c->json ? status_json(c, &f) : status_lines(c, &f);
