@@ -57,6 +57,9 @@ struct link_upload {
 	double pace;                 /* bytes a second that pass; 0: not known yet */
 	uint64_t paced_bytes;        /* since paced_at */
 	int64_t paced_at;
+	uint64_t passed;             /* bytes answered since passed_from, the last of them at passed_at */
+	int64_t passed_from, passed_at;
+	int64_t usual_ms;            /* that an answer takes; 0: not known yet */
 	uint64_t noted;              /* of `have`, in the record */
 	int64_t noted_at;
 };

@@ -19,7 +19,8 @@
 #define DENIALS_MAX 2      /* the file was looked at again by then, and it is not the file */
 #define ASK_AGAIN_MS 100   /* all was sent, and not all of it is durable yet */
 #define PACE_WINDOW_MS 1000
-#define PACE_DOWN 0.8
+#define PACE_PASSED 0.9    /* of what has passed until something was lost */
+#define PACE_DOWN 0.7      /* of the pace, where nothing has */
 #define PACE_UP 1.05
 #define PACE_MIN (64.0 * 1024) /* bytes a second */
 
@@ -257,16 +258,41 @@ static int send_put(struct link *l, uint64_t offset, uint32_t len)
  */
 static void pace_down(struct link_upload *u)
 {
-	int64_t elapsed = monotonic_ms() - u->paced_at;
-	double rate = elapsed > 0 ? (double)u->paced_bytes * 1000.0 / (double)elapsed : 0;
+	int64_t elapsed = u->passed_at - u->passed_from;
 
-	if (u->pace == 0 || rate < u->pace)
-		u->pace = rate;
-	u->pace *= PACE_DOWN;
-	if (u->pace < PACE_MIN)
+	if (u->passed >= 2 * BLOB_PART_BYTES && elapsed > 0)
+		u->pace = (double)u->passed * 1000.0 / (double)elapsed * PACE_PASSED;
+	else
+		u->pace *= PACE_DOWN;
+	if (u->pace > 0 && u->pace < PACE_MIN)
 		u->pace = PACE_MIN;
-	u->paced_at = monotonic_ms();
 	u->paced_bytes = 0;
+	u->paced_at = monotonic_ms();
+}
+
+/* From the answer to a question on, what passes is measured anew. */
+static void pace_begin(struct link_upload *u)
+{
+	u->passed = u->paced_bytes = 0;
+	u->passed_from = u->passed_at = u->paced_at = monotonic_ms();
+}
+
+static void pace_passed(struct link_upload *u, const struct blob_flight *f)
+{
+	int64_t took;
+
+	u->passed += f->len;
+	u->passed_at = monotonic_ms();
+	took = u->passed_at - f->sent_at;
+	u->usual_ms = u->usual_ms == 0 ? took : (7 * u->usual_ms + took) / 8;
+}
+
+/* What is answered in no time as a rule need not be waited for long. */
+static int64_t lost_after_ms(const struct link_upload *u)
+{
+	int64_t ms = 8 * u->usual_ms;
+
+	return u->usual_ms == 0 || ms > BLOB_LOST_MS ? BLOB_LOST_MS : ms < BLOB_LOST_MS / 6 ? BLOB_LOST_MS / 6 : ms;
 }
 
 static bool may_send(struct link *l, uint32_t len)
@@ -349,7 +375,7 @@ int upload_tick(struct link *l)
 		return r;
 	if (!u->w.active)
 		return RK_OK;
-	if (blob_is_late(&u->w, BLOB_ANSWER_MS) || (blob_is_late(&u->w, BLOB_LOST_MS) && u->w.flight[0].len > 0))
+	if (blob_is_late(&u->w, BLOB_ANSWER_MS) || (blob_is_late(&u->w, lost_after_ms(u)) && u->w.flight[0].len > 0))
 		return on_silence(l);
 	if (monotonic_ms() < u->w.not_before)
 		return RK_OK;
@@ -403,9 +429,13 @@ static int on_have(struct link *l, const Rk__BlobReply *b, const struct blob_fli
 		u->w.troubles = 0;
 	}
 	/* Only an answer to a question moves the place from which is sent: all else that is in flight is behind it. */
-	if (was_asked)
+	if (was_asked) {
 		u->w.next = u->have;
-	else if (u->have > u->w.next)
+		pace_begin(u);
+	} else {
+		pace_passed(u, f);
+	}
+	if (u->have > u->w.next)
 		return trouble(l, "bytes that were not sent");
 	if (!b->complete) {
 		/* All there, and not what was promised?  The broker says that in words of its own; until then it is counting. */

@@ -179,7 +179,9 @@ void progress_end(struct progress *p, bool is_done)
 		char *clean = out_clean(p->name, false);
 
 		/* Each stage leaves its line behind. */
-		if (p->total > 0)
+		if (p->total > 0 && p->name[0] == '\0')
+			out_say(p->c, TEXT_STAGE_LINE_ALONE, text(done, p->c->lang), progress_bytes(total, p->total));
+		else if (p->total > 0)
 			out_say(p->c, TEXT_STAGE_LINE, clean != NULL ? clean : "", text(done, p->c->lang), progress_bytes(total, p->total));
 		else
 			out_say(p->c, done);
