@@ -4,7 +4,8 @@
 
 #include "client/link_internal.h"
 
-#define PAUSE_FIRST_MS 250
+#define PAUSE_FIRST_MS 100
+#define REST_MS 250
 #define PAUSE_MAX_MS 60000
 #define LOOK_MS 1000         /* dates pass without a commit: an upload is to be opened again, a pause is over */
 
@@ -69,7 +70,7 @@ bool blob_is_late(const struct blob_way *w, int64_t ms)
 
 static void pause_for(struct blob_way *w)
 {
-	int64_t pause = w->troubles < 9 ? (int64_t)PAUSE_FIRST_MS << w->troubles : PAUSE_MAX_MS;
+	int64_t pause = w->troubles < 10 ? (int64_t)PAUSE_FIRST_MS << w->troubles : PAUSE_MAX_MS;
 
 	w->not_before = monotonic_ms() + (pause < PAUSE_MAX_MS ? pause : PAUSE_MAX_MS);
 }
@@ -86,7 +87,7 @@ void blob_trouble(struct link *l, struct blob_way *w, const char *what)
 void blob_rest(struct blob_way *w)
 {
 	w->flight_count = 0;
-	w->not_before = monotonic_ms() + PAUSE_FIRST_MS;
+	w->not_before = monotonic_ms() + REST_MS;
 }
 
 bool blob_is_busy(int code)

@@ -21,7 +21,8 @@
 #define BLOB_FETCHES_MAX 4              /* in flight: 3 MiB */
 #define BLOB_ANSWER_MS 20000            /* a broker that syncs a slow disk is waited for */
 #define BLOB_LOST_MS 3000               /* a part: the broker drops, without a word, what exceeds its rates */
-#define BLOB_TROUBLES_MAX 8             /* in a row: then its verb need not wait any longer */
+#define BLOB_TROUBLES_MAX 5             /* in a row: then its verb need not wait any longer */
+#define BLOB_LOSSES_MAX 9               /* the same where parts are only lost: half a minute, for a broker that lets little pass */
 
 /* One request in flight. */
 struct blob_flight {

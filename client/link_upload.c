@@ -348,18 +348,26 @@ static int send_parts(struct link *l)
 	return r;
 }
 
+/* The verb that waits for this item learns that it makes no sense to; for anybody else the pauses are long by now. */
+static int trouble(struct link *l, const char *what, unsigned max, int code)
+{
+	struct link_upload *u = &l->blob.up;
+
+	blob_trouble(l, &u->w, what);
+	u->must_ask = true;
+	return u->w.troubles >= max && l->o->until_item == get_u64be(u->key) ? code : RK_OK;
+}
+
 /* Parts are asked about; where not even a question is answered, the session is. */
 static int on_silence(struct link *l)
 {
 	struct link_upload *u = &l->blob.up;
 	bool is_question = u->w.flight[0].len == 0;
 
-	blob_trouble(l, &u->w, is_question ? "no answer to a question" : "no answer to a part");
-	u->must_ask = true;
 	pace_down(u);
 	if (is_question)
 		link_again(l, 0);
-	return RK_OK;
+	return trouble(l, is_question ? "no answer to a question" : "no answer to a part", BLOB_LOSSES_MAX, RK_ETIMEOUT);
 }
 
 int upload_tick(struct link *l)
@@ -391,16 +399,6 @@ int upload_tick(struct link *l)
 
 /* ---- answers */
 
-/* The verb that waits for this item learns that it makes no sense to; for anybody else the pauses are long by now. */
-static int trouble(struct link *l, const char *what)
-{
-	struct link_upload *u = &l->blob.up;
-
-	blob_trouble(l, &u->w, what);
-	u->must_ask = true;
-	return u->w.troubles >= BLOB_TROUBLES_MAX && l->o->until_item == get_u64be(u->key) ? RK_MALFORMED : RK_OK;
-}
-
 /* A `have` that can be, of the upload that it is about.  Only the answer to a question may be less than what was told before. */
 static const char *what_is_wrong(const struct link_upload *u, const Rk__BlobReply *b, bool was_asked)
 {
@@ -422,7 +420,7 @@ static int on_have(struct link *l, const Rk__BlobReply *b, const struct blob_fli
 	const char *wrong = what_is_wrong(u, b, was_asked);
 
 	if (wrong != NULL)
-		return trouble(l, wrong);
+		return trouble(l, wrong, BLOB_TROUBLES_MAX, RK_MALFORMED);
 	u->have = b->have;
 	if (u->have > u->best) {
 		u->best = u->have;
@@ -436,7 +434,7 @@ static int on_have(struct link *l, const Rk__BlobReply *b, const struct blob_fli
 		pace_passed(u, f);
 	}
 	if (u->have > u->w.next)
-		return trouble(l, "bytes that were not sent");
+		return trouble(l, "bytes that were not sent", BLOB_TROUBLES_MAX, RK_MALFORMED);
 	if (!b->complete) {
 		/* All there, and not what was promised?  The broker says that in words of its own; until then it is counting. */
 		if (was_asked && u->have == u->w.len)
@@ -477,7 +475,7 @@ int upload_on_reply(struct link *l, const Rk__Reply *reply, const struct blob_fl
 	switch (code) {
 	case RK_OUT_OF_ORDER:
 		pace_down(u);
-		return trouble(l, "a part left a gap");
+		return trouble(l, "a part left a gap", BLOB_LOSSES_MAX, RK_OUT_OF_ORDER);
 	case RK_UNKNOWN_OBJECT:
 		blob_trouble(l, &u->w, "the upload is not open");
 		if (u->reopened++ >= BLOB_TROUBLES_MAX && u->best == 0)
