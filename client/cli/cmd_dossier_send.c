@@ -60,7 +60,7 @@ static int report_send(struct cli *c, const struct send_options *o, int r)
 	if (r == RK_OK)
 		return r;
 	if (r == RK_TOO_LARGE)
-		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_SMALLER, TEXT_DOSSIER_LARGE);
+		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_TEXT_LARGE, TEXT_TEXT_LARGE);
 	if (r == RK_ENOTFOUND)
 		return cli_refuse(c, r, TEXT_HINT_SYNC, TEXT_REPLY_UNKNOWN, o->reply_to);
 	if (r == RK_EUSAGE)

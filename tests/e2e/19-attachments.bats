@@ -52,6 +52,8 @@ ended() {
 	[[ $code == "$1" ]] || { echo "expected exit $1, got $code"; cat "$T/bg.out" "$T/bg.err"; return 1; }
 }
 
+said_bg() { grep -qiE -- "$1" "$T/bg.err" || { echo "expected to be told /$1/, got:"; cat "$T/bg.err"; return 1; }; }
+
 @test "large and small files arrive byte for byte, and are shown with their sizes" {
 	pair
 	big film.mov 3
@@ -90,7 +92,7 @@ assert len(json.loads(open(sys.argv[2]).read())["files"]) == 3' "$T/err" "$T/out
 @test "client and broker are killed in the middle of the upload and of the download, and it goes on" {
 	pair
 	slow 12
-	big drawing.dwg 48
+	big drawing.dwg 32
 	behind a --json dossier send --nda "$NDA" "$T/drawing.dwg"
 	until_so sending "$T/bg.err" 0
 	kill -9 "$RUNNING"
@@ -100,7 +102,7 @@ assert len(json.loads(open(sys.argv[2]).read())["files"]) == 3' "$T/err" "$T/out
 	# Others are not held up by it.
 	as a post publish --type offer --file <(printf 'Title: T\nTopics: test/one\nSummary: S.\n\nB.\n')
 	behind a --json dossier resume
-	until_so sending "$T/bg.err" 16000000
+	until_so sending "$T/bg.err" 12000000
 	broker_kill
 	broker_run --config "$T/slow.ini"
 	ended 0
@@ -152,7 +154,7 @@ assert len(json.loads(open(sys.argv[2]).read())["files"]) == 3' "$T/err" "$T/out
 @test "an agreement that ends in the middle of a download releases nothing more" {
 	pair
 	slow 4
-	big film.mov 24
+	big film.mov 14
 	as a -q dossier send --nda "$NDA" "$T/film.mov"
 	as b sync
 	id=$(as b --json dossier list | value dossier_id)
@@ -160,10 +162,10 @@ assert len(json.loads(open(sys.argv[2]).read())["files"]) == 3' "$T/err" "$T/out
 	until_so grown b 2000000
 	as a nda terminate "$NDA" --yes --reason "over"
 	ended 8
-	said_bg 'Only .* of 24.0 MiB of the attachments'
+	said_bg 'Only .* of 14.0 MiB of the attachments'
 	said_bg 'terminated'
 	had=$(part b)
-	((had > 2000000 && had < 24000000))
+	((had > 2000000 && had < 14000000))
 	refuses 8 as b dossier get "$id" --output "$T/got"
 	[[ $(part b) == "$had" ]]
 	[[ ! -e $T/got/film.mov ]]
@@ -171,8 +173,6 @@ assert len(json.loads(open(sys.argv[2]).read())["files"]) == 3' "$T/err" "$T/out
 	refuses 8 as a dossier send --nda "$NDA" "$T/film.mov"
 	[[ $(ls "$T/a/blobs" | wc -l) == 1 ]]
 }
-
-said_bg() { grep -qiE -- "$1" "$T/bg.err" || { echo "expected to be told /$1/, got:"; cat "$T/bg.err"; return 1; }; }
 
 @test "Ctrl-C says how to go on; what is taken back is gone" {
 	pair
