@@ -1,6 +1,7 @@
 /*
  * Files that no row wants: those that a commit has just freed, and those that a crash left behind.  A row is always written before its file and
- * dropped before it, so a file without a row is nobody's.
+ * dropped before it, so a file without a row is nobody's.  But not beside a store that is older than its own log: what it does not name may be
+ * the newer one's, which its operator may still have.
  */
 #include "broker/blobs_internal.h"
 
@@ -89,6 +90,8 @@ bool blobs_sweep_some(struct blobs *b)
 	struct asking a;
 	int r;
 
+	if (atomic_load(&b->path->read_only))
+		return false;
 	if (atomic_exchange(&b->path->blobs_sweep, false)) {
 		b->sweep_fast = true;
 		b->sweep_part = 0;

@@ -13,7 +13,7 @@
 
 #define LIE_MS 1000       /* what was written and not asked for is synced after this time */
 #define FORGET_MS 600000  /* one that nobody sends any more gives its descriptor back */
-#define HASH_AT_END_BYTES ((uint64_t)64 << 20) /* of an earlier run's bytes, hashed while somebody waits for the end */
+#define HASH_AT_END_BYTES ((uint64_t)16 << 20) /* of an earlier run's bytes, hashed while somebody waits for the end */
 
 static const char *id_text(char out[65], const uint8_t sha256[32])
 {

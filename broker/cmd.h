@@ -27,6 +27,7 @@ struct cmd_options {
 	const char *output;     /* --output DIR */
 	bool accept_clock;
 	bool with_keys;
+	bool attachments;       /* check: reads them too */
 };
 
 int cmd_init(const struct cmd_options *);

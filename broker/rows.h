@@ -38,6 +38,7 @@
  *   T_BLOB      SHA-256 -> state u8 | org_id 16 | nda_id 32 | len u64 | opened_at i64 | env_id 32 (zero unless attached)  (97)
  *   T_UPLOAD    org_id || SHA-256 -> one zero byte: exactly its rows of T_BLOB that are not attached
  *   T_ATTACHED  env_id || index u8 -> SHA-256 32 | len u64                                                (40)
+ *   T_DESK      device_id -> numbers of its desks, ascending, u32 each; no row: none
  *
  * rows_get_*: RK_OK, RK_ENOTFOUND, or a store failure.  rows_put_*: RK_OK or a store failure.  Thread: that of the
  * transaction.
@@ -81,6 +82,11 @@ struct rows_device {
 int rows_get_device(struct txn *, const uint8_t device_id[16], struct rows_device *);
 int rows_put_device(struct txn *, const uint8_t device_id[16], const struct rows_device *);
 bool rows_read_device(struct bytes value, struct rows_device *);
+
+/** Is the device at this desk?  Desk 0 is the whole organisation: always. */
+int rows_is_at_desk(struct txn *, const uint8_t device_id[16], uint32_t desk_id, bool *yes);
+/** Its desks from now on; n 0: none. */
+int rows_put_desks(struct txn *, const uint8_t device_id[16], const uint32_t *desks, size_t n);
 
 enum rows_key_use {
 	KEY_ORG = 1,

@@ -82,20 +82,30 @@ static int secretariat_key(struct taking *t, ProtobufCBinaryData signer_id, cons
 	return *pk == NULL ? RK_BAD_SIGNATURE : RK_OK;
 }
 
-static int device_key(struct taking *t, const uint8_t *device_id, const uint8_t **pk)
+int book_org_of_device(struct txn *txn, const uint8_t device_id[16], uint8_t org_id[16])
 {
-	uint8_t key[BOOK_KEY_BYTES], org_id[ID16_BYTES];
-	const Rk__Device *device;
-	Rk__OrgDevices *list;
+	uint8_t key[BOOK_KEY_BYTES];
 	struct bytes value;
 	int r;
 
 	book_key(key, BOOK_DEVICE_ORG, device_id, 0);
-	if ((r = env_get(t->txn, C_OBJECT, BYTES_OF(key), &value)) != RK_OK)
-		return r == RK_ENOTFOUND ? RK_BAD_SIGNATURE : r;
-	if (value.len != sizeof(org_id))
+	if ((r = env_get(txn, C_OBJECT, BYTES_OF(key), &value)) != RK_OK)
+		return r;
+	if (value.len != ID16_BYTES)
 		return RK_ESTORE;
-	memcpy(org_id, value.data, sizeof(org_id));
+	memcpy(org_id, value.data, ID16_BYTES);
+	return RK_OK;
+}
+
+static int device_key(struct taking *t, const uint8_t *device_id, const uint8_t **pk)
+{
+	uint8_t org_id[ID16_BYTES];
+	const Rk__Device *device;
+	Rk__OrgDevices *list;
+	int r;
+
+	if ((r = book_org_of_device(t->txn, device_id, org_id)) != RK_OK)
+		return r == RK_ENOTFOUND ? RK_BAD_SIGNATURE : r;
 	/* Also from a list below the directory's pin: while a home catches up, the pinned one comes after this key. */
 	if ((r = book_org_devices(t->c, t->txn, org_id, t->arena, &list, NULL)) != RK_OK)
 		return r;
@@ -321,19 +331,44 @@ static bool is_before_us(struct taking *t, unsigned type)
 	return before;
 }
 
+/* A row that is dropped takes the posts of its device along: whoever has its key could have written them.  (What retires stays listed
+ * for as long as a post can live.) */
+static int forget_dropped(struct taking *t, const Rk__OrgDevices *before)
+{
+	const Rk__OrgDevices *list = (const Rk__OrgDevices *)t->o.message;
+	int r = RK_OK;
+
+	for (size_t i = 0; i < before->n_devices && r == RK_OK; i++)
+		if (!trust_find_device(list, before->devices[i]->device_id.data))
+			r = feed_on_device_dropped(t->c, t->txn, before->devices[i]->device_id.data);
+	return r;
+}
+
+static int take_devices(struct taking *t, unsigned type)
+{
+	Rk__OrgDevices *before = NULL;
+	int r;
+
+	if ((r = check_devices_free(t)) != RK_OK)
+		return r;
+	if (!t->is_first && (r = book_org_devices(t->c, t->txn, t->id, t->arena, &before, NULL)) != RK_OK)
+		return r;
+	if ((r = put_object(t, type)) != RK_OK || (r = index_devices(t)) != RK_OK || before == NULL)
+		return r;
+	return forget_dropped(t, before);
+}
+
 static int take_new(struct taking *t, unsigned type)
 {
 	int r;
 
 	if ((r = check_rules(t)) != RK_OK)
 		return r;
-	if (t->o.kind == OBJECT_KIND_ORG_DEVICES && (r = check_devices_free(t)) != RK_OK)
-		return r;
+	if (t->o.kind == OBJECT_KIND_ORG_DEVICES)
+		return take_devices(t, type);
 	if ((r = put_object(t, type)) != RK_OK)
 		return r;
-	if (t->o.kind == OBJECT_KIND_DIRECTORY)
-		return note_expelled(t);
-	return t->o.kind == OBJECT_KIND_ORG_DEVICES ? index_devices(t) : RK_OK;
+	return t->o.kind == OBJECT_KIND_DIRECTORY ? note_expelled(t) : RK_OK;
 }
 
 static int take(struct taking *t)

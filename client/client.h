@@ -48,6 +48,7 @@ enum client_table {
 	C_LOG_FORK,  /* id u64be -> LogFork: contradictions; never deleted */
 	C_DEPOSIT,   /* oh -> DepositRecord */
 	C_EVIDENCE,  /* kind u8 || id 32 -> see evidence.h: copies of what was signed, by oh; which of them prove an envelope or deposit */
+	C_AHEAD,     /* serial u64be -> AheadRecord (secretariat): directories signed ahead */
 	C_UPLOAD,    /* outbox item u64be || index u8 -> UploadRecord: attachments that the item waits for; gone with its end */
 	C_BLOB,      /* env_id || index u8 -> BlobRecord: attachments that were sent, or asked for.  Files of HOME/blobs that neither names go */
 	CLIENT_TABLE_COUNT
@@ -83,6 +84,7 @@ void client_close(struct client *);
 struct env *client_env(struct client *);
 int64_t client_now(const struct client *);
 enum client_state client_state(struct client *);
+const char *client_home(const struct client *);      /* its folder */
 const uint8_t *client_exchange_id(struct client *);  /* 32 */
 const uint8_t *client_org_id(struct client *);       /* 16 */
 const uint8_t *client_device_id(struct client *);    /* 16 */
@@ -103,9 +105,12 @@ void client_log(const struct client *, const char *format, ...) __attribute__((f
 #define META_READ_ONLY "read_only"     /* u64be: 1 while the broker says that it takes nothing */
 #define META_INVITE_SEED "invite_seed" /* vault(seed), while pending */
 #define META_ENROL "enrol_request"     /* EnrolRequest bytes, while pending */
+#define META_DEVICE_REQUEST "device_request" /* text of a device that asks to be added, until its first kx key is published */
 #define META_ENROL_STATE "enrol_state" /* 1 byte: rk.EnrolState as last told; absent before the first answer */
 #define META_NEXT_ID "next_id"         /* u64be: outbox and inbox numbering */
+#define META_ASIDE "aside"             /* u64be: restored from a backup; what the outbox held then, up to this id, is not sent by itself */
 #define META_WATCH "watch"             /* u64be: last arrival printed by feed watch */
+#define META_LINK_UP "link_up"         /* u64be: since when (ms) a resident process is connected; 0: it is not */
 int meta_get(struct txn *, const char *key, struct bytes *value);
 int meta_put(struct txn *, const char *key, struct bytes value);
 uint64_t meta_u64(struct txn *, const char *key);
@@ -117,13 +122,15 @@ int record_get(struct txn *, unsigned table, struct bytes key, const ProtobufCMe
                ProtobufCMessage **out);
 int record_put(struct txn *, unsigned table, struct bytes key, const ProtobufCMessage *);
 
-/* ---- keys (client/keys.c) */
+/* ---- keys (client/keys.c; kx and dossier keys: client/keys_ring.c) */
 struct key_new { bool no_passphrase; uint32_t mem_mib, ops; };  /* zeros: defaults */
 /** Makes and writes device.key and kx.key (KEY_DEVICE) or an Ed25519 key file.  Leaves it unlocked. */
 int keys_create(struct client *, enum key_role, const struct key_new *);
 /** Opens the key file, asking for its passphrase if it has one; RK_EPASSPHRASE, RK_ENOTJOINED (no file).  Idempotent. */
 int keys_unlock(struct client *, enum key_role);
 bool keys_exists(struct client *, enum key_role);
+/** Is it open in this process? */
+bool keys_is_open(struct client *, enum key_role);
 /** After unlock.  sign keys: every role; curve: device only.  Borrowed until client_close. */
 const uint8_t *keys_sign_sk(struct client *, enum key_role);  /* 64 */
 void keys_sign_pk(struct client *, enum key_role, uint8_t pk[32]);
@@ -133,6 +140,16 @@ const uint8_t *keys_home_key(struct client *);                /* HK, 32 */
 /** kx secrets: the newest, and by serial.  false if unknown. */
 bool keys_kx_newest(struct client *, uint32_t *serial, uint8_t pk[32]);
 bool keys_kx(struct client *, uint32_t serial, uint8_t pk[32], uint8_t sk[32]);
+/** A kx key without its secret.  Times are those of its DeviceKx. */
+struct keys_kx { uint32_t serial; uint8_t pk[32]; int64_t not_before, not_after; };
+#define KEYS_KX_MAX 64
+/** All whose secrets are here. */
+int keys_kx_list(struct client *, struct keys_kx *out, size_t max, size_t *count);
+/** Makes the key of out->serial with out's times and fills out->pk; durable when it returns.  Those of that serial and above go: they were
+ *  never told to anybody. */
+int keys_kx_make(struct client *, struct keys_kx *out);
+/** Destroys the secrets to which nothing valid can be sealed any more (60 days from not_before).  *any: there were some. */
+int keys_kx_forget(struct client *, int64_t now_ms, bool *any);
 /** Key of one stored dossier, made on first use (rewrites kx.key durably); and its destruction. */
 int keys_dossier(struct client *, const uint8_t env_id[32], bool create, uint8_t key[32]);
 int keys_dossier_destroy(struct client *, const uint8_t env_id[32]);
@@ -156,6 +173,10 @@ int book_charter(struct client *, struct txn *, struct arena *, Rk__Charter **ou
 int book_directory(struct client *, struct txn *, struct arena *, Rk__Directory **out, uint8_t oh[32]);
 int book_org_devices(struct client *, struct txn *, const uint8_t org_id[16], struct arena *, Rk__OrgDevices **out, uint8_t oh[32]);
 int book_device_kx(struct client *, struct txn *, const uint8_t device_id[16], struct arena *, Rk__DeviceKx **out);
+/** serial 0 = newest. */
+int book_device_kx_at(struct client *, struct txn *, const uint8_t device_id[16], uint32_t serial, struct arena *, Rk__DeviceKx **out);
+/** Whose newest list names the device, or named it last; RK_ENOTFOUND. */
+int book_org_of_device(struct txn *, const uint8_t device_id[16], uint8_t org_id[16]);
 /** n 0 = newest. */
 int book_epoch(struct client *, struct txn *, uint32_t n, struct arena *, Rk__FeedEpoch **out, uint8_t oh[32]);
 int book_epoch_key(struct client *, struct txn *, uint32_t n, uint8_t ek[32]);
@@ -174,6 +195,15 @@ bool book_org_active(struct client *, struct txn *, const uint8_t org_id[16]);
 bool book_org_was_out(struct client *, struct txn *, const uint8_t org_id[16], uint64_t control_seq);
 /** Seal targets: devices active now with a valid kx, of org_id.  Appends to targets[max], returns how many in all. */
 int book_targets(struct client *, struct txn *, const uint8_t org_id[16], struct envelope_target *targets, size_t max, size_t *count);
+/* Which of them. */
+enum book_side {
+	BOOK_DESK,        /* those at the desk; 0: all */
+	BOOK_OWN_DESKS,   /* of our own: this device and those that share a desk with it; all, if it has none */
+	BOOK_OWN_DEVICE,  /* this device alone */
+};
+/** The same of those, without the ones that are among the targets already. */
+int book_targets_at(struct client *, struct txn *, const uint8_t org_id[16], enum book_side, uint32_t desk_id,
+                    struct envelope_target *targets, size_t max, size_t *count);
 /** Takes in verified objects from charter.rk at creation, or from the invite session at join. */
 int book_take(struct client *, struct txn *, enum object_kind, struct bytes wire, int64_t time_ms);
 
@@ -235,6 +265,9 @@ struct outcome { int code; uint64_t seq; bool logged; uint64_t log_index; int64_
 /** RK_OK with *out when DONE; RK_ENOTFOUND; RK_BUSY while it is not answered. */
 int outbox_outcome(struct txn *, uint64_t id, struct outcome *out);
 int outbox_count(struct txn *, unsigned *queued, unsigned *sent);
+/** Calls fn for each unanswered item that must not be sent by itself in a home that was restored (META_ASIDE), or of all that are
+ *  confidential (is_any).  fn must not write.  Not RK_OK ends it with that code. */
+int outbox_each_aside(struct txn *, bool is_any, int (*fn)(void *user, const Rkl__OutboxItem *), void *user);
 /** When it was queued; 0 if it is not there. */
 int64_t outbox_created_at(struct txn *, uint64_t id);
 
@@ -253,6 +286,10 @@ struct link_options {
 	bool until_synced;                /* end when outbox is empty (or the broker takes nothing), every stream has reached the head
 	                                   * told at subscribe, and nothing is left to ask about the log */
 	uint64_t until_item;              /* end when this item is DONE (0: none) */
+	bool resident;                    /* it stays: since when it is connected is written down (META_LINK_UP) */
+	bool *holds;                      /* true while this process has the link, false while it looks on; may be NULL */
+	/* with the link, each minute while control and mailbox are caught up: may queue what is due; non-zero as step's; may be NULL */
+	int (*caught_up)(struct client *, void *user);
 	const uint8_t *until_blobs;       /* end when nothing of this envelope (32) is to be fetched any more; NULL */
 	bool without_bulk;                /* until_synced does not wait for attachments under way */
 };

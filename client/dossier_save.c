@@ -206,10 +206,7 @@ static int write_blob(struct saving *s, const struct piece *p, struct dossier_sa
 	if ((r = savefile_begin(s->dir_fd, &f)) != RK_OK)
 		return r;
 	r = s->how->sealed ? unseal_copy(p->fd, p->file->blob_len, &f, pass_on, s) : unseal_to(p->fd, p->file, &f, pass_on, s);
-	if (r == RK_OK)
-		return savefile_end(&f, to->name);
-	savefile_abort(&f);
-	return r;
+	return savefile_finish(&f, to->name, r);
 }
 
 /* What came in the message itself is sealed here, to an identity of its own, so that all of it is in one form. */

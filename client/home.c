@@ -46,6 +46,7 @@ const char *const client_tables[CLIENT_TABLE_COUNT] = {
 	[C_EVIDENCE] = "evidence",
 	[C_UPLOAD] = "upload",
 	[C_BLOB] = "blob",
+	[C_AHEAD] = "ahead",
 };
 
 static int64_t real_now_ms(void)
@@ -195,6 +196,11 @@ static const uint8_t *loaded(struct client *c, uint8_t *id, size_t len)
 const uint8_t *client_exchange_id(struct client *c)
 {
 	return loaded(c, c->exchange_id, sizeof(c->exchange_id));
+}
+
+const char *client_home(const struct client *c)
+{
+	return c->home;
 }
 
 const uint8_t *client_org_id(struct client *c)

@@ -11,6 +11,7 @@
  *   link_receive.c   entries into the store: one transaction for all that is there
  *   link_log.c       questions about the exchange's log
  *   link_blob.c      attachments: link_upload.c, link_download.c (link_blob.h)
+ *   link_keep.c      kx keys, directories signed ahead
  *   link_enrol.c     the invite connection
  *
  * All of it belongs to the thread that runs link_run.
@@ -129,6 +130,9 @@ struct link_log {
 	bool fresh;                  /* the newest checkpoint is to be asked for: after each connecting */
 	bool idle;                   /* nothing was to be asked when the store was at looked_txn */
 	uint64_t looked_txn;
+	struct log_question vain;    /* the last one that got no answer */
+	bool is_vain;                /* and is not counted yet */
+	int64_t counted_at;
 };
 
 struct link {
@@ -185,6 +189,8 @@ struct link {
 	bool item_done, item_ok, blobs_done;
 	int64_t item_done_at;
 	uint64_t sync_asked, sync_done;
+	int64_t kept_at, pruned_at;  /* link_keep.c; 0: not yet on this link */
+	bool told_up;                /* META_LINK_UP says that the link is up */
 };
 
 /* ---- link_session.c */
@@ -234,6 +240,8 @@ int settle_answers(struct link *, struct txn *);
 void settle_done(struct link *);
 /** The item is over with this code: its key and frames go, it is stored, and people are told if nobody waits for it. */
 int settle_end(struct link *, struct txn *, Rkl__OutboxItem *, int code, int64_t time_ms);
+/** The same for one that another copy of this home may have sent: RK_EOTHERHOME, and people are told of it. */
+int settle_aside(struct link *, struct txn *, Rkl__OutboxItem *);
 
 /* ---- link_stream.c */
 int streams_refresh(struct link *);
@@ -263,6 +271,15 @@ int link_log_on_reply(struct link *, const Rk__Reply *, struct incoming *, bool 
 bool link_log_may_seal(const struct link *);
 /** Nothing is left to be asked, or the broker has no answers now. */
 int link_log_settled(struct link *, bool *yes);
+
+/* ---- link_keep.c */
+/** Before there is a connection: secrets that are over go. */
+int keep_begin(struct link *);
+int keep_tick(struct link *);
+/** The connection is over: so it is written down, if it was that it stands. */
+void keep_end(struct link *);
+/** Was everything looked at on this link? */
+bool keep_is_done(const struct link *);
 
 /* ---- link_receive.c */
 /** Takes in what is there and writes answers down: at most one transaction.  *moved: the store has changed. */

@@ -48,7 +48,7 @@ static int settle_open(struct link *l, struct txn *txn, const Rkl__OutboxItem *i
 }
 
 /* The key goes first: should the commit fail, the frames still stand for what was sent, and what was not sent had failed anyway. */
-int settle_end(struct link *l, struct txn *txn, Rkl__OutboxItem *item, int code, int64_t time_ms)
+static int end_item(struct link *l, struct txn *txn, Rkl__OutboxItem *item, int code, int64_t time_ms)
 {
 	Rkl__ItemState was = item->state;
 	int r = outbox_key_destroy(l->c, item);
@@ -63,11 +63,25 @@ int settle_end(struct link *l, struct txn *txn, Rkl__OutboxItem *item, int code,
 	if (item->attachments > 0 && (r = attach_drop(txn, item->id)) != RK_OK)
 		return r;
 	l->must_sweep |= item->attachments > 0;
-	if ((r = outbox_store(txn, item, was)) != RK_OK)
+	if ((r = outbox_store(txn, item, was)) != RK_OK || item->op != RK__OP__OP_BLOB_OPEN)
 		return r;
-	if (item->op == RK__OP__OP_BLOB_OPEN && (r = settle_open(l, txn, item, code, time_ms)) != RK_OK)
-		return r;
-	return tell_unsent(l, txn, item);
+	return settle_open(l, txn, item, code, time_ms);
+}
+
+int settle_end(struct link *l, struct txn *txn, Rkl__OutboxItem *item, int code, int64_t time_ms)
+{
+	int r = end_item(l, txn, item, code, time_ms);
+
+	return r == RK_OK ? tell_unsent(l, txn, item) : r;
+}
+
+int settle_aside(struct link *l, struct txn *txn, Rkl__OutboxItem *item)
+{
+	char detail[96];
+	int r = end_item(l, txn, item, RK_EOTHERHOME, client_now(l->c));
+
+	snprintf(detail, sizeof(detail), INBOX_ASIDE "%.40s #%llu", item->what, (unsigned long long)item->id);
+	return r == RK_OK ? inbox_add(txn, RKL__INBOX_KIND__INBOX_ALERT, bytes_of(item->ref), NULL, client_now(l->c), detail) : r;
 }
 
 /* ---- answers */

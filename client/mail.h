@@ -10,6 +10,7 @@
 #include "client/client.h"
 
 /* Detail of an INBOX_ALERT about a queued dossier or notice of ours that will not go: this and the code's name.  Its id is the agreement's. */
+#define INBOX_ASIDE "aside:" /* then what, and its number: it waited in a home that is a copy, and is not sent by itself */
 #define INBOX_UNSENT "unsent:"
 /* Details of an INBOX_ALERT about the exchange: content that came before anybody here signed for it; a pickup without a place in the log. */
 #define INBOX_UNASKED "bulk-unasked"
@@ -38,6 +39,10 @@ int mail_decline(struct client *, struct txn *, const uint8_t env_id[32], uint64
  * What was opened is not what its sender has signed after all: an attachment.  Kept as a failure, told in the inbox, and a Nack is queued.
  */
 int mail_refuse(struct client *, struct txn *, const uint8_t env_id[32], int problem);
+/** The desk of ours that it came to; 0: it came to the whole organisation, or is our own. */
+uint32_t mail_own_desk(struct client *, const Rkl__EnvelopeRecord *);
+/** Is this device one of those that it came to?  By the desks of the newest list; true of what is our own. */
+bool mail_is_for_this_device(struct client *, struct txn *, const Rkl__EnvelopeRecord *);
 
 /* ---- answers to what we signed; `object` is the Signed frame as it was sent */
 

@@ -83,10 +83,30 @@ bool savefile_exists(int dir_fd, const char *name)
 	return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
 }
 
-static int write_all(int fd, struct bytes content)
+/* File systems without RENAME_NOREPLACE: a hard link fails as well where the name is taken. */
+int savefile_rename_new(int dir_fd, const char *from, const char *to)
+{
+	if (renameat2(dir_fd, from, dir_fd, to, RENAME_NOREPLACE) == 0)
+		return RK_OK;
+	if (errno != EINVAL && errno != ENOSYS)
+		return io_code();
+	if (linkat(dir_fd, from, dir_fd, to, 0) != 0)
+		return io_code();
+	return unlinkat(dir_fd, from, 0) == 0 ? RK_OK : io_code();
+}
+
+int savefile_begin(int dir_fd, struct savefile *f)
+{
+	f->dir_fd = dir_fd;
+	snprintf(f->temporary, sizeof(f->temporary), ".renkei-%08x%08x.part", randombytes_random(), randombytes_random());
+	f->fd = openat(dir_fd, f->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return f->fd >= 0 ? RK_OK : io_code();
+}
+
+int savefile_append(struct savefile *f, struct bytes content)
 {
 	while (content.len > 0) {
-		ssize_t n = write(fd, content.data, content.len);
+		ssize_t n = write(f->fd, content.data, content.len);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -98,70 +118,32 @@ static int write_all(int fd, struct bytes content)
 	return RK_OK;
 }
 
-/* File systems without RENAME_NOREPLACE: a hard link fails as well where the name is taken. */
-static int rename_new(int dir_fd, const char *from, const char *to)
+int savefile_finish(struct savefile *f, const char *name, int code)
 {
-	if (renameat2(dir_fd, from, dir_fd, to, RENAME_NOREPLACE) == 0)
-		return RK_OK;
-	if (errno != EINVAL && errno != ENOSYS)
-		return io_code();
-	if (linkat(dir_fd, from, dir_fd, to, 0) != 0)
-		return io_code();
-	return unlinkat(dir_fd, from, 0) == 0 ? RK_OK : io_code();
-}
+	int r = code;
 
-int savefile_begin(int dir_fd, struct savefile *s)
-{
-	s->dir_fd = dir_fd;
-	snprintf(s->temporary, sizeof(s->temporary), ".renkei-%08x%08x.part", randombytes_random(), randombytes_random());
-	s->fd = openat(dir_fd, s->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	return s->fd >= 0 ? RK_OK : io_code();
-}
-
-int savefile_add(struct savefile *s, struct bytes content)
-{
-	return write_all(s->fd, content);
-}
-
-void savefile_abort(struct savefile *s)
-{
-	if (s->fd < 0)
-		return;
-	close(s->fd);
-	s->fd = -1;
-	(void)unlinkat(s->dir_fd, s->temporary, 0); /* half a file under a hidden name: nothing more can be done */
-}
-
-int savefile_end(struct savefile *s, const char *name)
-{
-	int r = fsync(s->fd) == 0 ? RK_OK : io_code(), fd = s->fd;
-
+	if (r == RK_OK && fsync(f->fd) != 0)
+		r = io_code();
+	if (close(f->fd) != 0 && r == RK_OK)
+		r = io_code();
 	if (r == RK_OK)
-		r = rename_new(s->dir_fd, s->temporary, name);
-	if (r != RK_OK) {
-		savefile_abort(s);
-		return r;
-	}
-	s->fd = -1;
-	return close(fd) == 0 ? RK_OK : io_code();
+		r = savefile_rename_new(f->dir_fd, f->temporary, name);
+	if (r != RK_OK)
+		(void)unlinkat(f->dir_fd, f->temporary, 0); /* half a file under a hidden name: nothing more can be done */
+	return r;
+}
+
+int savefile_write(int dir_fd, const char *name, struct bytes content)
+{
+	struct savefile f;
+	int r = savefile_begin(dir_fd, &f);
+
+	return r == RK_OK ? savefile_finish(&f, name, savefile_append(&f, content)) : r;
 }
 
 void savefile_remove(int dir_fd, const char *name)
 {
 	(void)unlinkat(dir_fd, name, 0);
-}
-
-int savefile_write(int dir_fd, const char *name, struct bytes content)
-{
-	struct savefile s;
-	int r;
-
-	if ((r = savefile_begin(dir_fd, &s)) != RK_OK)
-		return r;
-	if ((r = savefile_add(&s, content)) == RK_OK)
-		return savefile_end(&s, name);
-	savefile_abort(&s);
-	return r;
 }
 
 int savefile_close(int dir_fd)

@@ -56,7 +56,7 @@ static int open_all(struct opening *o, int fd, const Rk__DossierFile *f, struct 
 			return RK_EINTEGRITY;
 		n -= AGE_TAG_BYTES;
 		crypto_hash_sha256_update(&o->plain, o->out, n);
-		if ((r = savefile_add(to, bytes_make(o->out, n))) != RK_OK)
+		if ((r = savefile_append(to, bytes_make(o->out, n))) != RK_OK)
 			return r;
 		done += n;
 		if (progress != NULL && (done - told >= PROGRESS_BYTES || is_last) && (r = progress(user, told = done)) != RK_OK)
@@ -94,7 +94,7 @@ int unseal_copy(int fd, uint64_t len, struct savefile *to, spool_progress_fn *pr
 		if (n == 0)
 			r = RK_EINTEGRITY;
 		else
-			r = savefile_add(to, bytes_make(buffer, n));
+			r = savefile_append(to, bytes_make(buffer, n));
 		done += n;
 		if (r == RK_OK && progress != NULL)
 			r = progress(user, done);

@@ -37,7 +37,8 @@ static void hkdf(uint8_t out[32], struct bytes ikm, struct bytes salt, const cha
 	uint8_t prk[32];
 	const uint8_t block = 1;
 
-	crypto_auth_hmacsha256_init(&h, salt.data, salt.len);
+	/* An empty salt has no bytes to point at, and libsodium wants a pointer. */
+	crypto_auth_hmacsha256_init(&h, salt.len > 0 ? salt.data : &block, salt.len);
 	crypto_auth_hmacsha256_update(&h, ikm.data, ikm.len);
 	crypto_auth_hmacsha256_final(&h, prk);
 	crypto_auth_hmacsha256_init(&h, prk, sizeof(prk));
@@ -92,13 +93,16 @@ static char *put_base64(char *at, struct bytes data)
 	return put(at, bytes_make(text, chars));
 }
 
-/* Canonical: libsodium refuses trailing bits, and characters that it was not told to ignore. */
+/* Canonical: what comes out must make the same text again.  libsodium takes every byte from 0x80 up as a letter. */
 static bool take_base64(struct bytes *rest, size_t chars, uint8_t *out, size_t len)
 {
+	char again[CHARS32];
 	size_t got;
 
 	if (rest->len < chars || sodium_base642bin(out, len, (const char *)rest->data, chars, NULL, &got, NULL,
 	                                           sodium_base64_VARIANT_ORIGINAL_NO_PADDING) != 0 || got != len)
+		return false;
+	if (put_base64(again, bytes_make(out, len)) != again + chars || memcmp(again, rest->data, chars) != 0)
 		return false;
 	*rest = bytes_make(rest->data + chars, rest->len - chars);
 	return true;

@@ -179,7 +179,8 @@ static int open_part(struct blob_folder *f, struct blob_part *p, uint64_t reserv
 	/* What was set aside before is there still; asking again costs nothing but must not count it twice. */
 	if ((rc = set_aside(f, p->fd, p->len, is_new ? 0 : p->len, is_new ? reserve : 0)) != RK_OK && is_new)
 		(void)unlinkat(f->dir, name, 0);
-	return rc;
+	/* Its name must be as durable as its bytes will be said to be. */
+	return rc == RK_OK && is_new ? blob_sync_names(f, p->sha256) : rc;
 }
 
 int blob_part_open(struct blob_folder *f, const uint8_t sha256[32], uint64_t len, uint64_t reserve, struct blob_part *p)

@@ -27,4 +27,5 @@ const char *const broker_tables[BROKER_TABLE_COUNT] = {
 	[T_BLOB] = "blob",
 	[T_UPLOAD] = "upload",
 	[T_ATTACHED] = "attached",
+	[T_DESK] = "desk",
 };

@@ -35,6 +35,7 @@ enum broker_table {
 	T_BLOB,         /* SHA-256 -> row of an attachment: opened, complete, or attached to an envelope */
 	T_UPLOAD,       /* org_id || SHA-256 -> empty: those of an organisation that no envelope has yet */
 	T_ATTACHED,     /* env_id || index u8 -> SHA-256 and length */
+	T_DESK,         /* device_id -> the numbers of its desks, u32be each; without a row it has none */
 	BROKER_TABLE_COUNT
 };
 

@@ -10,6 +10,8 @@
 
 #include "client/cli/out.h"
 #include "client/days.h"
+#include "client/kx.h"
+#include "client/secretariat_ahead.h"
 #include "proto/ids.h"
 #include "proto/keyfile.h"
 
@@ -106,11 +108,24 @@ int cli_open(struct cli *c)
 	return RK_OK;
 }
 
+bool cli_is_device_request(struct cli *c)
+{
+	struct txn *txn;
+	struct bytes request;
+	if (env_begin(client_env(c->client), false, &txn) != RK_OK)
+		return false;
+	bool is = meta_get(txn, META_DEVICE_REQUEST, &request) == RK_OK;
+	env_abort(txn);
+	return is;
+}
+
 int cli_open_joined(struct cli *c)
 {
 	int rc = cli_open(c);
 	if (rc != RK_OK)
 		return rc;
+	if (client_state(c->client) == CLIENT_PENDING && cli_is_device_request(c))
+		return cli_refuse(c, RK_ENOTJOINED, TEXT_HINT_DEVICE_PENDING, TEXT_DEVICE_PENDING);
 	if (client_state(c->client) == CLIENT_PENDING)
 		return cli_refuse(c, RK_ENOTJOINED, TEXT_HINT_PENDING, TEXT_PENDING_YET);
 	if (client_state(c->client) != CLIENT_JOINED)
@@ -152,6 +167,8 @@ static const struct { const char *counter; enum text_id sentence; enum cli_alarm
 	{"log-unwitnessed", TEXT_ALARM_LOG_UNWITNESSED, CLI_ALARM_JUDGED},
 	{"seen-unproven", TEXT_ALARM_SEEN_UNPROVEN, CLI_ALARM_WAS},
 	{"read-only", TEXT_ALARM_READ_ONLY, CLI_ALARM_JUDGED},
+	{KX_ALERT, TEXT_ALARM_KX_LATE, CLI_ALARM_WAS},
+	{AHEAD_ALERT, TEXT_ALARM_AHEAD_VOID, CLI_ALARM_WAS},
 };
 #define ALARMS (sizeof(alarms) / sizeof(alarms[0]))
 
@@ -232,7 +249,7 @@ int cli_create_home(struct cli *c)
 void cli_discard_home(struct cli *c)
 {
 	static const char *const names[] = {"store/data.mdb", "store/lock.mdb", "device.key", "kx.key", "org.key", "secretariat.key",
-					    "root.key", "witness.key", "kx.lock", "link.lock"};
+					    "root.key", "witness.key", "kx.lock", "link.lock", "agent.lock"};
 	char path[4200];
 	client_close(c->client);
 	c->client = NULL;

@@ -107,6 +107,8 @@ static int look(struct cli *c, const char *given, uint8_t env_id[32])
 		memcpy(env_id, record->env_id.data, 32);
 		if (record->destroyed_at != 0)
 			r = cli_refuse(c, RK_CONFLICT, TEXT_NONE, TEXT_DOSSIER_DESTROYED, given, out_time(when, record->destroyed_at));
+		else if (!mail_is_for_this_device(c->client, s.t, record))
+			r = cli_refuse(c, RK_NO_RECIPIENT_KEY, TEXT_HINT_OTHER_DESK, TEXT_GET_OTHER_DESK, given, show_own_desk(&s, record));
 		else if (record->state == RKL__ENVELOPE_STATE__FAILED)
 			r = cli_fail(c, record->problem, TEXT_DOSSIER_REFUSED, given);
 		else if (record->state == RKL__ENVELOPE_STATE__DECLINED_HERE)

@@ -18,6 +18,7 @@ struct send_options {
 	bool wait;
 	struct cli_list to;
 	uint8_t nda_id[32], reply_id[32], ids[RECIPIENTS_MAX][16];
+	uint32_t desks[RECIPIENTS_MAX];
 	struct dossier_pack *pack;
 	struct arena *a;             /* of what goes into the message */
 };
@@ -46,9 +47,10 @@ static int read_ids(struct shared *s, struct send_options *o)
 		return r;
 	memcpy(o->nda_id, ag->nda_id, 32);
 	o->n.nda_id = o->nda_id;
-	if ((r = shared_orgs(s, &o->to, o->ids, RECIPIENTS_MAX, &o->n.to_count)) != RK_OK)
+	if ((r = shared_addressees(s, &o->to, o->ids, o->desks, RECIPIENTS_MAX, &o->n.to_count)) != RK_OK)
 		return r;
 	o->n.to = (const uint8_t(*)[16])o->ids;
+	o->n.to_desks = o->desks;
 	if (o->reply_to == NULL)
 		return RK_OK;
 	o->n.reply_to = o->reply_id;
@@ -63,6 +65,8 @@ static int report_send(struct cli *c, const struct send_options *o, int r)
 		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_TEXT_LARGE, TEXT_TEXT_LARGE);
 	if (r == RK_ENOTFOUND)
 		return cli_refuse(c, r, TEXT_HINT_SYNC, TEXT_REPLY_UNKNOWN, o->reply_to);
+	if (r == RK_CONFLICT)
+		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_DESKS, o->n.to_count > 0 ? TEXT_DESK_TWICE : TEXT_DESK_WHICH);
 	if (r == RK_EUSAGE)
 		return cli_refuse(c, r, TEXT_HINT_HELP, o->n.reply_only && o->n.reply_to == NULL ? TEXT_REPLY_NEEDS : TEXT_DOSSIER_EMPTY);
 	return shared_fail(c, r, TEXT_CANNOT_SEND);
@@ -200,7 +204,7 @@ int cmd_dossier_send(struct cli *c, int argc, char **argv)
 	struct send_options o = {0};
 	const struct cli_option options[] = {
 		{"nda", CLI_TEXT, &o.nda, "ID", TEXT_OPT_NDA, true},
-		{"to", CLI_LIST, &o.to, "ORG", TEXT_OPT_TO, false},
+		{"to", CLI_LIST, &o.to, "ORG[/DESK]", TEXT_OPT_TO, false},
 		{"title", CLI_TEXT, &o.n.title, "TEXT", TEXT_OPT_TITLE, false},
 		{"message", CLI_TEXT, &o.n.text, "TEXT", TEXT_OPT_MESSAGE, false},
 		{"marking", CLI_TEXT, &o.marking, "MARK", TEXT_OPT_MARKING, false},

@@ -127,9 +127,7 @@ static int unseal(const struct spooled *p, const Rk__DossierFile *f, const char 
 	assert_true(fd >= 0);
 	assert_int_equal(savefile_open(path_of("out"), &dir_fd), RK_OK);
 	assert_int_equal(savefile_begin(dir_fd, &to), RK_OK);
-	if ((r = unseal_to(fd, f, &to, NULL, NULL)) == RK_OK)
-		r = savefile_end(&to, name);
-	savefile_abort(&to);
+	r = savefile_finish(&to, name, unseal_to(fd, f, &to, NULL, NULL));
 	assert_int_equal(savefile_close(dir_fd), RK_OK);
 	close(fd);
 	return r;

@@ -522,6 +522,8 @@ Rk__OrgDevices *world_devices(struct world *w, int org)
 		d->label = text(w, "desk");
 		d->accepts_max = 1;
 		d->retired_at = from->retired_at;
+		d->desks = (uint32_t *)(void *)world_copy(w, from->desks, sizeof(from->desks)).data;
+		d->n_desks = from->desk_count;
 		list->devices[list->n_devices++] = d;
 	}
 	return list;

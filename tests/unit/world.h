@@ -28,6 +28,9 @@ struct world_device {
 	uint64_t number;          /* last one used */
 	int64_t retired_at;
 	bool is_listed;
+	uint32_t desks[2];
+	size_t desk_count;
+	bool gets_no_wrap;        /* left out of the next envelopes */
 };
 
 struct world_org {
