@@ -34,6 +34,7 @@ void link_drop(struct link *l)
 	streams_forget(l);
 	send_forget(l);
 	link_log_forget(l);
+	blob_forget(l);
 }
 
 void link_again(struct link *l, int64_t delay_ms)
@@ -48,6 +49,7 @@ void link_again(struct link *l, int64_t delay_ms)
 	streams_forget(l);
 	send_forget(l);
 	link_log_forget(l);
+	blob_forget(l);
 }
 
 static int mark_stale(struct link *l)
