@@ -37,9 +37,17 @@ fresh_file() { # another content each time: the same file twice would be the sam
 	head -c "$((mib * 1024 * 1024))" /dev/urandom >"$T/file.bin"
 }
 
+# newest HOME: the last dossier that it knows.
+newest() {
+	as "$1" --json dossier list | python3 -c '
+import json, sys
+rows = [json.loads(l) for l in sys.stdin if l.strip()]
+rows = [r for x in rows for r in (x if isinstance(x, list) else x.get("dossiers", [x]))]
+print(max(rows, key=lambda r: r.get("time", ""))["dossier_id"])'
+}
+
 age-keygen -o "$T/key" 2>/dev/null
 recipient=$(age-keygen -y "$T/key")
-newest() { as b sync >/dev/null; as b --json dossier list | value dossier_id; }
 
 echo "attachment of $mib MiB, $rounds rounds"
 for round in $(seq "$rounds"); do
@@ -53,11 +61,7 @@ for round in $(seq "$rounds"); do
 	up=$(timed renkei --no-input -q --home "$T/a" dossier send --nda "$NDA" --title "round $round" "$T/file.bin")
 	up_peak=$(<"$T/peak")
 	as b sync >/dev/null
-	id=$(as b --json dossier list | python3 -c '
-import json, sys
-rows = [json.loads(l) for l in sys.stdin if l.strip()]
-rows = [r for x in rows for r in (x if isinstance(x, list) else x.get("dossiers", [x]))]
-print([r["dossier_id"] for r in rows if r.get("title") == sys.argv[1]][0])' "round $round")
+	id=$(newest a)
 	down=$(timed renkei --no-input -q --home "$T/b" dossier get "$id" --output "$T/got")
 	down_peak=$(<"$T/peak")
 	cmp "$T/file.bin" "$T/got/file.bin"
@@ -79,7 +83,7 @@ idle=$(probe 15)
 		fresh_file
 		bulk a dossier send --nda "$NDA" --title probe "$T/file.bin" >/dev/null 2>&1
 		as b sync >/dev/null 2>&1
-		id=$(as b --json dossier list | value dossier_id)
+		id=$(newest b)
 		bulk b dossier get "$id" --output "$T/got" >/dev/null 2>&1
 		rm -rf "$T/got"
 	done
