@@ -82,12 +82,15 @@ static int check_directory(struct apply *a, struct command *c, const Rk__Directo
 		return rc;
 	if (d->serial <= prev.serial)
 		return RK_CONFLICT; /* before the dear look at the one before */
-	if ((rc = apply_check_clock(a, d->issued_at)) != RK_OK)
-		return rc;
+	/* One that was signed ahead may come late, never early. */
+	if (d->issued_at > a->now_ms + APPLY_CLOCK_MS)
+		return RK_CLOCK;
 	if (d->expires_at <= a->now_ms)
 		return RK_DIRECTORY_EXPIRED;
 	if ((rc = read_previous(a, c, &before)) != RK_OK)
 		return rc;
+	if (d->issued_at < before->issued_at)
+		return RK_CLOCK;
 	if (is_step && (rc = apply_step_over(a, d->serial, d->prev_oh, before->issued_at, &prev)) != RK_OK)
 		return rc;
 	if ((rc = trust_check_directory(d, a->charter, prev, before)) != RK_OK)

@@ -262,6 +262,14 @@ int apply_trust_enrol(struct apply *a, struct command *c, struct result *r)
 }
 
 /* ---- kx keys */
+/* What a restored store has lost is stepped over once, as with directories and lists: not_after says when the newest one here was made. */
+static uint32_t kx_before(const struct apply *a, const struct rows_device *d, uint32_t serial)
+{
+	bool may_step = trust_may_step(a->charter, d->kx_not_after - TRUST_KX_AGE_MS, d->kx_serial, serial);
+
+	return may_step ? serial - 1 : d->kx_serial;
+}
+
 static int put_kx(struct apply *a, struct command *c, struct member *m, struct result *r)
 {
 	const Rk__DeviceKx *kx = (const Rk__DeviceKx *)c->signed_object.message;
@@ -274,7 +282,7 @@ static int put_kx(struct apply *a, struct command *c, struct member *m, struct r
 	if (memcmp(c->object_pk, d.sign_pk, 32) != 0)
 		return RK_BAD_SIGNATURE;
 	if ((rc = apply_check_directory(a)) != RK_OK || (rc = apply_check_room(a, MARK_HARD)) != RK_OK ||
-	    (rc = trust_check_device_kx(kx, d.kx_serial)) != RK_OK)
+	    (rc = trust_check_device_kx(kx, kx_before(a, &d, kx->serial))) != RK_OK)
 		return rc;
 	if (kx->not_after <= a->now_ms || kx->not_before > a->now_ms + APPLY_CLOCK_MS)
 		return RK_CLOCK;
@@ -285,7 +293,7 @@ static int put_kx(struct apply *a, struct command *c, struct member *m, struct r
 	if (today >= APPLY_KX_PER_DAY)
 		return RK_QUOTA;
 
-	d.kx_before_not_after = d.kx_serial ? d.kx_not_after : 0;
+	d.kx_before_not_after = d.kx_serial != 0 && kx->serial == d.kx_serial + 1 ? d.kx_not_after : 0;
 	d.kx_serial = kx->serial;
 	d.kx_not_after = kx->not_after;
 	m->device = d;

@@ -189,10 +189,16 @@ int book_org_devices(struct client *c, struct txn *txn, const uint8_t org_id[16]
 	return book_get(txn, OBJECT_KIND_ORG_DEVICES, org_id, 0, arena, (ProtobufCMessage **)out, oh);
 }
 
-int book_device_kx(struct client *c, struct txn *txn, const uint8_t device_id[16], struct arena *arena, Rk__DeviceKx **out)
+int book_device_kx_at(struct client *c, struct txn *txn, const uint8_t device_id[16], uint32_t serial, struct arena *arena,
+		      Rk__DeviceKx **out)
 {
 	(void)c;
-	return book_get(txn, OBJECT_KIND_DEVICE_KX, device_id, 0, arena, (ProtobufCMessage **)out, NULL);
+	return book_get(txn, OBJECT_KIND_DEVICE_KX, device_id, serial, arena, (ProtobufCMessage **)out, NULL);
+}
+
+int book_device_kx(struct client *c, struct txn *txn, const uint8_t device_id[16], struct arena *arena, Rk__DeviceKx **out)
+{
+	return book_device_kx_at(c, txn, device_id, 0, arena, out);
 }
 
 int book_epoch(struct client *c, struct txn *txn, uint32_t n, struct arena *arena, Rk__FeedEpoch **out, uint8_t oh[32])

@@ -82,20 +82,30 @@ static int secretariat_key(struct taking *t, ProtobufCBinaryData signer_id, cons
 	return *pk == NULL ? RK_BAD_SIGNATURE : RK_OK;
 }
 
-static int device_key(struct taking *t, const uint8_t *device_id, const uint8_t **pk)
+int book_org_of_device(struct txn *txn, const uint8_t device_id[16], uint8_t org_id[16])
 {
-	uint8_t key[BOOK_KEY_BYTES], org_id[ID16_BYTES];
-	const Rk__Device *device;
-	Rk__OrgDevices *list;
+	uint8_t key[BOOK_KEY_BYTES];
 	struct bytes value;
 	int r;
 
 	book_key(key, BOOK_DEVICE_ORG, device_id, 0);
-	if ((r = env_get(t->txn, C_OBJECT, BYTES_OF(key), &value)) != RK_OK)
-		return r == RK_ENOTFOUND ? RK_BAD_SIGNATURE : r;
-	if (value.len != sizeof(org_id))
+	if ((r = env_get(txn, C_OBJECT, BYTES_OF(key), &value)) != RK_OK)
+		return r;
+	if (value.len != ID16_BYTES)
 		return RK_ESTORE;
-	memcpy(org_id, value.data, sizeof(org_id));
+	memcpy(org_id, value.data, ID16_BYTES);
+	return RK_OK;
+}
+
+static int device_key(struct taking *t, const uint8_t *device_id, const uint8_t **pk)
+{
+	uint8_t org_id[ID16_BYTES];
+	const Rk__Device *device;
+	Rk__OrgDevices *list;
+	int r;
+
+	if ((r = book_org_of_device(t->txn, device_id, org_id)) != RK_OK)
+		return r == RK_ENOTFOUND ? RK_BAD_SIGNATURE : r;
 	/* Also from a list below the directory's pin: while a home catches up, the pinned one comes after this key. */
 	if ((r = book_org_devices(t->c, t->txn, org_id, t->arena, &list, NULL)) != RK_OK)
 		return r;

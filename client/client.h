@@ -48,6 +48,7 @@ enum client_table {
 	C_LOG_FORK,  /* id u64be -> LogFork: contradictions; never deleted */
 	C_DEPOSIT,   /* oh -> DepositRecord */
 	C_EVIDENCE,  /* kind u8 || id 32 -> see evidence.h: copies of what was signed, by oh; which of them prove an envelope or deposit */
+	C_AHEAD,     /* serial u64be -> AheadRecord (secretariat): directories signed ahead */
 	CLIENT_TABLE_COUNT
 };
 
@@ -104,6 +105,7 @@ void client_log(const struct client *, const char *format, ...) __attribute__((f
 #define META_ENROL_STATE "enrol_state" /* 1 byte: rk.EnrolState as last told; absent before the first answer */
 #define META_NEXT_ID "next_id"         /* u64be: outbox and inbox numbering */
 #define META_WATCH "watch"             /* u64be: last arrival printed by feed watch */
+#define META_LINK_UP "link_up"         /* u64be: since when (ms) a resident process is connected; 0: it is not */
 int meta_get(struct txn *, const char *key, struct bytes *value);
 int meta_put(struct txn *, const char *key, struct bytes value);
 uint64_t meta_u64(struct txn *, const char *key);
@@ -115,7 +117,7 @@ int record_get(struct txn *, unsigned table, struct bytes key, const ProtobufCMe
                ProtobufCMessage **out);
 int record_put(struct txn *, unsigned table, struct bytes key, const ProtobufCMessage *);
 
-/* ---- keys (client/keys.c) */
+/* ---- keys (client/keys.c; kx and dossier keys: client/keys_ring.c) */
 struct key_new { bool no_passphrase; uint32_t mem_mib, ops; };  /* zeros: defaults */
 /** Makes and writes device.key and kx.key (KEY_DEVICE) or an Ed25519 key file.  Leaves it unlocked. */
 int keys_create(struct client *, enum key_role, const struct key_new *);
@@ -131,6 +133,16 @@ const uint8_t *keys_home_key(struct client *);                /* HK, 32 */
 /** kx secrets: the newest, and by serial.  false if unknown. */
 bool keys_kx_newest(struct client *, uint32_t *serial, uint8_t pk[32]);
 bool keys_kx(struct client *, uint32_t serial, uint8_t pk[32], uint8_t sk[32]);
+/** A kx key without its secret.  Times are those of its DeviceKx. */
+struct keys_kx { uint32_t serial; uint8_t pk[32]; int64_t not_before, not_after; };
+#define KEYS_KX_MAX 64
+/** All whose secrets are here. */
+int keys_kx_list(struct client *, struct keys_kx *out, size_t max, size_t *count);
+/** Makes the key of out->serial with out's times and fills out->pk; durable when it returns.  Those of that serial and above go: they were
+ *  never told to anybody. */
+int keys_kx_make(struct client *, struct keys_kx *out);
+/** Destroys the secrets to which nothing valid can be sealed any more (60 days from not_before).  *any: there were some. */
+int keys_kx_forget(struct client *, int64_t now_ms, bool *any);
 /** Key of one stored dossier, made on first use (rewrites kx.key durably); and its destruction. */
 int keys_dossier(struct client *, const uint8_t env_id[32], bool create, uint8_t key[32]);
 int keys_dossier_destroy(struct client *, const uint8_t env_id[32]);
@@ -154,6 +166,10 @@ int book_charter(struct client *, struct txn *, struct arena *, Rk__Charter **ou
 int book_directory(struct client *, struct txn *, struct arena *, Rk__Directory **out, uint8_t oh[32]);
 int book_org_devices(struct client *, struct txn *, const uint8_t org_id[16], struct arena *, Rk__OrgDevices **out, uint8_t oh[32]);
 int book_device_kx(struct client *, struct txn *, const uint8_t device_id[16], struct arena *, Rk__DeviceKx **out);
+/** serial 0 = newest. */
+int book_device_kx_at(struct client *, struct txn *, const uint8_t device_id[16], uint32_t serial, struct arena *, Rk__DeviceKx **out);
+/** Whose newest list names the device, or named it last; RK_ENOTFOUND. */
+int book_org_of_device(struct txn *, const uint8_t device_id[16], uint8_t org_id[16]);
 /** n 0 = newest. */
 int book_epoch(struct client *, struct txn *, uint32_t n, struct arena *, Rk__FeedEpoch **out, uint8_t oh[32]);
 int book_epoch_key(struct client *, struct txn *, uint32_t n, uint8_t ek[32]);
@@ -247,6 +263,7 @@ struct link_options {
 	bool until_synced;                /* end when outbox is empty (or the broker takes nothing), every stream has reached the head
 	                                   * told at subscribe, and nothing is left to ask about the log */
 	uint64_t until_item;              /* end when this item is DONE (0: none) */
+	bool resident;                    /* it stays: since when it is connected is written down (META_LINK_UP) */
 };
 /** Runs the link if the lock is free; else waits on the store for what another process's link does, taking the lock when it falls
  *  free.  RK_OK, RK_EUNREACHABLE, RK_ETIMEOUT, RK_EINTERRUPTED, RK_REVOKED, RK_SUPERSEDED, RK_EOTHERHOME, step's code … */

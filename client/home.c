@@ -44,6 +44,7 @@ const char *const client_tables[CLIENT_TABLE_COUNT] = {
 	[C_LOG_FORK] = "log_fork",
 	[C_DEPOSIT] = "deposit",
 	[C_EVIDENCE] = "evidence",
+	[C_AHEAD] = "ahead",
 };
 
 static int64_t real_now_ms(void)

@@ -135,7 +135,7 @@ static int is_synced(struct link *l, bool *yes)
 	int r;
 
 	*yes = false;
-	if (l->state != LINK_UP || !streams_synced(l) || l->answer_count > 0)
+	if (l->state != LINK_UP || !streams_synced(l) || l->answer_count > 0 || !keep_is_done(l))
 		return RK_OK;
 	if ((r = link_log_settled(l, yes)) != RK_OK || !*yes)
 		return r;
@@ -223,7 +223,7 @@ static int round_of(struct link *l, bool *done)
 	int r;
 
 	*done = false;
-	if ((r = check_limits(l)) != RK_OK || (r = session_tick(l)) != RK_OK)
+	if ((r = check_limits(l)) != RK_OK || (r = session_tick(l)) != RK_OK || (r = keep_tick(l)) != RK_OK)
 		return r;
 	if (l->state == LINK_UP && (r = streams_tick(l)) != RK_OK)
 		return r;
@@ -270,6 +270,7 @@ static int load_session(struct link *l)
 
 static void link_end(struct link *l)
 {
+	keep_end(l);
 	streams_forget(l);
 	for (size_t i = 0; i < l->answer_count; i++)
 		free(l->answers[i].memory);
@@ -294,7 +295,8 @@ static int hold(struct client *c, const struct link_options *o, int64_t began_at
 	l->down_since = l->heard_at = l->tokens_at = monotonic_ms();
 	l->rate = 100;
 	l->tokens = l->burst = 50;
-	if ((r = incoming_init(&l->in)) != RK_OK || (r = load_session(l)) != RK_OK || (r = send_prune(c)) != RK_OK)
+	if ((r = incoming_init(&l->in)) != RK_OK || (r = load_session(l)) != RK_OK || (r = send_prune(c)) != RK_OK ||
+	    (r = keep_begin(l)) != RK_OK)
 		goto out;
 	while (!done && (r = round_of(l, &done)) == RK_OK)
 		;

@@ -10,6 +10,7 @@
  *   link_stream.c    subscriptions and credit, entries as they come
  *   link_receive.c   entries into the store: one transaction for all that is there
  *   link_log.c       questions about the exchange's log
+ *   link_keep.c      kx keys, directories signed ahead
  *   link_enrol.c     the invite connection
  *
  * All of it belongs to the thread that runs link_run.
@@ -178,6 +179,8 @@ struct link {
 	bool item_done, item_ok;
 	int64_t item_done_at;
 	uint64_t sync_asked, sync_done;
+	int64_t kept_at;             /* link_keep.c; 0: not yet on this link */
+	bool told_up;                /* META_LINK_UP says that the link is up */
 };
 
 /* ---- link_session.c */
@@ -254,6 +257,15 @@ int link_log_on_reply(struct link *, const Rk__Reply *, struct incoming *, bool 
 bool link_log_may_seal(const struct link *);
 /** Nothing is left to be asked, or the broker has no answers now. */
 int link_log_settled(struct link *, bool *yes);
+
+/* ---- link_keep.c */
+/** Before there is a connection: secrets that are over go. */
+int keep_begin(struct link *);
+int keep_tick(struct link *);
+/** The connection is over: so it is written down, if it was that it stands. */
+void keep_end(struct link *);
+/** Was everything looked at on this link? */
+bool keep_is_done(const struct link *);
 
 /* ---- link_receive.c */
 /** Takes in what is there and writes answers down: at most one transaction.  *moved: the store has changed. */

@@ -1,5 +1,5 @@
-/* secretariat: whom we invite, who asks, and whom we let in. */
-#include "client/secretariat.h"
+/* secretariat: who asks, and whom we let in. */
+#include "client/secretariat_internal.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -9,8 +9,6 @@
 #include "proto/ids.h"
 #include "proto/strict.h"
 
-#define VAULT_INVITE "renkei/home/invite"  /* C_INVITE.sealed_seed, id invite_id */
-#define REQUEST_ARENA_BYTES (1024 * 1024)
 
 bool secretariat_is_here(struct client *c)
 {
@@ -36,112 +34,7 @@ int secretariat_unlock(struct client *c)
 	return rc == RK_OK ? keys_unlock(c, KEY_SECRETARIAT) : rc;
 }
 
-static void signer_id_of(struct client *c, uint8_t id[16])
-{
-	uint8_t pk[32];
-	keys_sign_pk(c, KEY_SECRETARIAT, pk);
-	ids_signer(id, pk);
-}
-
-/* ---- invites */
-
-/* Signs and queues an InviteReg; expires_at 0 ends the invite. */
-static int queue_invite_reg(struct client *c, struct txn *txn, const uint8_t seed[32], int64_t expires_at, const char *what,
-			    uint64_t *item)
-{
-	uint8_t curve_pk[32], curve_sk[32], mac_key[32], invite_id[16], signer_id[16];
-	invite_keys(seed, curve_pk, curve_sk, mac_key, invite_id);
-	sodium_memzero(curve_sk, sizeof(curve_sk));
-	sodium_memzero(mac_key, sizeof(mac_key));
-	signer_id_of(c, signer_id);
-	Rk__InviteReg reg = RK__INVITE_REG__INIT;
-	reg.version = 1;
-	reg.invite_id = pb_of(BYTES_OF(invite_id));
-	reg.curve_pk = pb_of(BYTES_OF(curve_pk));
-	reg.expires_at = expires_at;
-	reg.signer_id = pb_of(BYTES_OF(signer_id));
-	struct arena *a = arena_new(65536);
-	struct bytes wire;
-	int rc = a ? object_make(OBJECT_KIND_INVITE_REG, client_exchange_id(c), keys_sign_sk(c, KEY_SECRETARIAT), &reg.base, a, &wire)
-		   : RK_ENOMEM;
-	if (rc == RK_OK) {
-		struct outbox_request request = {.op = RK__OP__OP_INVITE_REG, .what = what, .object = wire,
-						 .ref = BYTES_OF(invite_id)};
-		rc = outbox_add(c, txn, &request, item);
-	}
-	arena_free(a);
-	return rc;
-}
-
-/* Keeps the seed, sealed under the home key. */
-static int store_invite(struct client *c, struct txn *txn, const struct invite *invite, const char *note)
-{
-	uint8_t curve_pk[32], curve_sk[32], mac_key[32], invite_id[16];
-	invite_keys(invite->seed, curve_pk, curve_sk, mac_key, invite_id);
-	sodium_memzero(curve_sk, sizeof(curve_sk));
-	sodium_memzero(mac_key, sizeof(mac_key));
-	struct arena *a = arena_new(65536);
-	struct bytes sealed;
-	int rc = a ? vault_seal(keys_home_key(c), VAULT_INVITE, BYTES_OF(invite_id), BYTES_OF(invite->seed), a, &sealed) : RK_ENOMEM;
-	if (rc == RK_OK) {
-		Rkl__InviteRecord record = RKL__INVITE_RECORD__INIT;
-		record.invite_id = pb_of(BYTES_OF(invite_id));
-		record.sealed_seed = pb_of(sealed);
-		record.expires_at = invite->expires_at;
-		record.note = pb_text(note);
-		rc = record_put(txn, C_INVITE, BYTES_OF(invite_id), &record.base);
-	}
-	arena_free(a);
-	return rc;
-}
-
-static int fill_invite(struct client *c, struct txn *txn, struct invite *invite)
-{
-	struct bytes value;
-	memcpy(invite->exchange_id, client_exchange_id(c), 32);
-	if (meta_get(txn, META_BROKER_PK, &value) != RK_OK || value.len != 32)
-		return RK_ESTORE;
-	memcpy(invite->broker_curve_pk, value.data, 32);
-	if (meta_get(txn, META_ENDPOINT, &value) != RK_OK || value.len > ENDPOINT_MAX_CHARS)
-		return RK_ESTORE;
-	memcpy(invite->endpoint, value.data, value.len);
-	invite->endpoint[value.len] = '\0';
-	randombytes_buf(invite->seed, sizeof(invite->seed));
-	return RK_OK;
-}
-
-int secretariat_invite(struct client *c, const char *note, int64_t expires_at, char text[INVITE_TEXT_CHARS], uint64_t *item)
-{
-	struct invite invite = {.expires_at = expires_at};
-	struct txn *txn = NULL;
-	int rc = secretariat_unlock(c);
-	if (rc == RK_OK)
-		rc = env_begin(client_env(c), true, &txn);
-	if (rc == RK_OK)
-		rc = fill_invite(c, txn, &invite);
-	if (rc == RK_OK)
-		rc = invite_text(text, &invite);
-	if (rc == RK_OK)
-		rc = store_invite(c, txn, &invite, note);
-	if (rc == RK_OK)
-		rc = queue_invite_reg(c, txn, invite.seed, expires_at, "member invite", item);
-	if (rc == RK_OK)
-		rc = env_commit(txn);
-	else
-		env_abort(txn);
-	sodium_memzero(invite.seed, sizeof(invite.seed));
-	return rc;
-}
-
 /* ---- enrolments that arrive */
-
-static int get_invite(struct txn *txn, const uint8_t *invite_id, struct arena *a, Rkl__InviteRecord **out)
-{
-	ProtobufCMessage *m;
-	int rc = record_get(txn, C_INVITE, bytes_make(invite_id, ID16_BYTES), &rkl__invite_record__descriptor, a, &m);
-	*out = (Rkl__InviteRecord *)m;
-	return rc;
-}
 
 /* Does the tag prove that whoever asks holds the invite? */
 static int check_tag(struct client *c, const Rkl__InviteRecord *invite, struct bytes request, struct arena *a)
@@ -167,7 +60,7 @@ static int check_tag(struct client *c, const Rkl__InviteRecord *invite, struct b
 static int judge(struct client *c, struct txn *txn, const struct trust_enrol *e, struct bytes request, struct arena *a,
 		 Rkl__InviteRecord **invite)
 {
-	int rc = get_invite(txn, e->enrol->invite_id.data, a, invite);
+	int rc = secretariat_get_invite(txn, e->enrol->invite_id.data, a, invite);
 	if (rc != RK_OK)
 		return rc;
 	if ((rc = check_tag(c, *invite, request, a)) != RK_OK)
@@ -383,64 +276,6 @@ int secretariat_approve(struct client *c, const uint8_t org_id[16], const char *
 	return rc;
 }
 
-/* Ends the invite at the broker, and with it a request that came by it. */
-static int queue_end(struct client *c, struct txn *txn, const uint8_t *invite_id, struct arena *a, uint64_t *item)
-{
-	Rkl__InviteRecord *invite;
-	struct bytes seed;
-	int rc = get_invite(txn, invite_id, a, &invite);
-	if (rc != RK_OK)
-		return rc;
-	rc = vault_open(keys_home_key(c), VAULT_INVITE, bytes_of(invite->invite_id), bytes_of(invite->sealed_seed), a, &seed);
-	if (rc == RK_OK && seed.len != 32)
-		rc = RK_ESTORE;
-	if (rc == RK_OK)
-		rc = queue_invite_reg(c, txn, seed.data, 0, "member reject", item);
-	if (rc != RK_OK)
-		return rc;
-	invite->ended = true;
-	return record_put(txn, C_INVITE, bytes_of(invite->invite_id), &invite->base);
-}
-
-int secretariat_end_invite(struct client *c, const uint8_t invite_id[16], uint64_t *item)
-{
-	struct txn *txn = NULL;
-	struct arena *a = arena_new(REQUEST_ARENA_BYTES);
-	int rc = a ? secretariat_unlock(c) : RK_ENOMEM;
-	if (rc == RK_OK)
-		rc = env_begin(client_env(c), true, &txn);
-	if (rc == RK_OK)
-		rc = queue_end(c, txn, invite_id, a, item);
-	if (rc == RK_OK)
-		rc = env_commit(txn);
-	else
-		env_abort(txn);
-	arena_free_wiped(a);
-	return rc;
-}
-
-int secretariat_each_invite(struct client *c, struct txn *txn, int (*fn)(void *, const Rkl__InviteRecord *), void *user)
-{
-	struct arena *a = arena_new(REQUEST_ARENA_BYTES);
-	struct env_cursor *cur = NULL;
-	struct bytes key, value;
-	int rc = a ? env_cursor_open(txn, C_INVITE, &cur) : RK_ENOMEM;
-	if (rc == RK_OK)
-		rc = env_cursor_seek(cur, bytes_make(NULL, 0), &key, &value);
-	while (rc == RK_OK) {
-		Rkl__InviteRecord *invite;
-		arena_reset(a, REQUEST_ARENA_BYTES);
-		rc = key.len == ID16_BYTES ? get_invite(txn, key.data, a, &invite) : RK_ESTORE;
-		if (rc == RK_OK && !invite->ended && !invite->used_by.len && invite->expires_at > client_now(c))
-			rc = fn(user, invite);
-		if (rc == RK_OK)
-			rc = env_cursor_next(cur, &key, &value);
-	}
-	env_cursor_free(cur);
-	arena_free(a);
-	return rc == RK_ENOTFOUND ? RK_OK : rc;
-}
-
 int secretariat_reject(struct client *c, const uint8_t org_id[16], uint64_t *item)
 {
 	struct secretariat_request r;
@@ -448,7 +283,7 @@ int secretariat_reject(struct client *c, const uint8_t org_id[16], uint64_t *ite
 	struct arena *a = arena_new(REQUEST_ARENA_BYTES);
 	int rc = a ? open_waiting(c, org_id, a, &txn, &r) : RK_ENOMEM;
 	if (rc == RK_OK)
-		rc = queue_end(c, txn, r.enrol.enrol->invite_id.data, a, item);
+		rc = secretariat_queue_end(c, txn, r.enrol.enrol->invite_id.data, a, item);
 	if (rc == RK_OK)
 		rc = env_commit(txn);
 	else

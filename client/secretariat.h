@@ -1,7 +1,8 @@
 /*
  * secretariat: the duties of the organisation that keeps the exchange: invites, enrolments, the directory, feed epochs and their keys.
  * It is an ordinary client with one key more (S).  The seed of an invite stays in the home that made it: only there can the request
- * be approved (CRYPTO 2.3).  secretariat.c: invites and enrolments; secretariat_feed.c: directory, epochs, keys.
+ * be approved (CRYPTO 2.3).  secretariat.c: enrolments; secretariat_invite.c: invites; secretariat_directory.c, secretariat_feed.c: what it
+ * signs; secretariat_duty.h: what it owes; secretariat_ahead.h: signing ahead.
  *
  * Every change of the directory is a full snapshot over the newest one known here; so callers sync first, and a second change waits
  * until the first is answered.
@@ -55,19 +56,11 @@ int secretariat_reject(struct client *, const uint8_t org_id[16], uint64_t *item
 /** What to remember when the broker has taken it. */
 int secretariat_settle(struct client *, const uint8_t org_id[16], Rkl__EnrolmentState);
 
-/* ---- directory, epochs, keys (secretariat_feed.c) */
+/* ---- directory, epochs, keys */
 
 /** A new directory in which org_id has this status.  EXPELLED also begins a new epoch and queues keys for all that remain.
  *  RK_NOT_PERMITTED (our own organisation), RK_CONFLICT (it has that status, or was expelled), RK_BUSY. */
 int secretariat_set_status(struct client *, const uint8_t org_id[16], Rk__OrgStatus, uint64_t *item);
-
-struct secretariat_done { bool directory, epoch, checkpoint; unsigned feed_keys; uint64_t directory_item; };
-/** What is due: a directory older than 7 days signed again, an epoch in its last week replaced, both after a charter of another log; feed
- *  keys for active devices that lack one, queued in one transaction; then the log's newest checkpoint cosigned, daily (log_cosign).
- *  RK_BUSY: an earlier change is not answered yet. */
-int secretariat_duties(struct client *, struct secretariat_done *);
-/** Is anything of that due?  Needs no key, so that nobody is asked for a passphrase in vain. */
-bool secretariat_is_due(struct client *);
 
 /* Pieces, for exchange.c and between the two files. */
 int secretariat_make_epoch(struct client *, const uint8_t exchange_id[32], uint32_t n, const struct trust_prev *prev,
@@ -80,6 +73,8 @@ int secretariat_mark_issued(struct txn *, uint32_t n, const uint8_t device_id[16
 /** Queues Directory n+1: the newest one with `extra` added (NULL: none) and, where org_id is given, that row's status set. */
 int secretariat_queue_directory(struct client *, struct txn *, const Rk__Org *extra, const uint8_t *org_id, Rk__OrgStatus,
                                 uint64_t *serial, uint64_t *item);
+/** Calls fn for each active device that lacks the newest epoch's key, or may not have been able to read it; stops at the first non-zero. */
+int secretariat_each_missing(struct client *, struct txn *, int (*fn)(void *, const uint8_t device_id[16]), void *user);
 /** Queues feed keys of one device for every epoch that may still have a live post.  *issued grows. */
 int secretariat_queue_keys(struct client *, struct txn *, const uint8_t device_id[16], uint32_t kx_serial,
                            const uint8_t kx_pk[32], unsigned *issued);

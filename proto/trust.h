@@ -19,6 +19,8 @@
 #define TRUST_CHARTER_AGE_MS ((int64_t)5 * 365 * 86400000)
 #define TRUST_DEVICES_AGE_MS ((int64_t)180 * 86400000)
 #define TRUST_KX_AGE_MS ((int64_t)40 * 86400000)
+#define TRUST_KX_RENEW_MS ((int64_t)30 * 86400000)       /* after not_before the next one is due */
+#define TRUST_KX_KEPT_MS ((int64_t)60 * 86400000)        /* after not_before nothing valid can be sealed to it: 40 d, and 20 d of an envelope */
 #define TRUST_EPOCH_AGE_MS ((int64_t)180 * 86400000)     /* the most a FeedEpoch may last */
 #define TRUST_EPOCH_DEFAULT_MS ((int64_t)90 * 86400000)
 #define TRUST_EPOCH_GRACE_MS ((int64_t)10 * 60 * 1000)

@@ -5,7 +5,7 @@
 
 #include "client/cli/out.h"
 #include "client/cli/show.h"
-#include "client/secretariat.h"
+#include "client/secretariat_duty.h"
 #include "proto/ids.h"
 #include "proto/strict.h"
 

@@ -1,0 +1,70 @@
+/*
+ * link_keep: what whoever has the link keeps in order without being asked: this device's kx keys, and the directories that were signed
+ * ahead.  Once on every link, as soon as control and mailbox are caught up, and then each minute.  What cannot be done now is tried again;
+ * nobody's verb fails for it.
+ */
+#include "client/kx.h"
+#include "client/link_internal.h"
+#include "client/secretariat_ahead.h"
+
+#define KEEP_MS 60000
+
+int keep_begin(struct link *l)
+{
+	int r = kx_forget(l->c);
+
+	/* A full disk keeps an old secret, not the whole home from its exchange. */
+	if (r != RK_OK)
+		client_log(l->c, "link: old kx secrets stay: %s", errcode_name(r));
+	return r == RK_ENOMEM ? r : RK_OK;
+}
+
+/* For `status` of other processes; only of a link that stays. */
+static int tell_up(struct link *l, bool up)
+{
+	struct txn *txn;
+	int r;
+
+	if (!l->o->resident || l->told_up == up)
+		return RK_OK;
+	if ((r = env_begin(l->c->env, true, &txn)) != RK_OK)
+		return r;
+	if ((r = meta_put_u64(txn, META_LINK_UP, up ? (uint64_t)client_now(l->c) : 0)) != RK_OK) {
+		env_abort(txn);
+		return r;
+	}
+	if ((r = env_commit(txn)) == RK_OK)
+		l->told_up = up;
+	return r;
+}
+
+void keep_end(struct link *l)
+{
+	(void)!tell_up(l, false);
+}
+
+int keep_tick(struct link *l)
+{
+	int64_t now = monotonic_ms();
+	bool kx = false, ahead = false;
+	int r;
+
+	/* A HELLO that is said again on the same connection is no news. */
+	if (l->state != LINK_HELLO && (r = tell_up(l, l->state == LINK_UP)) != RK_OK)
+		return r;
+	if (l->state != LINK_UP || l->read_only || !streams_may_seal(l) || (l->kept_at != 0 && now - l->kept_at < KEEP_MS))
+		return RK_OK;
+	if (l->kept_at != 0 && (r = keep_begin(l)) != RK_OK)
+		return r;
+	l->kept_at = now;
+	if ((r = kx_tick(l->c, &kx)) == RK_OK)
+		r = ahead_tick(l->c, &ahead);
+	if (r != RK_OK)
+		client_log(l->c, "link: keys are not kept in order: %s", errcode_name(r));
+	return r == RK_ENOMEM ? r : RK_OK;
+}
+
+bool keep_is_done(const struct link *l)
+{
+	return l->read_only || l->kept_at != 0;
+}
