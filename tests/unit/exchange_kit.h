@@ -9,6 +9,7 @@
 
 #include "client/client.h"
 #include "client/secretariat.h"
+#include "client/secretariat_duty.h"
 #include "tests/unit/exchange_broker.h"
 
 #define EXCHANGE_HOMES_MAX 8
