@@ -153,7 +153,8 @@ static int put_secretariat(struct apply *a, const struct adoption *f)
 	memcpy(device.org_id, o->org_id.data, 16);
 	memcpy(device.sign_pk, d->sign_pk.data, 32);
 	memcpy(device.curve_pk, d->curve_pk.data, 32);
-	if ((rc = rows_put_org(apply_w(a), o->org_id.data, &org)) != RK_OK)
+	if ((rc = rows_put_org(apply_w(a), o->org_id.data, &org)) != RK_OK ||
+	    (rc = rows_put_desks(apply_w(a), d->device_id.data, d->desks, d->n_desks)) != RK_OK)
 		return rc;
 	return rows_put_device(apply_w(a), d->device_id.data, &device);
 }

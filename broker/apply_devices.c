@@ -27,6 +27,7 @@ int apply_devices_drop(struct apply *a, const uint8_t device_id[16], struct rows
 	d->state = DEVICE_REMOVED;
 	d->kx_not_after = d->kx_before_not_after = 0;
 	if ((rc = rows_put_device(apply_w(a), device_id, d)) != RK_OK ||
+	    (rc = rows_put_desks(apply_w(a), device_id, NULL, 0)) != RK_OK ||
 	    (rc = stream_cursor_drop_device(apply_w(a), device_id)) != RK_OK ||
 	    (rc = apply_batch_cut(a, device_id)) != RK_OK)
 		return rc;
@@ -117,6 +118,7 @@ static int add_device(struct apply *a, const uint8_t org_id[16], const Rk__Devic
 	    (rc = rows_put_due(apply_w(a), row.retired_at, DUE_DEVICE_RETIRES, id, 16)) != RK_OK)
 		return rc;
 	if ((rc = rows_put_device(apply_w(a), id, &row)) != RK_OK ||
+	    (rc = rows_put_desks(apply_w(a), id, d->desks, d->n_desks)) != RK_OK ||
 	    (rc = rows_put_key(apply_w(a), row.sign_pk, KEY_DEVICE_SIGN, id)) != RK_OK ||
 	    (rc = rows_put_key(apply_w(a), row.curve_pk, KEY_DEVICE_CURVE, id)) != RK_OK)
 		return rc;
@@ -135,18 +137,27 @@ static int retire_device(struct apply *a, const uint8_t id[16], struct rows_devi
 		return rc;
 	if (retired_at > a->now_ms)
 		rc = rows_put_due(apply_w(a), retired_at, DUE_DEVICE_RETIRES, id, 16);
-	else
+	else if ((rc = stream_cursor_drop_device(apply_w(a), id)) == RK_OK)
 		rc = apply_batch_cut(a, id);
 	return rc != RK_OK ? rc : apply_load_changed_device(a, id, row, true);
 }
 
-static int keep_device(struct apply *a, const Rk__Device *d)
+static bool has_same_desks(const Rk__Device *before, const Rk__Device *d)
+{
+	return before->n_desks == d->n_desks &&
+	       (d->n_desks == 0 || memcmp(before->desks, d->desks, d->n_desks * sizeof(*d->desks)) == 0);
+}
+
+static int keep_device(struct apply *a, const Rk__Device *before, const Rk__Device *d)
 {
 	struct rows_device row;
 	int rc = rows_get_device(a->txn, d->device_id.data, &row);
 
 	if (rc != RK_OK)
 		return rc == RK_ENOTFOUND ? RK_ESTORE : rc;
+	if (!has_same_desks(before, d) &&
+	    (rc = rows_put_desks(apply_w(a), d->device_id.data, d->desks, d->n_desks)) != RK_OK)
+		return rc;
 	return row.retired_at == d->retired_at ? RK_OK : retire_device(a, d->device_id.data, &row, d->retired_at);
 }
 
@@ -186,9 +197,9 @@ int apply_devices_put(struct apply *a, struct command *c, struct member *m, stru
 		    (rc = remove_device(a, old->devices[i]->device_id.data)) != RK_OK)
 			return rc;
 	for (size_t i = 0; i < new->n_devices; i++) {
-		const Rk__Device *d = new->devices[i];
+		const Rk__Device *d = new->devices[i], *before = trust_find_device(old, d->device_id.data);
 
-		rc = trust_find_device(old, d->device_id.data) ? keep_device(a, d) : add_device(a, org_id, d);
+		rc = before ? keep_device(a, before, d) : add_device(a, org_id, d);
 		if (rc != RK_OK)
 			return rc;
 	}

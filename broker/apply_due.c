@@ -319,7 +319,9 @@ static int device_retires(struct apply *a, const struct rows_due *due, unsigned 
 	(void)limit, (void)done, (void)left;
 	if (rc != RK_OK)
 		return rc;
-	return (rc = apply_batch_cut(a, due->id)) != RK_OK ? rc : apply_load_changed_device(a, due->id, &d, true);
+	if ((rc = stream_cursor_drop_device(apply_w(a), due->id)) != RK_OK || (rc = apply_batch_cut(a, due->id)) != RK_OK)
+		return rc;
+	return apply_load_changed_device(a, due->id, &d, true);
 }
 
 static const struct {

@@ -1,5 +1,6 @@
 /*
- * SUBMIT: posts (FEED), first contact (OPEN), and what goes under an agreement (NDA, NDA_NOTICE).  The head and mail
+ * SUBMIT: posts (FEED), first contact (OPEN), what goes under an agreement (NDA, NDA_NOTICE), and what the devices of one
+ * organisation write to each other (INTERNAL).  The head and mail
  * checks and the storing serve PROPOSAL envelopes too, which enter by apply_nda.c only.  CRYPTO 2.5, 2.8; FIELDS
  * "EnvelopeHeader".
  */
@@ -164,30 +165,45 @@ static bool is_kx_valid(const struct rows_device *d, uint32_t serial, int64_t t_
 	return serial + 1 == d->kx_serial && t_ms < d->kx_before_not_after;
 }
 
-/* Wraps go to devices of the recipients and of the sender, each in force and with a kx key in force; every recipient
- * has one. */
+/* Is the wrap one that the header asks for?  *recipient: of which one, n_recipients if it is for the sender's own side. */
+static int check_wrap(struct apply *a, const Rk__EnvelopeHeader *h, const Rk__Wrap *w, size_t *recipient)
+{
+	struct rows_device d;
+	size_t r = 0;
+	bool is_there;
+	int rc = rows_get_device(a->txn, w->device_id.data, &d);
+
+	if (rc != RK_OK)
+		return rc == RK_ENOTFOUND ? RK_STALE_DIRECTORY : rc;
+	if (!apply_device_is_active(&d, a->now_ms) || !is_kx_valid(&d, w->kx_serial, a->now_ms))
+		return RK_STALE_DIRECTORY;
+	while (r < h->n_recipients && memcmp(h->recipients[r]->org_id.data, d.org_id, 16) != 0)
+		r++;
+	*recipient = r;
+	if (r == h->n_recipients)
+		return memcmp(d.org_id, h->sender_org.data, 16) == 0 ? RK_OK : RK_STALE_DIRECTORY;
+	if ((rc = rows_is_at_desk(a->txn, w->device_id.data, h->recipients[r]->desk_id, &is_there)) != RK_OK || is_there)
+		return rc;
+	/* INTERNAL, to a desk: who wrote it may read it, and counts for no recipient. */
+	*recipient = h->n_recipients;
+	return memcmp(w->device_id.data, h->sender_device.data, 16) == 0 ? RK_OK : RK_STALE_DIRECTORY;
+}
+
+/* Wraps go to devices of the recipients, of the desk if one is named, and of the sender, each in force and with a kx key
+ * in force; every recipient has one. */
 static int check_wraps(struct apply *a, const struct command *c, const Rk__EnvelopeHeader *h)
 {
-	bool has_wrap[ROWS_RECIPIENTS_MAX] = {false};
+	bool has_wrap[ROWS_RECIPIENTS_MAX + 1] = {false};
 
 	if (!c->wrap_list)
 		return RK_MALFORMED;
 	for (size_t i = 0; i < c->wrap_list->n_wraps; i++) {
-		const Rk__Wrap *w = c->wrap_list->wraps[i];
-		struct rows_device d;
-		size_t r = 0;
-		int rc = rows_get_device(a->txn, w->device_id.data, &d);
+		size_t recipient;
+		int rc = check_wrap(a, h, c->wrap_list->wraps[i], &recipient);
 
 		if (rc != RK_OK)
-			return rc == RK_ENOTFOUND ? RK_STALE_DIRECTORY : rc;
-		if (!apply_device_is_active(&d, a->now_ms) || !is_kx_valid(&d, w->kx_serial, a->now_ms))
-			return RK_STALE_DIRECTORY;
-		while (r < h->n_recipients && memcmp(h->recipients[r]->org_id.data, d.org_id, 16) != 0)
-			r++;
-		if (r < h->n_recipients)
-			has_wrap[r] = true;
-		else if (memcmp(d.org_id, h->sender_org.data, 16) != 0)
-			return RK_STALE_DIRECTORY;
+			return rc;
+		has_wrap[recipient] = true;
 	}
 	for (size_t i = 0; i < h->n_recipients; i++)
 		if (!has_wrap[i])
@@ -268,6 +284,7 @@ int apply_submit_store(struct apply *a, const struct command *c, const struct me
 	    .kind = RK__ENTRY_KIND__ENTRY_ENVELOPE, .wraps = c->wraps, .body = c->body, .log_index = log_index};
 	const uint8_t *nda_id = is_gated ? h->nda_id.data : no_nda;
 	struct stream_id boxes[ROWS_RECIPIENTS_MAX + 1];
+	size_t box_count = 0;
 	int rc;
 
 	assert(h->n_recipients <= ROWS_RECIPIENTS_MAX);
@@ -278,16 +295,18 @@ int apply_submit_store(struct apply *a, const struct command *c, const struct me
 	if ((rc = pack_head(a, c, &e.object)) != RK_OK)
 		return rc;
 	e.flags = (uint8_t)((logged ? STREAM_LOGGED : 0) | (is_gated ? STREAM_HEAD_ONLY : 0));
-	boxes[0] = stream_mailbox(row.sender_org);
+	/* INTERNAL: the one recipient is the sender's own organisation, whose mailbox takes it once. */
+	if (h->kind != RK__KIND__INTERNAL)
+		boxes[box_count++] = stream_mailbox(row.sender_org);
 	for (size_t i = 0; i < h->n_recipients; i++) {
 		const uint8_t *org_id = h->recipients[i]->org_id.data;
 
 		memcpy(row.recipients[i].org_id, org_id, 16);
-		boxes[i + 1] = stream_mailbox(org_id);
+		boxes[box_count++] = stream_mailbox(org_id);
 		if ((rc = put_recipient(a, c, nda_id, org_id, row.bulk)) != RK_OK)
 			return rc;
 	}
-	if ((rc = apply_batch_entry(a, boxes, h->n_recipients + 1, &e, &row.position, NULL)) != RK_OK ||
+	if ((rc = apply_batch_entry(a, boxes, box_count, &e, &row.position, NULL)) != RK_OK ||
 	    (rc = rows_put_envelope(apply_w(a), c->env_id, &row)) != RK_OK ||
 	    (rc = rows_put_due(apply_w(a), h->expires_at, DUE_ENVELOPE_EXPIRES, c->env_id, 32)) != RK_OK ||
 	    (rc = apply_batch_add(a, QUOTA_STORED, row.sender_org, NULL, (int64_t)(kept_bytes(c) + row.bulk))) != RK_OK)
@@ -322,6 +341,15 @@ static int submit_open(struct apply *a, struct command *c, struct member *m, str
 	if (strangers > 0 && (rc = apply_batch_put_day_count(a, QUOTA_OPEN_DAY, m->device.org_id, NULL, sent + strangers)) != RK_OK)
 		return rc;
 	return apply_submit_store(a, c, m, false, 0);
+}
+
+/* ---- between the devices of one organisation: delivered whole, never logged, of no concern to anybody else */
+static int submit_internal(struct apply *a, struct command *c, struct member *m, struct result *r)
+{
+	int rc = apply_submit_check_mail(a, c, m);
+
+	(void)r;
+	return rc != RK_OK ? rc : apply_submit_store(a, c, m, false, 0);
 }
 
 /* ---- under an agreement */
@@ -411,6 +439,8 @@ int apply_submit(struct apply *a, struct command *c, struct member *m, struct re
 	case RK__KIND__NDA:
 	case RK__KIND__NDA_NOTICE:
 		return submit_gated(a, c, m, r);
+	case RK__KIND__INTERNAL:
+		return submit_internal(a, c, m, r);
 	case RK__KIND__PROPOSAL:
 		return RK_NOT_PERMITTED; /* with its terms or act only */
 	default:

@@ -206,7 +206,8 @@ static int put_enrol_rows(struct apply *a, const struct trust_enrol *e)
 	memcpy(device.sign_pk, d->sign_pk.data, 32);
 	memcpy(device.curve_pk, d->curve_pk.data, 32);
 	device.retired_at = d->retired_at;
-	if ((rc = rows_put_org(apply_w(a), e->enrol->org_id.data, &org)) != RK_OK)
+	if ((rc = rows_put_org(apply_w(a), e->enrol->org_id.data, &org)) != RK_OK ||
+	    (rc = rows_put_desks(apply_w(a), d->device_id.data, d->desks, d->n_desks)) != RK_OK)
 		return rc;
 	return rows_put_device(apply_w(a), d->device_id.data, &device);
 }

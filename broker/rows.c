@@ -98,6 +98,42 @@ int rows_put_device(struct txn *t, const uint8_t device_id[16], const struct row
 	return env_put(t, T_DEVICE, bytes_make(device_id, 16), BYTES_OF(b), ENV_PUT);
 }
 
+/* ---- desks */
+#define DESKS_MAX 16
+
+int rows_is_at_desk(struct txn *t, const uint8_t device_id[16], uint32_t desk_id, bool *yes)
+{
+	struct bytes value;
+	int rc;
+
+	*yes = desk_id == 0;
+	if (*yes)
+		return RK_OK;
+	rc = env_get(t, T_DESK, bytes_make(device_id, 16), &value);
+	if (rc != RK_OK)
+		return rc == RK_ENOTFOUND ? RK_OK : rc;
+	if (value.len == 0 || value.len % 4 != 0 || value.len > 4 * DESKS_MAX)
+		return RK_ESTORE;
+	for (size_t i = 0; i < value.len; i += 4)
+		*yes |= get_u32be(value.data + i) == desk_id;
+	return RK_OK;
+}
+
+int rows_put_desks(struct txn *t, const uint8_t device_id[16], const uint32_t *desks, size_t n)
+{
+	uint8_t b[4 * DESKS_MAX];
+	int rc;
+
+	assert(n <= DESKS_MAX); /* the strict parser counts them */
+	if (n == 0) {
+		rc = env_del(t, T_DESK, bytes_make(device_id, 16));
+		return rc == RK_ENOTFOUND ? RK_OK : rc;
+	}
+	for (size_t i = 0; i < n; i++)
+		put_u32be(b + 4 * i, desks[i]);
+	return env_put(t, T_DESK, bytes_make(device_id, 16), bytes_make(b, 4 * n), ENV_PUT);
+}
+
 /* ---- keys */
 bool rows_has_key(struct txn *t, const uint8_t pk[32])
 {

@@ -35,6 +35,7 @@
  *               then Signed bytes
  *   T_DUE       time u64be || type u8 || id (0..32 bytes) -> one zero byte
  *   T_TREE      merkle_position u64be -> hash of a complete subtree 32
+ *   T_DESK      device_id -> numbers of its desks, ascending, u32 each; no row: none
  *
  * rows_get_*: RK_OK, RK_ENOTFOUND, or a store failure.  rows_put_*: RK_OK or a store failure.  Thread: that of the
  * transaction.
@@ -78,6 +79,11 @@ struct rows_device {
 int rows_get_device(struct txn *, const uint8_t device_id[16], struct rows_device *);
 int rows_put_device(struct txn *, const uint8_t device_id[16], const struct rows_device *);
 bool rows_read_device(struct bytes value, struct rows_device *);
+
+/** Is the device at this desk?  Desk 0 is the whole organisation: always. */
+int rows_is_at_desk(struct txn *, const uint8_t device_id[16], uint32_t desk_id, bool *yes);
+/** Its desks from now on; n 0: none. */
+int rows_put_desks(struct txn *, const uint8_t device_id[16], const uint32_t *desks, size_t n);
 
 enum rows_key_use {
 	KEY_ORG = 1,

@@ -84,9 +84,11 @@ struct agreement_recipients {
 };
 /**
  * Addresses the header, which then borrows from `to`, to these organisations: sorted and each once, as headers require.  A stranger among
- * them is the gate's to refuse.  RK_NO_NDA: more than any agreement has parties.
+ * them is the gate's to refuse.  desks: of each, 0 for the whole organisation; NULL: all are.  RK_NO_NDA: more than any agreement has
+ * parties; RK_EUSAGE: one organisation with two desks.
  */
-int agreement_address(Rk__EnvelopeHeader *, struct agreement_recipients *to, const uint8_t (*ids)[16], size_t count);
+int agreement_address(Rk__EnvelopeHeader *, struct agreement_recipients *to, const uint8_t (*ids)[16], const uint32_t *desks,
+                      size_t count);
 
 /* ---- making */
 struct agreement_signatory {

@@ -22,32 +22,48 @@ void *agreement_copy(struct arena *a, const void *src, size_t len)
 	return arena_copy(a, src, len);
 }
 
-static int by_org(const void *a, const void *b)
+/* Where `id` belongs among the first n, in order. */
+static size_t place_of(const struct agreement_recipients *to, size_t n, const uint8_t *id)
 {
-	return memcmp(a, b, ID16_BYTES);
+	size_t at = 0;
+
+	while (at < n && memcmp(to->ids[at], id, ID16_BYTES) < 0)
+		at++;
+	return at;
 }
 
-int agreement_address(Rk__EnvelopeHeader *h, struct agreement_recipients *to, const uint8_t (*ids)[16], size_t count)
+int agreement_address(Rk__EnvelopeHeader *h, struct agreement_recipients *to, const uint8_t (*ids)[16], const uint32_t *desks,
+                      size_t count)
 {
+	uint32_t desk_of[NDA_PARTIES_MAX];
+	size_t n = 0;
+
 	if (count > NDA_PARTIES_MAX)
 		return RK_NO_NDA;
-	for (size_t i = 0; i < count; i++)
-		memcpy(to->ids[i], ids[i], ID16_BYTES);
-	qsort(to->ids, count, ID16_BYTES, by_org);
-	to->count = 0;
 	for (size_t i = 0; i < count; i++) {
-		size_t n = to->count;
+		size_t at = place_of(to, n, ids[i]);
+		uint32_t desk = desks != NULL ? desks[i] : 0;
 
-		if (n > 0 && memcmp(to->ids[n - 1], to->ids[i], ID16_BYTES) == 0)
+		if (at < n && memcmp(to->ids[at], ids[i], ID16_BYTES) == 0) {
+			if (desk_of[at] != desk)
+				return RK_EUSAGE;
 			continue;
-		memmove(to->ids[n], to->ids[i], ID16_BYTES);
-		rk__recipient__init(&to->rows[n]);
-		to->rows[n].org_id = pb_of(BYTES_OF(to->ids[n]));
-		to->list[n] = &to->rows[n];
-		to->count++;
+		}
+		memmove(to->ids[at + 1], to->ids[at], (n - at) * ID16_BYTES);
+		memmove(&desk_of[at + 1], &desk_of[at], (n - at) * sizeof(*desk_of));
+		memcpy(to->ids[at], ids[i], ID16_BYTES);
+		desk_of[at] = desk;
+		n++;
 	}
+	for (size_t i = 0; i < n; i++) {
+		rk__recipient__init(&to->rows[i]);
+		to->rows[i].org_id = pb_of(BYTES_OF(to->ids[i]));
+		to->rows[i].desk_id = desk_of[i];
+		to->list[i] = &to->rows[i];
+	}
+	to->count = n;
 	h->recipients = to->list;
-	h->n_recipients = to->count;
+	h->n_recipients = n;
 	return RK_OK;
 }
 

@@ -322,7 +322,7 @@ static int queue_letter(struct client *c, struct txn *t, Rk__Op op, const char *
 	for (size_t i = 0; i < terms->n_parties; i++)
 		if (memcmp(terms->parties[i]->org_id.data, client_org_id(c), 16) != 0)
 			memcpy(ids[count++], terms->parties[i]->org_id.data, 16);
-	if ((r = agreement_address(&header, &to, (const uint8_t(*)[16])ids, count)) != RK_OK)
+	if ((r = agreement_address(&header, &to, (const uint8_t(*)[16])ids, NULL, count)) != RK_OK)
 		return r;
 	return outbox_add(c, t, &request, item);
 }

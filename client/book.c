@@ -316,11 +316,39 @@ int book_device(struct client *c, struct txn *txn, const uint8_t device_id[16], 
 	return *out == NULL ? RK_ENOTFOUND : RK_OK;
 }
 
+/* Is this device one of those that are meant?  `self`: our own row in the same list, NULL if the list is another organisation's. */
+static bool is_meant(const Rk__Device *d, const Rk__Device *self, enum book_side side, uint32_t desk_id)
+{
+	switch (side) {
+	case BOOK_DESK:
+		return trust_is_at_desk(d, desk_id);
+	case BOOK_OWN_DESKS:
+		return self == NULL || d == self || trust_shares_desk(self, d);
+	default:
+		return d == self;
+	}
+}
+
+static bool has_target(const struct envelope_target *targets, size_t count, const Rk__Device *d)
+{
+	for (size_t i = 0; i < count; i++)
+		if (memcmp(targets[i].device_id, d->device_id.data, ID16_BYTES) == 0)
+			return true;
+	return false;
+}
+
 int book_targets(struct client *c, struct txn *txn, const uint8_t org_id[16], struct envelope_target *targets, size_t max,
 		 size_t *count)
 {
+	return book_targets_at(c, txn, org_id, BOOK_DESK, 0, targets, max, count);
+}
+
+int book_targets_at(struct client *c, struct txn *txn, const uint8_t org_id[16], enum book_side side, uint32_t desk_id,
+		    struct envelope_target *targets, size_t max, size_t *count)
+{
 	struct arena *arena = arena_new(0);
 	int64_t now = client_now(c);
+	const Rk__Device *self = NULL;
 	Rk__OrgDevices *list;
 	int r;
 
@@ -329,11 +357,13 @@ int book_targets(struct client *c, struct txn *txn, const uint8_t org_id[16], st
 	r = pinned_devices(c, txn, org_id, arena, &list);
 	if (r == RK_ENOTFOUND || (r == RK_OK && list->valid_until <= now))
 		r = RK_NO_RECIPIENT_KEY;
+	if (r == RK_OK)
+		self = trust_find_device(list, c->device_id);
 	for (size_t i = 0; r == RK_OK && i < list->n_devices; i++) {
 		const Rk__Device *d = list->devices[i];
 		Rk__DeviceKx *kx;
 
-		if (!trust_device_is_active(d, now))
+		if (!trust_device_is_active(d, now) || !is_meant(d, self, side, desk_id) || has_target(targets, *count, d))
 			continue;
 		r = book_device_kx(c, txn, d->device_id.data, arena, &kx);
 		if (r == RK_ENOTFOUND) {

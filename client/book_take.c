@@ -331,19 +331,44 @@ static bool is_before_us(struct taking *t, unsigned type)
 	return before;
 }
 
+/* A row that is dropped takes the posts of its device along: whoever has its key could have written them.  (What retires stays listed
+ * for as long as a post can live.) */
+static int forget_dropped(struct taking *t, const Rk__OrgDevices *before)
+{
+	const Rk__OrgDevices *list = (const Rk__OrgDevices *)t->o.message;
+	int r = RK_OK;
+
+	for (size_t i = 0; i < before->n_devices && r == RK_OK; i++)
+		if (!trust_find_device(list, before->devices[i]->device_id.data))
+			r = feed_on_device_dropped(t->c, t->txn, before->devices[i]->device_id.data);
+	return r;
+}
+
+static int take_devices(struct taking *t, unsigned type)
+{
+	Rk__OrgDevices *before = NULL;
+	int r;
+
+	if ((r = check_devices_free(t)) != RK_OK)
+		return r;
+	if (!t->is_first && (r = book_org_devices(t->c, t->txn, t->id, t->arena, &before, NULL)) != RK_OK)
+		return r;
+	if ((r = put_object(t, type)) != RK_OK || (r = index_devices(t)) != RK_OK || before == NULL)
+		return r;
+	return forget_dropped(t, before);
+}
+
 static int take_new(struct taking *t, unsigned type)
 {
 	int r;
 
 	if ((r = check_rules(t)) != RK_OK)
 		return r;
-	if (t->o.kind == OBJECT_KIND_ORG_DEVICES && (r = check_devices_free(t)) != RK_OK)
-		return r;
+	if (t->o.kind == OBJECT_KIND_ORG_DEVICES)
+		return take_devices(t, type);
 	if ((r = put_object(t, type)) != RK_OK)
 		return r;
-	if (t->o.kind == OBJECT_KIND_DIRECTORY)
-		return note_expelled(t);
-	return t->o.kind == OBJECT_KIND_ORG_DEVICES ? index_devices(t) : RK_OK;
+	return t->o.kind == OBJECT_KIND_DIRECTORY ? note_expelled(t) : RK_OK;
 }
 
 static int take(struct taking *t)

@@ -102,6 +102,7 @@ void client_log(const struct client *, const char *format, ...) __attribute__((f
 #define META_READ_ONLY "read_only"     /* u64be: 1 while the broker says that it takes nothing */
 #define META_INVITE_SEED "invite_seed" /* vault(seed), while pending */
 #define META_ENROL "enrol_request"     /* EnrolRequest bytes, while pending */
+#define META_DEVICE_REQUEST "device_request" /* text of a device that asks to be added, until its first kx key is published */
 #define META_ENROL_STATE "enrol_state" /* 1 byte: rk.EnrolState as last told; absent before the first answer */
 #define META_NEXT_ID "next_id"         /* u64be: outbox and inbox numbering */
 #define META_WATCH "watch"             /* u64be: last arrival printed by feed watch */
@@ -124,6 +125,8 @@ int keys_create(struct client *, enum key_role, const struct key_new *);
 /** Opens the key file, asking for its passphrase if it has one; RK_EPASSPHRASE, RK_ENOTJOINED (no file).  Idempotent. */
 int keys_unlock(struct client *, enum key_role);
 bool keys_exists(struct client *, enum key_role);
+/** Is it open in this process? */
+bool keys_is_open(struct client *, enum key_role);
 /** After unlock.  sign keys: every role; curve: device only.  Borrowed until client_close. */
 const uint8_t *keys_sign_sk(struct client *, enum key_role);  /* 64 */
 void keys_sign_pk(struct client *, enum key_role, uint8_t pk[32]);
@@ -188,6 +191,15 @@ bool book_org_active(struct client *, struct txn *, const uint8_t org_id[16]);
 bool book_org_was_out(struct client *, struct txn *, const uint8_t org_id[16], uint64_t control_seq);
 /** Seal targets: devices active now with a valid kx, of org_id.  Appends to targets[max], returns how many in all. */
 int book_targets(struct client *, struct txn *, const uint8_t org_id[16], struct envelope_target *targets, size_t max, size_t *count);
+/* Which of them. */
+enum book_side {
+	BOOK_DESK,        /* those at the desk; 0: all */
+	BOOK_OWN_DESKS,   /* of our own: this device and those that share a desk with it; all, if it has none */
+	BOOK_OWN_DEVICE,  /* this device alone */
+};
+/** The same of those, without the ones that are among the targets already. */
+int book_targets_at(struct client *, struct txn *, const uint8_t org_id[16], enum book_side, uint32_t desk_id,
+                    struct envelope_target *targets, size_t max, size_t *count);
 /** Takes in verified objects from charter.rk at creation, or from the invite session at join. */
 int book_take(struct client *, struct txn *, enum object_kind, struct bytes wire, int64_t time_ms);
 

@@ -57,6 +57,8 @@ void outbox_moved(struct txn *, Rkl__ItemState from, Rkl__ItemState to);
 
 /** Our own post, taken in by the broker: known at once, also in a channel that this home does not follow.  Told when it comes. */
 int feed_on_sent(struct client *, struct txn *, const struct delivery *);
+/** A device is listed no more: its posts are shown as withdrawn from now on. */
+int feed_on_device_dropped(struct client *, struct txn *, const uint8_t device_id[16]);
 
 /* Keys of C_META that only the link uses. */
 #define META_SYNC_ASKED "sync_asked" /* u64be: a process without the link wants to be told that all is caught up */

@@ -11,6 +11,7 @@
 #include <sodium.h>
 
 #include "client/agreement.h"
+#include "client/desk.h"
 #include "client/mail.h"
 #include "proto/ids.h"
 #include "proto/strict.h"
@@ -110,23 +111,30 @@ struct sending {
 	ProtobufCBinaryData prev;
 };
 
-/* As asked; else whom we answer; else every other party that may receive. */
+/* As asked; else whom we answer, at the desk that it came from; else every other party that may receive. */
 static int choose_recipients(struct sending *s, const Rkl__EnvelopeRecord *answered)
 {
 	const struct nda_row *row = &s->ag->row;
+	uint32_t desks[NDA_PARTIES_MAX] = {0};
 	uint8_t ids[NDA_PARTIES_MAX][16];
 	size_t count = 0;
+	int r;
 
-	if (s->n->to_count > 0)
-		return agreement_address(&s->header, &s->to, s->n->to, s->n->to_count);
+	if (s->n->to_count > 0) {
+		r = agreement_address(&s->header, &s->to, s->n->to, s->n->to_desks, s->n->to_count);
+		return r == RK_EUSAGE ? RK_CONFLICT : r;
+	}
 	if (answered != NULL && !answered->outgoing) {
+		r = desk_of_device(s->c, s->t, answered->sender_device.data, answered->sender_org.data, s->a, &desks[0]);
+		if (r != RK_OK)
+			return r;
 		memcpy(ids[count++], answered->sender_org.data, 16);
 	} else {
 		for (int i = 0; i < row->party_count; i++)
 			if (i != s->ag->self && row->parties[i].may_receive)
 				memcpy(ids[count++], row->parties[i].org_id, 16);
 	}
-	return count == 0 ? RK_DIRECTION : agreement_address(&s->header, &s->to, (const uint8_t(*)[16])ids, count);
+	return count == 0 ? RK_DIRECTION : agreement_address(&s->header, &s->to, (const uint8_t(*)[16])ids, desks, count);
 }
 
 static int set_thread(struct sending *s, Rkl__EnvelopeRecord **answered)

@@ -19,7 +19,8 @@ struct dossier_part {
 
 struct dossier_new {
 	const uint8_t *nda_id;
-	const uint8_t (*to)[16];    /* recipients; none: all other parties that may receive, or with reply_to its sender */
+	const uint8_t (*to)[16];    /* recipients; none: all other parties that may receive, or with reply_to its sender's desk */
+	const uint32_t *to_desks;   /* of each; NULL: whole organisations */
 	size_t to_count;
 	const char *title, *text;   /* may be NULL */
 	Rk__Marking marking;
@@ -37,7 +38,8 @@ int dossier_read(const char *path, struct arena *, struct dossier_part *out);
 
 /**
  * Composes (in the arena) and queues, if our own gate is open: its refusals come back as they are.  RK_TOO_LARGE; RK_EUSAGE (nothing to send, two files of one name, reply_only without reply_to); RK_ENOTFOUND
- * (reply_to is not of this agreement).
+ * (reply_to is not of this agreement); RK_CONFLICT (its sender's device stands at several desks: `to` must say which, and so it must where
+ * `to` names one organisation with two).
  */
 int dossier_send(struct client *, struct txn *, const struct dossier_new *, struct arena *, uint64_t *item);
 

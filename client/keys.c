@@ -210,6 +210,11 @@ int keys_unlock(struct client *c, enum key_role role)
 	return r;
 }
 
+bool keys_is_open(struct client *c, enum key_role role)
+{
+	return c->keys != NULL && c->keys->sign[role].sk != NULL;
+}
+
 const uint8_t *keys_sign_sk(struct client *c, enum key_role role)
 {
 	return c->keys->sign[role].sk;

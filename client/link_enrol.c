@@ -274,6 +274,20 @@ static int note_state(struct client *c, Rk__EnrolState told)
 	return env_commit(txn);
 }
 
+/* A device that asks to be added has no invite: the list of its organisation lets its own key in. */
+static bool is_device_request(struct client *c)
+{
+	struct bytes v;
+	struct txn *txn;
+	bool yes;
+
+	if (env_begin(c->env, false, &txn) != RK_OK)
+		return false;
+	yes = meta_get(txn, META_DEVICE_REQUEST, &v) == RK_OK;
+	env_abort(txn);
+	return yes;
+}
+
 /* The invite has ended.  If the request was approved before that, our device's own key opens the door. */
 static int ask_as_member(struct client *c, volatile bool *stop, int *state)
 {
@@ -306,6 +320,10 @@ static int ask_as_member(struct client *c, volatile bool *stop, int *state)
 	asking_end(&a);
 	if (r != RK_NOT_ADMITTED)
 		return r;
+	if (is_device_request(c)) {
+		*state = RK__ENROL_STATE__ENROL_PENDING;
+		return RK_OK;
+	}
 	if (!was_pending(c))
 		return RK_INVITE_EXPIRED;
 	*state = RK__ENROL_STATE__ENROL_REJECTED;
@@ -326,6 +344,8 @@ int link_enrol(struct client *c, volatile bool *stop, int *state)
 		*state = RK__ENROL_STATE__ENROL_APPROVED;
 		return RK_OK;
 	}
+	if (is_device_request(c))
+		return ask_as_member(c, stop, state);
 	if ((arena = arena_new(0)) == NULL)
 		return RK_ENOMEM;
 	if ((r = asking_begin(&a, c, stop, true)) != RK_OK || (r = read_enrol(c, arena, &request)) != RK_OK)
@@ -355,7 +375,7 @@ int link_probe(struct client *c, int timeout_ms, int64_t *rtt_ms, int64_t *broke
 	const Rk__Reply *reply;
 	struct asking a;
 	int64_t sent_at = 0;
-	int r = asking_begin(&a, c, NULL, client_state(c) == CLIENT_PENDING);
+	int r = asking_begin(&a, c, NULL, client_state(c) == CLIENT_PENDING && !is_device_request(c));
 
 	a.again_ms = PROBE_AGAIN_MS;
 	/* Twice: the first one pays for the handshake. */

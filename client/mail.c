@@ -66,7 +66,9 @@ static int prove(struct letter *l)
 		return r;
 	envelope_id(l->env_id, &l->e, exchange_id);
 	envelope_oh(l->oh, &l->e, exchange_id);
-	l->outgoing = memcmp(l->h->sender_org.data, client_org_id(l->c), 16) == 0;
+	/* What another device of ours wrote to us came in, as other mail does. */
+	l->outgoing = memcmp(l->h->sender_org.data, client_org_id(l->c), 16) == 0 &&
+		      (l->h->kind != RK__KIND__INTERNAL || memcmp(l->h->sender_device.data, client_device_id(l->c), 16) == 0);
 	return is_ours(l) ? RK_OK : RK_NOT_PERMITTED;
 }
 
@@ -94,7 +96,7 @@ static int judge(struct letter *l)
 		return RK_CLOCK;
 	if (l->d->time_ms >= l->h->expires_at)
 		return RK_ENVELOPE_EXPIRED;
-	if (l->h->kind == RK__KIND__OPEN)
+	if (l->h->kind == RK__KIND__OPEN || l->h->kind == RK__KIND__INTERNAL)
 		return RK_OK;
 	r = agreement_load(l->c, l->t, l->h->nda_id.data, false, l->a, &ag);
 	if (r != RK_OK)
@@ -114,11 +116,15 @@ static int make_record(struct letter *l)
 	Rkl__EnvelopeRecord *r = &l->record;
 
 	rkl__envelope_record__init(r);
-	arena_raise(l->a, l->h->n_recipients * sizeof(*r->recipients) + 32);
-	if ((r->recipients = arena_alloc(l->a, l->h->n_recipients * sizeof(*r->recipients) + 1)) == NULL)
+	arena_raise(l->a, l->h->n_recipients * (sizeof(*r->recipients) + sizeof(*r->recipient_desks)) + 64);
+	if ((r->recipients = arena_alloc(l->a, l->h->n_recipients * sizeof(*r->recipients) + 1)) == NULL ||
+	    (r->recipient_desks = arena_alloc(l->a, l->h->n_recipients * sizeof(*r->recipient_desks) + 1)) == NULL)
 		return RK_ENOMEM;
-	for (size_t i = 0; i < l->h->n_recipients; i++)
+	for (size_t i = 0; i < l->h->n_recipients; i++) {
 		r->recipients[r->n_recipients++] = l->h->recipients[i]->org_id;
+		r->recipient_desks[i] = l->h->recipients[i]->desk_id;
+		r->n_recipient_desks = r->recipient_desks[i] != 0 ? r->n_recipients : r->n_recipient_desks;
+	}
 	r->env_id = pb_of(BYTES_OF(l->env_id));
 	r->oh = pb_of(BYTES_OF(l->oh));
 	r->kind = l->h->kind;
@@ -227,6 +233,14 @@ static int take_open(struct letter *l, const Rk__Message *m, struct bytes packed
 	return r != RK_OK ? r : content_put(l->c, l->t, l->env_id, false, packed);
 }
 
+/* Between our own devices: plain words. */
+static int take_internal(struct letter *l, const Rk__Message *m, struct bytes packed)
+{
+	int r = m->type == RK__MESSAGE_TYPE__MESSAGE_TEXT ? tell(l, RKL__INBOX_KIND__INBOX_INTERNAL, "") : RK_NOT_PERMITTED;
+
+	return r != RK_OK ? r : content_put(l->c, l->t, l->env_id, false, packed);
+}
+
 static int take_confidential(struct letter *l, const Rk__Message *m, struct bytes packed)
 {
 	struct agreement *ag;
@@ -263,6 +277,8 @@ static int take_message(struct letter *l, struct bytes packed)
 	switch (l->h->kind) {
 	case RK__KIND__OPEN:
 		return take_open(l, m, packed);
+	case RK__KIND__INTERNAL:
+		return take_internal(l, m, packed);
 	case RK__KIND__PROPOSAL:
 		return agreement_on_letter(l->c, l->t, l->env_id, l->h, m, packed);
 	default:
@@ -314,9 +330,9 @@ static int open_into_record(struct letter *l, struct bytes wraps, struct bytes b
 	if (r == RK_OK || is_failure(r))
 		return r;
 	if (r == RK_NO_RECIPIENT_KEY) {
-		/* A device that joined later, or whose secret is gone: nobody's fault, and no other device's loss. */
+		/* A device that joined later, or is at another desk, or whose secret is gone: nobody's fault, and no other device's loss. */
 		l->record.problem = r;
-		return l->outgoing ? RK_OK : tell(l, RKL__INBOX_KIND__INBOX_ALERT, errcode_name(r));
+		return l->outgoing || mail_own_desk(l->c, &l->record) != 0 ? RK_OK : tell(l, RKL__INBOX_KIND__INBOX_ALERT, errcode_name(r));
 	}
 	return fail(l, r);
 }
@@ -326,6 +342,14 @@ static int tell_unasked(struct letter *l)
 {
 	client_count(l->t, INBOX_UNASKED);
 	return inbox_add(l->t, RKL__INBOX_KIND__INBOX_ALERT, BYTES_OF(l->env_id), NULL, client_now(l->c), INBOX_UNASKED);
+}
+
+/* Something waits that this device may get: not at another desk, and not so late that a device which reads its past could not get it. */
+static int tell_waiting(struct letter *l, Rkl__InboxKind kind)
+{
+	if (client_now(l->c) >= l->h->expires_at || !mail_is_for_this_device(l->c, l->t, &l->record))
+		return RK_OK;
+	return tell(l, kind, "");
 }
 
 static int take_in(struct letter *l)
@@ -339,9 +363,9 @@ static int take_in(struct letter *l)
 	if (mail_has_own_key((uint32_t)l->h->kind) && (l->d->wraps.len > 0 || l->d->body.len > 0) && (r = tell_unasked(l)) != RK_OK)
 		return r;
 	if (l->h->kind == RK__KIND__NDA)
-		return tell(l, RKL__INBOX_KIND__INBOX_DOSSIER, "");
+		return tell_waiting(l, RKL__INBOX_KIND__INBOX_DOSSIER);
 	if (l->h->kind == RK__KIND__NDA_NOTICE)
-		return tell(l, RKL__INBOX_KIND__INBOX_NOTICE, "");
+		return tell_waiting(l, RKL__INBOX_KIND__INBOX_NOTICE);
 	if (l->d->bulk_dropped || l->d->body.len == 0) {
 		l->record.problem = RK_ENVELOPE_EXPIRED;
 		return RK_OK;

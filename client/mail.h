@@ -34,6 +34,11 @@ int mail_on_sent(struct client *, struct txn *, struct bytes head, struct bytes 
  */
 int mail_decline(struct client *, struct txn *, const uint8_t env_id[32], uint64_t *item);
 
+/** The desk of ours that it came to; 0: it came to the whole organisation, or is our own. */
+uint32_t mail_own_desk(struct client *, const Rkl__EnvelopeRecord *);
+/** Is this device one of those that it came to?  By the desks of the newest list; true of what is our own. */
+bool mail_is_for_this_device(struct client *, struct txn *, const Rkl__EnvelopeRecord *);
+
 /* ---- answers to what we signed; `object` is the Signed frame as it was sent */
 
 /**

@@ -3,6 +3,7 @@
 
 #include "client/mail_internal.h"
 #include "proto/strict.h"
+#include "proto/trust.h"
 
 const char *mail_outcome_name(enum mail_outcome outcome)
 {
@@ -60,6 +61,30 @@ const char *mail_nack_name(uint32_t reason)
 bool mail_has_own_key(uint32_t kind)
 {
 	return kind == RK__KIND__NDA || kind == RK__KIND__NDA_NOTICE;
+}
+
+uint32_t mail_own_desk(struct client *c, const Rkl__EnvelopeRecord *record)
+{
+	for (size_t i = 0; !record->outgoing && i < record->n_recipients && i < record->n_recipient_desks; i++)
+		if (memcmp(record->recipients[i].data, client_org_id(c), ID16_BYTES) == 0)
+			return record->recipient_desks[i];
+	return 0;
+}
+
+bool mail_is_for_this_device(struct client *c, struct txn *t, const Rkl__EnvelopeRecord *record)
+{
+	uint32_t desk = mail_own_desk(c, record);
+	struct arena *a;
+	Rk__Device *self;
+	bool yes;
+
+	if (desk == 0)
+		return true;
+	if ((a = arena_new(0)) == NULL)
+		return false;
+	yes = book_device(c, t, client_device_id(c), client_org_id(c), a, &self) == RK_OK && trust_is_at_desk(self, desk);
+	arena_free(a);
+	return yes;
 }
 
 int mail_load(struct txn *t, const uint8_t env_id[32], struct arena *a, Rkl__EnvelopeRecord **out)

@@ -198,9 +198,9 @@ static int choose_recipients(struct sending *s)
 		if (i != s->ag->self && (s->ag->active & 1u << i))
 			memcpy(ids[count++], row->parties[i].org_id, 16);
 	if (s->n->to_count > 0)
-		r = agreement_address(&s->header, to, s->n->to, s->n->to_count);
+		r = agreement_address(&s->header, to, s->n->to, NULL, s->n->to_count);
 	else
-		r = count == 0 ? RK_NDA_SUSPENDED : agreement_address(&s->header, to, (const uint8_t(*)[16])ids, count);
+		r = count == 0 ? RK_NDA_SUSPENDED : agreement_address(&s->header, to, (const uint8_t(*)[16])ids, NULL, count);
 	s->made->to = (const uint8_t(*)[16])to->ids;
 	s->made->to_count = r == RK_OK ? to->count : 0;
 	return r;

@@ -54,6 +54,14 @@ static int choose_epoch(struct sealing *s, uint32_t *n, uint8_t ek[32])
 	return r == RK_ENOTFOUND ? RK_EPOCH_UNKNOWN : r;
 }
 
+/* Who of ours gets a wrap besides.  An agreement binds the whole organisation; all else stays with those who need to know. */
+static enum book_side own_side(const Rk__EnvelopeHeader *h)
+{
+	if (h->kind == RK__KIND__INTERNAL)
+		return BOOK_OWN_DEVICE;
+	return h->kind == RK__KIND__PROPOSAL ? BOOK_DESK : BOOK_OWN_DESKS;
+}
+
 /* Every recipient must be a member now and have a key; our own devices may lack one only if we are all there is. */
 static int choose_targets(struct sealing *s, const Rk__EnvelopeHeader *h, struct envelope_target *targets, size_t *count)
 {
@@ -68,13 +76,13 @@ static int choose_targets(struct sealing *s, const Rk__EnvelopeHeader *h, struct
 			return RK_MALFORMED;
 		if (!book_org_active(s->c, s->txn, org_id))
 			return RK_UNKNOWN_RECIPIENT;
-		r = book_targets(s->c, s->txn, org_id, targets, SEAL_TARGETS_MAX, count);
+		r = book_targets_at(s->c, s->txn, org_id, BOOK_DESK, h->recipients[i]->desk_id, targets, SEAL_TARGETS_MAX, count);
 		if (r != RK_OK)
 			return r;
 		if (*count == before)
 			return RK_NO_RECIPIENT_KEY;
 	}
-	r = book_targets(s->c, s->txn, s->c->org_id, targets, SEAL_TARGETS_MAX, count);
+	r = book_targets_at(s->c, s->txn, s->c->org_id, own_side(h), 0, targets, SEAL_TARGETS_MAX, count);
 	return r == RK_NO_RECIPIENT_KEY ? RK_OK : r;
 }
 

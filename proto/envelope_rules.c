@@ -16,16 +16,19 @@ struct kind_rule {
 	bool may_be_marked;
 	bool may_be_reply_only;
 	bool has_seen;           /* may carry the sender's newest checkpoint */
+	bool may_name_desk;      /* a recipient may be one desk of its organisation */
 };
 
 static const struct kind_rule rules[] = {
-	[RK__KIND__FEED] = {ENVELOPE_BODY_MAX_BYTES, 0, 0, 0, 0, FEED_LIFE_MS, true, false, false, false},
+	[RK__KIND__FEED] = {ENVELOPE_BODY_MAX_BYTES, 0, 0, 0, 0, FEED_LIFE_MS, true, false, false, false,
+	                    false},
 	[RK__KIND__OPEN] = {ENVELOPE_SMALL_BODY_MAX_BYTES, 1, ENVELOPE_OPEN_RECIPIENTS_MAX, 0, 0, LIFE_MS, false, false,
-	                    false, false},
+	                    false, false, true},
 	/* The 16 KiB of a PROPOSAL that carries a later ACCEPT is for whoever sees the act beside it. */
-	[RK__KIND__PROPOSAL] = {ENVELOPE_BODY_MAX_BYTES, 1, 64, 32, 0, LIFE_MS, false, true, false, false},
-	[RK__KIND__NDA] = {ENVELOPE_BODY_MAX_BYTES, 1, 64, 32, 32, LIFE_MS, false, true, true, true},
-	[RK__KIND__NDA_NOTICE] = {ENVELOPE_SMALL_BODY_MAX_BYTES, 1, 64, 32, 32, LIFE_MS, false, true, false, true},
+	[RK__KIND__PROPOSAL] = {ENVELOPE_BODY_MAX_BYTES, 1, 64, 32, 0, LIFE_MS, false, true, false, false, false},
+	[RK__KIND__NDA] = {ENVELOPE_BODY_MAX_BYTES, 1, 64, 32, 32, LIFE_MS, false, true, true, true, true},
+	[RK__KIND__NDA_NOTICE] = {ENVELOPE_SMALL_BODY_MAX_BYTES, 1, 64, 32, 32, LIFE_MS, false, true, false, true, true},
+	[RK__KIND__INTERNAL] = {ENVELOPE_BODY_MAX_BYTES, 1, 1, 0, 0, LIFE_MS, false, false, false, false, true},
 };
 
 static int check_recipients(const Rk__EnvelopeHeader *h, const struct kind_rule *rule)
@@ -35,10 +38,11 @@ static int check_recipients(const Rk__EnvelopeHeader *h, const struct kind_rule 
 	for (size_t i = 0; i < h->n_recipients; i++) {
 		const Rk__Recipient *r = h->recipients[i];
 
-		if (r->desk_id != 0 || r->home_exchange.len != 0)
+		if ((r->desk_id != 0 && !rule->may_name_desk) || r->home_exchange.len != 0)
 			return RK_UNSUPPORTED;
-		/* The own organisation's devices get wraps of their own accord; it is never its own recipient. */
-		if (r->org_id.len != 16 || bytes_equal(bytes_of(r->org_id), bytes_of(h->sender_org)))
+		/* The own organisation's devices get wraps of their own accord: it is the recipient of INTERNAL, and of nothing else. */
+		if (r->org_id.len != 16 ||
+		    bytes_equal(bytes_of(r->org_id), bytes_of(h->sender_org)) != (h->kind == RK__KIND__INTERNAL))
 			return RK_MALFORMED;
 		if (i > 0 && memcmp(h->recipients[i - 1]->org_id.data, r->org_id.data, 16) >= 0)
 			return RK_MALFORMED;
@@ -97,9 +101,9 @@ int envelope_check_rules(const Rk__EnvelopeHeader *h, const uint8_t exchange_id[
 
 	if (!bytes_equal(bytes_of(h->exchange_id), bytes_make(exchange_id, 32)))
 		return RK_WRONG_EXCHANGE;
-	if (h->suite != ENVELOPE_SUITE || h->kind == RK__KIND__INTERNAL)
+	if (h->suite != ENVELOPE_SUITE)
 		return RK_UNSUPPORTED;
-	if (h->kind < RK__KIND__FEED || h->kind > RK__KIND__NDA_NOTICE)
+	if (h->kind < RK__KIND__FEED || h->kind > RK__KIND__INTERNAL)
 		return RK_MALFORMED;
 	rule = &rules[h->kind];
 	if (h->feed_id != 0 || h->release_at != 0 || h->n_blobs != 0 || (h->seen_checkpoint.len != 0 && !rule->has_seen))

@@ -106,6 +106,16 @@ void ids_org_fingerprint(char out[IDS_ORG_FINGERPRINT_CHARS], const uint8_t org_
 	write_groups(out, hash, 20);
 }
 
+void ids_device_fingerprint(char out[IDS_ORG_FINGERPRINT_CHARS], const uint8_t sign_pk[32], const uint8_t curve_pk[32])
+{
+	uint8_t both[2 * KEY_BYTES], hash[32];
+
+	memcpy(both, sign_pk, KEY_BYTES);
+	memcpy(both + KEY_BYTES, curve_pk, KEY_BYTES);
+	ids_sha256(hash, BYTES_OF(both));
+	write_groups(out, hash, 20);
+}
+
 void ids_root_fingerprint(char out[IDS_ROOT_FINGERPRINT_CHARS], const uint8_t exchange_id[32])
 {
 	write_groups(out, exchange_id, ID32_BYTES);

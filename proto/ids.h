@@ -33,6 +33,8 @@ void ids_deposit_commit(uint8_t out[32], const uint8_t salt[32], const uint8_t f
 /** Fingerprint of an organisation key: first 20 bytes of SHA-256(org_pk) as 5 groups of 8 hex, "xxxxxxxx-…"; 45 chars with NUL. */
 #define IDS_ORG_FINGERPRINT_CHARS 45
 void ids_org_fingerprint(char out[IDS_ORG_FINGERPRINT_CHARS], const uint8_t org_pk[32]);
+/** Of a device, in the same form: over sign_pk || curve_pk. */
+void ids_device_fingerprint(char out[IDS_ORG_FINGERPRINT_CHARS], const uint8_t sign_pk[32], const uint8_t curve_pk[32]);
 /** Fingerprint of an exchange: exchange_id as 8 groups of 8 hex; 72 chars with NUL. */
 #define IDS_ROOT_FINGERPRINT_CHARS 72
 void ids_root_fingerprint(char out[IDS_ROOT_FINGERPRINT_CHARS], const uint8_t exchange_id[32]);

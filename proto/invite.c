@@ -5,10 +5,11 @@
 
 #include "proto/errcode.h"
 #include "proto/ids.h"
+#include "proto/invite_internal.h"
 
 #define CARD_PREFIX "rk-broker:"
 #define INVITE_PREFIX "rk-inv:"
-#define SUM_BYTES 4
+#define SUM_BYTES INVITE_SUM_BYTES
 #define CARD_FIXED_BYTES (32 + 32 + 2)
 #define INVITE_FIXED_BYTES (32 + 32 + 32 + 8)
 #define RAW_MAX_BYTES (INVITE_FIXED_BYTES + ENDPOINT_MAX_CHARS + SUM_BYTES)
@@ -16,8 +17,7 @@
 _Static_assert(CARD_FIXED_BYTES <= INVITE_FIXED_BYTES, "RAW_MAX_BYTES holds both");
 _Static_assert((RAW_MAX_BYTES * 4 + 2) / 3 + sizeof(CARD_PREFIX) <= INVITE_TEXT_CHARS, "the text fits");
 
-/* Printable ASCII without spaces: it is shown to people and handed to the transport. */
-static bool is_endpoint(const uint8_t *text, size_t len)
+bool invite_is_endpoint(const uint8_t *text, size_t len)
 {
 	if (len == 0 || len > ENDPOINT_MAX_CHARS)
 		return false;
@@ -27,7 +27,7 @@ static bool is_endpoint(const uint8_t *text, size_t len)
 	return true;
 }
 
-static void add_sum(uint8_t *raw, size_t len)
+void invite_add_sum(uint8_t *raw, size_t len)
 {
 	uint8_t hash[32];
 
@@ -35,14 +35,13 @@ static void add_sum(uint8_t *raw, size_t len)
 	memcpy(raw + len, hash, SUM_BYTES);
 }
 
-/* Text to raw bytes of at least fixed_len, one character of endpoint and the check sum; sets *len without the sum. */
-static int from_text(uint8_t raw[RAW_MAX_BYTES], size_t *len, size_t fixed_len, const char *prefix, const char *text)
+int invite_from_text(uint8_t *raw, size_t room, size_t *len, size_t min_len, const char *prefix, const char *text)
 {
 	uint8_t hash[32];
 
-	if (strlen(text) >= INVITE_TEXT_CHARS || ids_from_text(raw, RAW_MAX_BYTES, len, prefix, text) != RK_OK)
+	if (strlen(text) >= INVITE_TEXT_CHARS || ids_from_text(raw, room, len, prefix, text) != RK_OK)
 		return RK_MALFORMED;
-	if (*len < fixed_len + 1 + SUM_BYTES)
+	if (*len < min_len + SUM_BYTES)
 		return RK_MALFORMED;
 	*len -= SUM_BYTES;
 	ids_sha256(hash, bytes_make(raw, *len));
@@ -55,13 +54,13 @@ int invite_card_text(char out[INVITE_TEXT_CHARS], const struct broker_card *card
 	size_t len = strnlen(card->endpoint, sizeof(card->endpoint));
 
 	out[0] = '\0';
-	if (!is_endpoint((const uint8_t *)card->endpoint, len))
+	if (!invite_is_endpoint((const uint8_t *)card->endpoint, len))
 		return RK_MALFORMED;
 	memcpy(raw, card->curve_pk, 32);
 	memcpy(raw + 32, card->log_pk, 32);
 	put_u16be(raw + 64, (uint16_t)len);
 	memcpy(raw + CARD_FIXED_BYTES, card->endpoint, len);
-	add_sum(raw, CARD_FIXED_BYTES + len);
+	invite_add_sum(raw, CARD_FIXED_BYTES + len);
 	return ids_text(out, INVITE_TEXT_CHARS, CARD_PREFIX, bytes_make(raw, CARD_FIXED_BYTES + len + SUM_BYTES));
 }
 
@@ -71,10 +70,10 @@ int invite_card_parse(struct broker_card *card, const char *text)
 	size_t len;
 
 	memset(card, 0, sizeof(*card));
-	if (from_text(raw, &len, CARD_FIXED_BYTES, CARD_PREFIX, text) != RK_OK)
+	if (invite_from_text(raw, sizeof(raw), &len, CARD_FIXED_BYTES + 1, CARD_PREFIX, text) != RK_OK)
 		return RK_MALFORMED;
 	len -= CARD_FIXED_BYTES;
-	if (get_u16be(raw + 64) != len || !is_endpoint(raw + CARD_FIXED_BYTES, len))
+	if (get_u16be(raw + 64) != len || !invite_is_endpoint(raw + CARD_FIXED_BYTES, len))
 		return RK_MALFORMED;
 	memcpy(card->curve_pk, raw, 32);
 	memcpy(card->log_pk, raw + 32, 32);
@@ -89,14 +88,14 @@ int invite_text(char out[INVITE_TEXT_CHARS], const struct invite *inv)
 	int r;
 
 	out[0] = '\0';
-	if (!is_endpoint((const uint8_t *)inv->endpoint, len) || inv->expires_at < 1)
+	if (!invite_is_endpoint((const uint8_t *)inv->endpoint, len) || inv->expires_at < 1)
 		return RK_MALFORMED;
 	memcpy(raw, inv->exchange_id, 32);
 	memcpy(raw + 32, inv->broker_curve_pk, 32);
 	memcpy(raw + 64, inv->seed, 32);
 	put_u64be(raw + 96, (uint64_t)inv->expires_at);
 	memcpy(raw + INVITE_FIXED_BYTES, inv->endpoint, len);
-	add_sum(raw, INVITE_FIXED_BYTES + len);
+	invite_add_sum(raw, INVITE_FIXED_BYTES + len);
 	r = ids_text(out, INVITE_TEXT_CHARS, INVITE_PREFIX, bytes_make(raw, INVITE_FIXED_BYTES + len + SUM_BYTES));
 	sodium_memzero(raw, sizeof(raw));
 	return r;
@@ -110,11 +109,11 @@ int invite_parse(struct invite *inv, const char *text)
 	int r = RK_MALFORMED;
 
 	memset(inv, 0, sizeof(*inv));
-	if (from_text(raw, &len, INVITE_FIXED_BYTES, INVITE_PREFIX, text) != RK_OK)
+	if (invite_from_text(raw, sizeof(raw), &len, INVITE_FIXED_BYTES + 1, INVITE_PREFIX, text) != RK_OK)
 		goto out;
 	len -= INVITE_FIXED_BYTES;
 	expires_at = get_u64be(raw + 96);
-	if (expires_at == 0 || expires_at > INT64_MAX || !is_endpoint(raw + INVITE_FIXED_BYTES, len))
+	if (expires_at == 0 || expires_at > INT64_MAX || !invite_is_endpoint(raw + INVITE_FIXED_BYTES, len))
 		goto out;
 	memcpy(inv->exchange_id, raw, 32);
 	memcpy(inv->broker_curve_pk, raw + 32, 32);

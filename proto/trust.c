@@ -361,15 +361,16 @@ const Rk__Org *trust_find_org(const Rk__Directory *d, const uint8_t *org_id)
 static int check_device(const Rk__Device *d)
 {
 	uint8_t id[16];
+	int r;
 
 	if (!is_sign_pk(d->sign_pk) || !is_box_pk(d->curve_pk) || d->accepts_max == 0 || d->retired_at < 0)
 		return RK_MALFORMED;
-	if (d->n_desks != 0)
-		return RK_UNSUPPORTED;
 	ids_device(id, d->sign_pk.data);
 	if (!bytes_equal(bytes_of(d->device_id), BYTES_OF(id)))
 		return RK_MALFORMED;
-	return trust_check_row_ext(d->ext, d->n_ext);
+	if ((r = trust_check_row_ext(d->ext, d->n_ext)) != RK_OK)
+		return r;
+	return trust_check_desks(d);
 }
 
 #define DEVICES_MAX 32

@@ -67,7 +67,7 @@ int trust_check_directory(const Rk__Directory *, const Rk__Charter *, struct tru
 
 /**
  * A device list by itself and as successor: serial (RK_CONFLICT), valid distinct keys, device_id = H(sign_pk), at least one device
- * not retired, lifetime <= 180 d.  Uniqueness of keys over the whole exchange is the caller's.
+ * not retired, desks ascending with a name each or none, lifetime <= 180 d.  Uniqueness of keys over the whole exchange is the caller's.
  */
 int trust_check_org_devices(const Rk__OrgDevices *, struct trust_prev prev);
 
@@ -83,6 +83,16 @@ const Rk__Device *trust_find_device(const Rk__OrgDevices *, const uint8_t *devic
 
 /** True if the device may act at t_ms: listed and not retired. */
 bool trust_device_is_active(const Rk__Device *, int64_t t_ms);
+
+/* ---- desks (trust_desk.c).  Numbers ascend and are never 0; names are an extension that nobody needs to understand. */
+#define TRUST_EXT_DESK_NAMES 1u
+#define TRUST_DESKS_MAX 16
+/** The names of a device's desks in the order of its numbers; *out NULL if it tells none.  RK_MALFORMED: not one for each number. */
+int trust_desk_names(const Rk__Device *, struct arena *, Rk__DeskNames **out);
+/** Is the device at this desk?  0 is the whole organisation: always. */
+bool trust_is_at_desk(const Rk__Device *, uint32_t desk_id);
+/** May `b` of the same organisation open what `a` sends?  A device without desks sends for all. */
+bool trust_shares_desk(const Rk__Device *a, const Rk__Device *b);
 
 /** Enrolment form: names, country, keys; org_devices is serial 1 with one device, the kx is of that device.  Parses the inner objects
  *  into the arena and verifies all three signatures by the keys inside.  The tag is the secretariat's to check. */

@@ -11,4 +11,7 @@ int trust_check_org_form(Rk__OrgName *const *names, size_t n_names, Rk__OrgKind,
 /** Ascending ids (RK_MALFORMED) and none critical (RK_UNSUPPORTED): no row extension is known in version 1. */
 int trust_check_row_ext(Rk__Ext *const *ext, size_t n);
 
+/** Desk numbers ascending and not 0; names, if told, one for each. */
+int trust_check_desks(const Rk__Device *);
+
 #endif

@@ -24,4 +24,5 @@ const char *const broker_tables[BROKER_TABLE_COUNT] = {
 	[T_NDA_TERMS] = "nda_terms",
 	[T_DUE] = "due",
 	[T_TREE] = "tree",
+	[T_DESK] = "desk",
 };

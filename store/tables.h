@@ -32,6 +32,7 @@ enum broker_table {
 	T_NDA_TERMS,    /* nda_id -> terms bytes */
 	T_DUE,          /* time u64be || type u8 || id -> empty: everything that happens at a time */
 	T_TREE,         /* merkle_position u64be -> hash of a complete subtree of the log (append only) */
+	T_DESK,         /* device_id -> the numbers of its desks, u32be each; without a row it has none */
 	BROKER_TABLE_COUNT
 };
 

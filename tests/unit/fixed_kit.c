@@ -461,7 +461,7 @@ Rk__EnvelopeHeader *fixed_header(const struct fixed *f, Rk__Kind kind, int sende
 		return h;
 	}
 	set_recipients(f, h, to, a);
-	if (kind == RK__KIND__OPEN)
+	if (kind == RK__KIND__OPEN || kind == RK__KIND__INTERNAL)
 		return h;
 	h->marking = RK__MARKING__CONFIDENTIAL;
 	h->nda_id = fixed_data(a, 32, "nda");

@@ -173,45 +173,47 @@ enum bend {
 };
 
 /* Short names, that the table may be read. */
-enum { F = RK__KIND__FEED, O = RK__KIND__OPEN, P = RK__KIND__PROPOSAL, N = RK__KIND__NDA, T = RK__KIND__NDA_NOTICE };
+enum { F = RK__KIND__FEED, O = RK__KIND__OPEN, P = RK__KIND__PROPOSAL, N = RK__KIND__NDA, T = RK__KIND__NDA_NOTICE, I = RK__KIND__INTERNAL };
 static const struct {
 	enum bend bend;
-	int by_kind[6]; /* index: kind; 0: unused */
+	int by_kind[7]; /* index: kind; 0: unused */
 } header_rows[] = {
-#define ALL(code) {[F] = code, [O] = code, [P] = code, [N] = code, [T] = code}
+#define ALL(code) {[F] = code, [O] = code, [P] = code, [N] = code, [T] = code, [I] = code}
 #define BAD RK_MALFORMED
-	{B_EXCHANGE, ALL(RK_WRONG_EXCHANGE)}, {B_SUITE, ALL(RK_UNSUPPORTED)}, {B_INTERNAL, ALL(RK_UNSUPPORTED)},
+	{B_EXCHANGE, ALL(RK_WRONG_EXCHANGE)}, {B_SUITE, ALL(RK_UNSUPPORTED)},
+	{B_INTERNAL, {[F] = BAD, [O] = BAD, [P] = BAD, [N] = BAD, [T] = BAD, [I] = RK_OK}},
 	{B_KIND_NONE, ALL(BAD)}, {B_KIND_7, ALL(BAD)}, {B_FEED_ID, ALL(RK_UNSUPPORTED)}, {B_RELEASE, ALL(RK_UNSUPPORTED)},
-	{B_CHANNEL, {[F] = RK_OK, [O] = BAD, [P] = BAD, [N] = BAD, [T] = BAD}},
-	{B_NO_CHANNEL, {[F] = BAD, [O] = RK_OK, [P] = RK_OK, [N] = RK_OK, [T] = RK_OK}},
-	{B_EPOCH, {[F] = RK_OK, [O] = BAD, [P] = BAD, [N] = BAD, [T] = BAD}},
-	{B_NO_EPOCH, {[F] = BAD, [O] = RK_OK, [P] = RK_OK, [N] = RK_OK, [T] = RK_OK}},
+	{B_CHANNEL, {[F] = RK_OK, [O] = BAD, [P] = BAD, [N] = BAD, [T] = BAD, [I] = BAD}},
+	{B_NO_CHANNEL, {[F] = BAD, [O] = RK_OK, [P] = RK_OK, [N] = RK_OK, [T] = RK_OK, [I] = RK_OK}},
+	{B_EPOCH, {[F] = RK_OK, [O] = BAD, [P] = BAD, [N] = BAD, [T] = BAD, [I] = BAD}},
+	{B_NO_EPOCH, {[F] = BAD, [O] = RK_OK, [P] = RK_OK, [N] = RK_OK, [T] = RK_OK, [I] = RK_OK}},
 	{B_POST_OP, ALL(BAD)},
-	{B_NO_POST_OP, {[F] = BAD, [O] = RK_OK, [P] = RK_OK, [N] = RK_OK, [T] = RK_OK}},
+	{B_NO_POST_OP, {[F] = BAD, [O] = RK_OK, [P] = RK_OK, [N] = RK_OK, [T] = RK_OK, [I] = RK_OK}},
 	{B_NEW_ID, ALL(BAD)}, {B_NEW_SEQ, ALL(BAD)}, {B_NEW_VERSION, ALL(BAD)},
-	{B_REVISE, {[F] = RK_OK, [O] = BAD, [P] = BAD, [N] = BAD, [T] = BAD}},
+	{B_REVISE, {[F] = RK_OK, [O] = BAD, [P] = BAD, [N] = BAD, [T] = BAD, [I] = BAD}},
 	{B_REVISE_NO_ID, ALL(BAD)}, {B_REVISE_NO_SEQ, ALL(BAD)}, {B_REVISE_VERSION_1, ALL(BAD)},
-	{B_WITHDRAW, {[F] = RK_OK, [O] = BAD, [P] = BAD, [N] = BAD, [T] = BAD}},
-	{B_RENEW, {[F] = RK_OK, [O] = BAD, [P] = BAD, [N] = BAD, [T] = BAD}},
-	{B_NDA_ID, {[F] = BAD, [O] = BAD, [P] = RK_OK, [N] = RK_OK, [T] = RK_OK}},
-	{B_NO_NDA_ID, {[F] = RK_OK, [O] = RK_OK, [P] = BAD, [N] = BAD, [T] = BAD}},
-	{B_NDA_SET, {[F] = BAD, [O] = BAD, [P] = BAD, [N] = RK_OK, [T] = RK_OK}},
-	{B_NO_NDA_SET, {[F] = RK_OK, [O] = RK_OK, [P] = RK_OK, [N] = BAD, [T] = BAD}},
-	{B_NO_RECIPIENT, {[F] = RK_OK, [O] = BAD, [P] = BAD, [N] = BAD, [T] = BAD}},
-	{B_TO_SELF, ALL(BAD)}, {B_UNSORTED, ALL(BAD)}, {B_TWICE, ALL(BAD)},
-	{B_SEVENTEEN, {[F] = BAD, [O] = BAD, [P] = RK_OK, [N] = RK_OK, [T] = RK_OK}},
-	{B_DESK, {[F] = BAD, [O] = RK_UNSUPPORTED, [P] = RK_UNSUPPORTED, [N] = RK_UNSUPPORTED, [T] = RK_UNSUPPORTED}},
-	{B_THREAD, {[F] = BAD, [O] = RK_OK, [P] = RK_OK, [N] = RK_OK, [T] = RK_OK}},
-	{B_PREV, {[F] = BAD, [O] = RK_OK, [P] = RK_OK, [N] = RK_OK, [T] = RK_OK}},
+	{B_WITHDRAW, {[F] = RK_OK, [O] = BAD, [P] = BAD, [N] = BAD, [T] = BAD, [I] = BAD}},
+	{B_RENEW, {[F] = RK_OK, [O] = BAD, [P] = BAD, [N] = BAD, [T] = BAD, [I] = BAD}},
+	{B_NDA_ID, {[F] = BAD, [O] = BAD, [P] = RK_OK, [N] = RK_OK, [T] = RK_OK, [I] = BAD}},
+	{B_NO_NDA_ID, {[F] = RK_OK, [O] = RK_OK, [P] = BAD, [N] = BAD, [T] = BAD, [I] = RK_OK}},
+	{B_NDA_SET, {[F] = BAD, [O] = BAD, [P] = BAD, [N] = RK_OK, [T] = RK_OK, [I] = BAD}},
+	{B_NO_NDA_SET, {[F] = RK_OK, [O] = RK_OK, [P] = RK_OK, [N] = BAD, [T] = BAD, [I] = RK_OK}},
+	{B_NO_RECIPIENT, {[F] = RK_OK, [O] = BAD, [P] = BAD, [N] = BAD, [T] = BAD, [I] = BAD}},
+	{B_TO_SELF, {[F] = BAD, [O] = BAD, [P] = BAD, [N] = BAD, [T] = BAD, [I] = RK_OK}},
+	{B_UNSORTED, ALL(BAD)}, {B_TWICE, ALL(BAD)},
+	{B_SEVENTEEN, {[F] = BAD, [O] = BAD, [P] = RK_OK, [N] = RK_OK, [T] = RK_OK, [I] = BAD}},
+	{B_DESK, {[F] = BAD, [O] = RK_OK, [P] = RK_UNSUPPORTED, [N] = RK_OK, [T] = RK_OK, [I] = RK_OK}},
+	{B_THREAD, {[F] = BAD, [O] = RK_OK, [P] = RK_OK, [N] = RK_OK, [T] = RK_OK, [I] = RK_OK}},
+	{B_PREV, {[F] = BAD, [O] = RK_OK, [P] = RK_OK, [N] = RK_OK, [T] = RK_OK, [I] = RK_OK}},
 	{B_REPLY, ALL(BAD)},
-	{B_REPLY_THREAD, {[F] = BAD, [O] = BAD, [P] = BAD, [N] = RK_OK, [T] = BAD}},
-	{B_MARKED, {[F] = BAD, [O] = BAD, [P] = RK_OK, [N] = RK_OK, [T] = RK_OK}},
+	{B_REPLY_THREAD, {[F] = BAD, [O] = BAD, [P] = BAD, [N] = RK_OK, [T] = BAD, [I] = BAD}},
+	{B_MARKED, {[F] = BAD, [O] = BAD, [P] = RK_OK, [N] = RK_OK, [T] = RK_OK, [I] = BAD}},
 	{B_UNMARKED, ALL(RK_OK)}, {B_MARKING_9, ALL(BAD)}, {B_EXPIRES_NOW, ALL(BAD)}, {B_LIFE_20, ALL(RK_OK)},
-	{B_LIFE_20_1, {[F] = RK_OK, [O] = BAD, [P] = BAD, [N] = BAD, [T] = BAD}},
-	{B_LIFE_180, {[F] = RK_OK, [O] = BAD, [P] = BAD, [N] = BAD, [T] = BAD}},
+	{B_LIFE_20_1, {[F] = RK_OK, [O] = BAD, [P] = BAD, [N] = BAD, [T] = BAD, [I] = BAD}},
+	{B_LIFE_180, {[F] = RK_OK, [O] = BAD, [P] = BAD, [N] = BAD, [T] = BAD, [I] = BAD}},
 	{B_LIFE_180_1, ALL(BAD)}, {B_BODY_16K, ALL(RK_OK)},
-	{B_BODY_16K_1, {[F] = RK_OK, [O] = RK_TOO_LARGE, [P] = RK_OK, [N] = RK_OK, [T] = RK_TOO_LARGE}},
-	{B_BODY_256K, {[F] = RK_OK, [O] = RK_TOO_LARGE, [P] = RK_OK, [N] = RK_OK, [T] = RK_TOO_LARGE}},
+	{B_BODY_16K_1, {[F] = RK_OK, [O] = RK_TOO_LARGE, [P] = RK_OK, [N] = RK_OK, [T] = RK_TOO_LARGE, [I] = RK_OK}},
+	{B_BODY_256K, {[F] = RK_OK, [O] = RK_TOO_LARGE, [P] = RK_OK, [N] = RK_OK, [T] = RK_TOO_LARGE, [I] = RK_OK}},
 	{B_BODY_256K_1, ALL(RK_TOO_LARGE)},
 };
 
@@ -272,7 +274,13 @@ static void bend_header(Rk__EnvelopeHeader *h, enum bend bend)
 	case B_UNSORTED: h->recipients = list; h->n_recipients = 2; list[0] = list[1]; list[1] = first; break;
 	case B_TWICE: h->recipients = list; h->n_recipients = 2; list[1] = first; break;
 	case B_SEVENTEEN: h->recipients = list; h->n_recipients = 17; break;
-	case B_DESK: h->recipients = list; h->n_recipients = 1; first->desk_id = 1; break;
+	case B_DESK:
+		if (h->n_recipients == 0) {
+			h->recipients = list;
+			h->n_recipients = 1;
+		}
+		h->recipients[0]->desk_id = 1;
+		break;
 	case B_THREAD: h->thread_id = fixed_data(arena, 16, "t"); break;
 	case B_PREV: h->prev = prev; prev[0] = fixed_data(arena, 32, "p"); h->n_prev = 1; break;
 	case B_REPLY: h->reply_only = 1; break;
@@ -296,8 +304,8 @@ static void headers_say_only_what_their_kind_allows(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(header_rows); i++) {
-		for (int kind = F; kind <= T; kind++) {
-			Rk__EnvelopeHeader *h = fixed_header(&f, (Rk__Kind)kind, 1, 1u | TO_2, arena);
+		for (int kind = F; kind <= I; kind++) {
+			Rk__EnvelopeHeader *h = fixed_header(&f, (Rk__Kind)kind, 1, kind == I ? 2u : 1u | TO_2, arena);
 			int r, expected = header_rows[i].by_kind[kind];
 
 			h->suite = 1;

@@ -420,6 +420,21 @@ static void rows_are_found_by_id(void **state)
 
 /* ---- devices */
 
+static void desks_decide_who_opens(void **state)
+{
+	uint32_t ab[] = {1, 2}, b[] = {2}, c[] = {3};
+	Rk__Device none = RK__DEVICE__INIT, of_ab = RK__DEVICE__INIT, of_b = RK__DEVICE__INIT, of_c = RK__DEVICE__INIT;
+	(void)state;
+
+	of_ab.desks = ab, of_ab.n_desks = 2;
+	of_b.desks = b, of_b.n_desks = 1;
+	of_c.desks = c, of_c.n_desks = 1;
+	assert_true(trust_is_at_desk(&of_c, 0) && trust_is_at_desk(&none, 0) && trust_is_at_desk(&of_ab, 2));
+	assert_false(trust_is_at_desk(&of_b, 1) || trust_is_at_desk(&none, 1) || trust_is_at_desk(&of_ab, 3));
+	assert_true(trust_shares_desk(&of_ab, &of_b) && trust_shares_desk(&of_b, &of_ab) && trust_shares_desk(&none, &of_c));
+	assert_false(trust_shares_desk(&of_ab, &of_c) || trust_shares_desk(&of_b, &none));
+}
+
 static void v_nothing(Rk__OrgDevices *o) { (void)o; }
 static void v_serial(Rk__OrgDevices *o) { o->serial = 2; }
 static void v_prev(Rk__OrgDevices *o) { o->prev_oh = fixed_data(arena, 32, "past"); }
@@ -458,6 +473,43 @@ static void v_ext(Rk__OrgDevices *o)
 	o->devices[0]->n_ext = 1;
 }
 
+/* Desks 3 and 7, and names for as many; `critical` and such are v_ext's. */
+static Rk__Ext *desks(Rk__OrgDevices *o, uint32_t first, uint32_t second, const char *names[], size_t n)
+{
+	static Rk__Ext ext, *list[1];
+	static uint32_t numbers[2];
+	Rk__DeskNames m = RK__DESK_NAMES__INIT;
+	struct bytes packed;
+
+	numbers[0] = first;
+	numbers[1] = second;
+	o->devices[0]->desks = numbers;
+	o->devices[0]->n_desks = 2;
+	if (n == 0)
+		return NULL;
+	m.names = (char **)(uintptr_t)names;
+	m.n_names = n;
+	assert_int_equal(STRICT_PACK(&m, arena, &packed), RK_OK);
+	rk__ext__init(&ext);
+	list[0] = &ext;
+	ext.id = TRUST_EXT_DESK_NAMES;
+	ext.value = pb_of(packed);
+	o->devices[0]->ext = list;
+	o->devices[0]->n_ext = 1;
+	return &ext;
+}
+
+static const char *desk_names[] = {"Lab A", "実験室 B", "C"};
+static void v_desks(Rk__OrgDevices *o) { desks(o, 3, 7, desk_names, 2); }
+static void v_desks_unnamed(Rk__OrgDevices *o) { desks(o, 3, 7, desk_names, 0); }
+static void v_desks_few_names(Rk__OrgDevices *o) { desks(o, 3, 7, desk_names, 1); }
+static void v_desks_many_names(Rk__OrgDevices *o) { desks(o, 3, 7, desk_names, 3); }
+static void v_desk_0(Rk__OrgDevices *o) { desks(o, 0, 7, desk_names, 2); }
+static void v_desks_order(Rk__OrgDevices *o) { desks(o, 7, 3, desk_names, 2); }
+static void v_desks_twice(Rk__OrgDevices *o) { desks(o, 3, 3, desk_names, 2); }
+static void v_desks_garbage(Rk__OrgDevices *o) { desks(o, 3, 7, desk_names, 2)->value.len--; }
+static void v_names_alone(Rk__OrgDevices *o) { desks(o, 3, 7, desk_names, 2); o->devices[0]->n_desks = 0; }
+
 static void device_list_rules(void **state)
 {
 	static const struct {
@@ -468,6 +520,9 @@ static void device_list_rules(void **state)
 		{v_curve_zero, RK_MALFORMED}, {v_one_key, RK_MALFORMED}, {v_long, RK_MALFORMED}, {v_over, RK_MALFORMED},
 		{v_empty, RK_MALFORMED}, {v_retired, RK_MALFORMED}, {v_accepts, RK_MALFORMED}, {v_two, RK_OK},
 		{v_twice, RK_MALFORMED}, {v_one_left, RK_OK}, {v_curve_shared, RK_MALFORMED}, {v_ext, RK_UNSUPPORTED},
+		{v_desks, RK_OK}, {v_desks_unnamed, RK_OK}, {v_desks_few_names, RK_MALFORMED}, {v_desks_many_names, RK_MALFORMED},
+		{v_desk_0, RK_MALFORMED}, {v_desks_order, RK_MALFORMED}, {v_desks_twice, RK_MALFORMED}, {v_desks_garbage, RK_MALFORMED},
+		{v_names_alone, RK_MALFORMED},
 	};
 	struct trust_prev prev = {.serial = 1};
 	Rk__OrgDevices *next = fixed_org_devices(&f, 1, arena);
@@ -679,6 +734,7 @@ int main(void)
 		cmocka_unit_test_setup(directory_rules, clear),
 		cmocka_unit_test_setup(directory_follows_the_one_before, clear),
 		cmocka_unit_test_setup(rows_are_found_by_id, clear),
+		cmocka_unit_test_setup(desks_decide_who_opens, clear),
 		cmocka_unit_test_setup(device_list_rules, clear),
 		cmocka_unit_test_setup(device_acts_until_it_is_retired, clear),
 		cmocka_unit_test_setup(kx_and_epoch_rules, clear),
