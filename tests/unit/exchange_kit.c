@@ -30,15 +30,23 @@ static int passphrase(void *user, enum key_role role, bool confirm, bool again, 
 	return RK_OK;
 }
 
-static void say(void *user, const char *line)
+static void note_line(void *user, const char *line)
 {
-	fprintf(stderr, "%s: %s\n", (const char *)user, line);
+	static const char anew[] = "is sealed anew: ";
+	struct exchange_home *h = user;
+	const char *why = strstr(line, anew);
+
+	if (getenv("RENKEI_YEARS_VERBOSE") != NULL)
+		fprintf(stderr, "%s: %s\n", h->folder, line);
+	if (why == NULL)
+		return;
+	h->anew_count++;
+	snprintf(h->anew, sizeof(h->anew), "%s", why + sizeof(anew) - 1);
 }
 
 static struct client_options options_of(struct exchange_home *h)
 {
-	return (struct client_options){.home = h->folder, .passphrase = passphrase, .user = h->folder, .now_ms = exchange_now,
-	                               .log = getenv("RENKEI_YEARS_VERBOSE") != NULL ? say : NULL};
+	return (struct client_options){.home = h->folder, .passphrase = passphrase, .user = h, .now_ms = exchange_now, .log = note_line};
 }
 
 struct client *exchange_client(struct exchange *x, unsigned home)
@@ -142,7 +150,7 @@ static void new_invite(struct exchange *x, int64_t life_ms, struct invite *invit
 	exchange_must(invite_parse(invite, text), "invite_parse");
 }
 
-unsigned exchange_ask(struct exchange *x, const char *name, Rk__OrgKind kind, int64_t life_ms, int *code, int *state)
+unsigned exchange_prepare(struct exchange *x, const char *name, Rk__OrgKind kind, int64_t life_ms)
 {
 	struct own_form form = form_of(name, kind);
 	unsigned home = x->home_count;
@@ -153,8 +161,12 @@ unsigned exchange_ask(struct exchange *x, const char *name, Rk__OrgKind kind, in
 	new_invite(x, life_ms, &invite);
 	h = add_home(x, name);
 	exchange_must(enrol_create(h->client, &invite, &form, &cheap, h->org_id, fingerprint), "enrol_create");
-	*code = link_enrol(h->client, NULL, state);
 	return home;
+}
+
+int exchange_ask(struct exchange *x, unsigned home, int *state)
+{
+	return link_enrol(exchange_client(x, home), NULL, state);
 }
 
 void exchange_admit(struct exchange *x, unsigned home, const char *name)
@@ -186,10 +198,10 @@ void exchange_admit(struct exchange *x, unsigned home, const char *name)
 
 unsigned exchange_join(struct exchange *x, const char *name, Rk__OrgKind kind)
 {
-	int code, state;
-	unsigned home = exchange_ask(x, name, kind, INVITE_MS, &code, &state);
+	unsigned home = exchange_prepare(x, name, kind, INVITE_MS);
+	int state;
 
-	exchange_must(code, "link_enrol");
+	exchange_must(exchange_ask(x, home, &state), "link_enrol");
 	exchange_admit(x, home, name);
 	return home;
 }

@@ -12,13 +12,15 @@
 #include "client/secretariat_duty.h"
 #include "tests/unit/exchange_broker.h"
 
-#define EXCHANGE_HOMES_MAX 8
+#define EXCHANGE_HOMES_MAX 64
 #define EXCHANGE_SECRETARIAT 0
 
 struct exchange_home {
 	char folder[512];
 	struct client *client;    /* NULL while it is closed */
 	uint8_t org_id[16];
+	char anew[32];            /* for what refusal something was sealed anew last */
+	unsigned anew_count;
 };
 
 struct exchange {
@@ -35,9 +37,10 @@ void exchange_end(struct exchange *);
 
 /** A new organisation, invited, enrolled, approved and synced: its index.  `name` also names its folder. */
 unsigned exchange_join(struct exchange *, const char *name, Rk__OrgKind);
-/** The same up to the request, which is left to be approved or to lapse; `life_ms` of the invite.  What link_enrol says; *state its state. */
-unsigned exchange_ask(struct exchange *, const char *name, Rk__OrgKind, int64_t life_ms, int *code, int *state);
-/** Approves and takes in what exchange_ask left waiting. */
+/** The steps of it: an invite of life_ms and a home that asks with it; asking (what link_enrol says), which may come too late; and letting
+ *  in whoever has asked under this name. */
+unsigned exchange_prepare(struct exchange *, const char *name, Rk__OrgKind, int64_t life_ms);
+int exchange_ask(struct exchange *, unsigned home, int *state);
 void exchange_admit(struct exchange *, unsigned home, const char *name);
 
 void exchange_open(struct exchange *, unsigned home);

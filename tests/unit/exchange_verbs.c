@@ -6,9 +6,10 @@
 
 #include <sodium.h>
 
-#include "client/days.h"
+#include "client/device.h"
 #include "client/dossier.h"
 #include "client/evidence.h"
+#include "client/interest.h"
 #include "client/mail.h"
 #include "client/notice.h"
 #include "client/post.h"
@@ -145,7 +146,26 @@ Rkl__PostStatus verb_post_status(struct exchange *x, unsigned home, const uint8_
 	return status;
 }
 
+int verb_interest(struct exchange *x, unsigned home, const uint8_t post_id[32])
+{
+	const struct interest_new n = {.post_id = post_id, .message = "May we talk?"};
+	uint64_t item = 0;
+	struct act v;
+	int r;
+
+	catch_up(x, home);
+	v = begin(x, home, true);
+	r = end(&v, interest_send(v.c, v.t, &n, v.a, &item));
+	return finish(x, home, r, item, NULL);
+}
+
 /* ---- agreements */
+
+/* What the program does once the organisation's key is open anyway. */
+static int renew_if_due(struct exchange *x, unsigned home, int r)
+{
+	return r == RK_OK && verb_list_is_due(x, home) ? verb_renew_list(x, home) : r;
+}
 
 int verb_propose(struct exchange *x, unsigned a, unsigned b, const struct agreement_new *terms, uint8_t nda_id[32])
 {
@@ -167,7 +187,7 @@ int verb_propose(struct exchange *x, unsigned a, unsigned b, const struct agreem
 	if ((r = keys_unlock(v.c, KEY_ORG)) == RK_OK)
 		r = agreement_propose(v.c, v.t, &n, &fault, nda_id, &item);
 	r = end(&v, r);
-	return finish(x, a, r, item, NULL);
+	return renew_if_due(x, a, finish(x, a, r, item, NULL));
 }
 
 int verb_sign(struct exchange *x, unsigned home, const uint8_t nda_id[32])
@@ -185,7 +205,7 @@ int verb_sign(struct exchange *x, unsigned home, const uint8_t nda_id[32])
 	    (r = agreement_check_sign(v.c, v.t, ag, v.a)) == RK_OK)
 		r = agreement_sign(v.c, v.t, ag, &who, &item);
 	r = end(&v, r);
-	return finish(x, home, r, item, NULL);
+	return renew_if_due(x, home, finish(x, home, r, item, NULL));
 }
 
 int verb_agree(struct exchange *x, unsigned a, unsigned b, const struct agreement_new *terms, uint8_t nda_id[32])
@@ -209,7 +229,7 @@ int verb_act(struct exchange *x, unsigned home, const uint8_t nda_id[32], Rk__Ac
 	if ((r = keys_unlock(v.c, KEY_ORG)) == RK_OK && (r = agreement_load(v.c, v.t, nda_id, false, v.a, &ag)) == RK_OK)
 		r = agreement_act(v.c, v.t, ag, kind, NULL, &item);
 	r = end(&v, r);
-	return finish(x, home, r, item, NULL);
+	return renew_if_due(x, home, finish(x, home, r, item, NULL));
 }
 
 enum nda_state verb_state(struct exchange *x, unsigned home, const uint8_t nda_id[32])
@@ -269,17 +289,17 @@ int verb_send_later(struct exchange *x, unsigned home, const uint8_t nda_id[32],
 	return queue_dossier(x, home, nda_id, title, size, item);
 }
 
-static int ask_step(struct exchange *x, unsigned home, const uint8_t env_id[32], bool pickup)
+/* Both are queued together: what is fetched is asked for once it was signed for. */
+static int ask_for(struct exchange *x, unsigned home, const uint8_t env_id[32], uint64_t *pickup, uint64_t *fetch)
 {
 	struct act v = begin(x, home, true);
 	Rkl__EnvelopeRecord *record;
-	uint64_t item = 0;
 	int r;
 
-	if ((r = mail_load(v.t, env_id, v.a, &record)) == RK_OK && (r = dossier_check_get(v.c, v.t, record)) == RK_OK)
-		r = pickup ? dossier_pickup(v.c, v.t, record, &item) : dossier_fetch(v.c, v.t, env_id, &item);
-	r = end(&v, r);
-	return finish(x, home, r, item, NULL);
+	if ((r = mail_load(v.t, env_id, v.a, &record)) == RK_OK && (r = dossier_check_get(v.c, v.t, record)) == RK_OK &&
+	    (r = dossier_pickup(v.c, v.t, record, pickup)) == RK_OK)
+		r = dossier_fetch(v.c, v.t, env_id, fetch);
+	return end(&v, r);
 }
 
 static int compare(struct exchange *x, unsigned home, const uint8_t env_id[32], const char *title, size_t size)
@@ -302,12 +322,41 @@ static int compare(struct exchange *x, unsigned home, const uint8_t env_id[32], 
 
 int verb_get(struct exchange *x, unsigned home, const uint8_t env_id[32], const char *title, size_t size)
 {
+	uint64_t pickup = 0, fetch = 0;
+	struct outcome out;
 	int r;
 
 	catch_up(x, home);
-	if ((r = ask_step(x, home, env_id, true)) != RK_OK || (r = ask_step(x, home, env_id, false)) != RK_OK)
+	if ((r = ask_for(x, home, env_id, &pickup, &fetch)) != RK_OK || (r = link_sync(exchange_client(x, home), NULL)) != RK_OK ||
+	    (r = verb_outcome(x, home, pickup, &out)) != RK_OK || (r = verb_outcome(x, home, fetch, &out)) != RK_OK)
 		return r;
 	return compare(x, home, env_id, title, size);
+}
+
+int verb_may_get(struct exchange *x, unsigned home, const uint8_t env_id[32])
+{
+	struct act v = begin(x, home, false);
+	Rkl__EnvelopeRecord *record;
+	int r;
+
+	if ((r = mail_load(v.t, env_id, v.a, &record)) == RK_OK)
+		r = dossier_check_get(v.c, v.t, record);
+	env_abort(v.t);
+	arena_free(v.a);
+	return r;
+}
+
+int verb_pickup(struct exchange *x, unsigned home, const uint8_t env_id[32])
+{
+	struct act v = begin(x, home, true);
+	Rkl__EnvelopeRecord *record;
+	uint64_t item = 0;
+	int r;
+
+	if ((r = mail_load(v.t, env_id, v.a, &record)) == RK_OK)
+		r = dossier_pickup(v.c, v.t, record, &item);
+	r = end(&v, r);
+	return finish(x, home, r, item, NULL);
 }
 
 int verb_note(struct exchange *x, unsigned home, const uint8_t nda_id[32], const char *text)
@@ -366,6 +415,29 @@ int verb_receipt(struct exchange *x, unsigned home, const uint8_t env_id[32], in
 
 /* ---- members */
 
+bool verb_list_is_due(struct exchange *x, unsigned home)
+{
+	struct act v = begin(x, home, false);
+	bool due = device_list_is_due(v.c, v.t);
+
+	env_abort(v.t);
+	arena_free(v.a);
+	return due;
+}
+
+int verb_renew_list(struct exchange *x, unsigned home)
+{
+	const struct device_change renew = {.kind = DEVICE_RENEW};
+	struct client *c = exchange_client(x, home);
+	uint8_t oh[32];
+	uint64_t item = 0;
+	int r;
+
+	if ((r = keys_unlock(c, KEY_ORG)) == RK_OK)
+		r = device_change(c, &renew, oh, &item);
+	return finish(x, home, r, item, NULL);
+}
+
 int verb_status(struct exchange *x, unsigned org, Rk__OrgStatus status)
 {
 	struct client *c = exchange_client(x, EXCHANGE_SECRETARIAT);
@@ -405,8 +477,39 @@ unsigned verb_alerts(struct exchange *x, unsigned home, const char *detail)
 	for (int r = env_cursor_seek(cursor, bytes_make(NULL, 0), &key, &value); r == RK_OK; r = env_cursor_next(cursor, &key, &value)) {
 		Rkl__InboxRecord *rec = rkl__inbox_record__unpack(NULL, value.len, value.data);
 
-		n += rec != NULL && rec->kind == RKL__INBOX_KIND__INBOX_ALERT && strcmp(rec->detail, detail) == 0;
+		n += rec != NULL && rec->kind == RKL__INBOX_KIND__INBOX_ALERT && (detail == NULL || strcmp(rec->detail, detail) == 0);
 		rkl__inbox_record__free_unpacked(rec, NULL);
+	}
+	env_cursor_free(cursor);
+	env_abort(v.t);
+	arena_free(v.a);
+	return n;
+}
+
+unsigned verb_unanswered(struct exchange *x, unsigned home)
+{
+	struct act v = begin(x, home, false);
+	unsigned queued, sent;
+
+	exchange_must(outbox_count(v.t, &queued, &sent), "the outbox");
+	env_abort(v.t);
+	arena_free(v.a);
+	return queued + sent;
+}
+
+unsigned verb_refused(struct exchange *x, unsigned home, const char *what)
+{
+	struct act v = begin(x, home, false);
+	struct env_cursor *cursor;
+	struct bytes key, value;
+	unsigned n = 0;
+
+	exchange_must(env_cursor_open(v.t, C_OUTBOX, &cursor), "the outbox");
+	for (int r = env_cursor_seek(cursor, bytes_make(NULL, 0), &key, &value); r == RK_OK; r = env_cursor_next(cursor, &key, &value)) {
+		Rkl__OutboxItem *item = rkl__outbox_item__unpack(NULL, value.len, value.data);
+
+		n += item != NULL && item->state == RKL__ITEM_STATE__DONE && item->code != RK_OK && strcmp(item->what, what) == 0;
+		rkl__outbox_item__free_unpacked(item, NULL);
 	}
 	env_cursor_free(cursor);
 	env_abort(v.t);

@@ -25,6 +25,7 @@ int verb_outcome(struct exchange *, unsigned home, uint64_t item, struct outcome
 Rkl__PostStatus verb_post_status(struct exchange *, unsigned home, const uint8_t post_id[32], bool *is_readable);
 
 /** `nda propose` by a with `terms`, `nda sign` by b, sync by a.  Parties, purpose and signatory are filled in here. */
+/* As the program does after each verb that opened the organisation's key, these sign its list of devices anew when that is due. */
 int verb_agree(struct exchange *, unsigned a, unsigned b, const struct agreement_new *terms, uint8_t nda_id[32]);
 int verb_propose(struct exchange *, unsigned a, unsigned b, const struct agreement_new *terms, uint8_t nda_id[32]);
 int verb_sign(struct exchange *, unsigned home, const uint8_t nda_id[32]);
@@ -35,8 +36,12 @@ enum nda_state verb_state(struct exchange *, unsigned home, const uint8_t nda_id
 int verb_send(struct exchange *, unsigned home, const uint8_t nda_id[32], const char *title, size_t size, uint8_t env_id[32]);
 /** The same without a connection. */
 int verb_send_later(struct exchange *, unsigned home, const uint8_t nda_id[32], const char *title, size_t size, uint64_t *item);
-/** `dossier get`: signed for, fetched, opened, and the bytes compared. */
+/** `dossier get`: signed for, fetched, opened, and the bytes compared.  The pickup's refusal, if it has one. */
 int verb_get(struct exchange *, unsigned home, const uint8_t env_id[32], const char *title, size_t size);
+/** Only the signed pickup, not asking our own gate first: what the broker says. */
+int verb_pickup(struct exchange *, unsigned home, const uint8_t env_id[32]);
+/** What our own gate says of it. */
+int verb_may_get(struct exchange *, unsigned home, const uint8_t env_id[32]);
 /** A free note under the agreement. */
 int verb_note(struct exchange *, unsigned home, const uint8_t nda_id[32], const char *text);
 /** What became of an envelope, as `dossier list` names it; "" if the home knows none. */
@@ -45,11 +50,21 @@ const char *verb_fate(struct exchange *, unsigned home, const uint8_t env_id[32]
 /** `receipt export` with content: the level that it proves; 0 where there is none yet. */
 int verb_receipt(struct exchange *, unsigned home, const uint8_t env_id[32], int *level);
 
+/** `device renew`: the list of the organisation's devices for another 180 days; and would doctor ask for it? */
+int verb_renew_list(struct exchange *, unsigned home);
+bool verb_list_is_due(struct exchange *, unsigned home);
+
 /** `member expel` and the like. */
 int verb_status(struct exchange *, unsigned org, Rk__OrgStatus);
 
-/** A counter of the home, and its unread alerts with this detail. */
+/** A counter of the home, and its alerts with this detail (NULL: all). */
 uint64_t verb_count(struct exchange *, unsigned home, const char *name);
 unsigned verb_alerts(struct exchange *, unsigned home, const char *detail);
+/** Items of the outbox that are not answered; and those of this kind ("directory", "device kx" …) that were refused. */
+unsigned verb_unanswered(struct exchange *, unsigned home);
+unsigned verb_refused(struct exchange *, unsigned home, const char *what);
+
+/** First contact about a post. */
+int verb_interest(struct exchange *, unsigned home, const uint8_t post_id[32]);
 
 #endif
