@@ -82,6 +82,7 @@ void client_close(struct client *);
 struct env *client_env(struct client *);
 int64_t client_now(const struct client *);
 enum client_state client_state(struct client *);
+const char *client_home(const struct client *);      /* its folder */
 const uint8_t *client_exchange_id(struct client *);  /* 32 */
 const uint8_t *client_org_id(struct client *);       /* 16 */
 const uint8_t *client_device_id(struct client *);    /* 16 */
@@ -276,6 +277,9 @@ struct link_options {
 	                                   * told at subscribe, and nothing is left to ask about the log */
 	uint64_t until_item;              /* end when this item is DONE (0: none) */
 	bool resident;                    /* it stays: since when it is connected is written down (META_LINK_UP) */
+	bool *holds;                      /* true while this process has the link, false while it looks on; may be NULL */
+	/* with the link, each minute while control and mailbox are caught up: may queue what is due; non-zero as step's; may be NULL */
+	int (*caught_up)(struct client *, void *user);
 };
 /** Runs the link if the lock is free; else waits on the store for what another process's link does, taking the lock when it falls
  *  free.  RK_OK, RK_EUNREACHABLE, RK_ETIMEOUT, RK_EINTERRUPTED, RK_REVOKED, RK_SUPERSEDED, RK_EOTHERHOME, step's code … */

@@ -196,6 +196,11 @@ const uint8_t *client_exchange_id(struct client *c)
 	return loaded(c, c->exchange_id, sizeof(c->exchange_id));
 }
 
+const char *client_home(const struct client *c)
+{
+	return c->home;
+}
+
 const uint8_t *client_org_id(struct client *c)
 {
 	return loaded(c, c->org_id, sizeof(c->org_id));

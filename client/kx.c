@@ -70,6 +70,7 @@ static bool is_under_way(struct client *c, struct txn *txn, uint32_t known, bool
 /* A device that stands in no list may offer nothing; RK_ENOTFOUND: nothing is to be done now. */
 static int look(struct client *c, struct txn *txn, struct arena *a, struct standing *s)
 {
+	Rk__Directory *directory;
 	Rk__Charter *charter;
 	Rk__Device *device;
 	bool taken;
@@ -79,6 +80,9 @@ static int look(struct client *c, struct txn *txn, struct arena *a, struct stand
 		return r;
 	if (!trust_device_is_active(device, client_now(c)))
 		return RK_ENOTFOUND;
+	/* Under an expired directory the exchange takes no new keys: it is offered once that is signed anew. */
+	if ((r = book_directory(c, txn, a, &directory, NULL)) != RK_OK || directory->expires_at <= client_now(c))
+		return r != RK_OK ? r : RK_ENOTFOUND;
 	if ((r = book_charter(c, txn, a, &charter)) != RK_OK)
 		return r;
 	if ((r = book_device_kx(c, txn, client_device_id(c), a, &s->published)) != RK_OK && r != RK_ENOTFOUND)

@@ -29,7 +29,7 @@ bool kx_is_in_turn(const Rk__DeviceKx *before, const Rk__DeviceKx *next);
  * What was sealed to a device that was late or lost its key cannot be read: an alert says so (KX_ALERT).
  */
 int kx_tick(struct client *, bool *queued);
-/** kx.key without what is over; epoch keys too under which no post can live any more. */
+/** kx.key without what is over. */
 int kx_forget(struct client *);
 
 #define KX_ALERT "kx-late"            /* detail of the inbox entry */

@@ -9,7 +9,7 @@
 
 #define KEEP_MS 60000
 
-int keep_begin(struct link *l)
+static int forget(struct link *l)
 {
 	int r = kx_forget(l->c);
 
@@ -17,6 +17,13 @@ int keep_begin(struct link *l)
 	if (r != RK_OK)
 		client_log(l->c, "link: old kx secrets stay: %s", errcode_name(r));
 	return r == RK_ENOMEM ? r : RK_OK;
+}
+
+int keep_begin(struct link *l)
+{
+	if (l->o->holds != NULL)
+		*l->o->holds = true;
+	return forget(l);
 }
 
 /* For `status` of other processes; only of a link that stays. */
@@ -41,6 +48,8 @@ static int tell_up(struct link *l, bool up)
 void keep_end(struct link *l)
 {
 	(void)!tell_up(l, false);
+	if (l->o->holds != NULL)
+		*l->o->holds = false;
 }
 
 int keep_tick(struct link *l)
@@ -54,14 +63,16 @@ int keep_tick(struct link *l)
 		return r;
 	if (l->state != LINK_UP || l->read_only || !streams_may_seal(l) || (l->kept_at != 0 && now - l->kept_at < KEEP_MS))
 		return RK_OK;
-	if (l->kept_at != 0 && (r = keep_begin(l)) != RK_OK)
+	if (l->kept_at != 0 && (r = forget(l)) != RK_OK)
 		return r;
 	l->kept_at = now;
 	if ((r = kx_tick(l->c, &kx)) == RK_OK)
 		r = ahead_tick(l->c, &ahead);
 	if (r != RK_OK)
 		client_log(l->c, "link: keys are not kept in order: %s", errcode_name(r));
-	return r == RK_ENOMEM ? r : RK_OK;
+	if (r == RK_ENOMEM)
+		return r;
+	return l->o->caught_up != NULL ? l->o->caught_up(l->c, l->o->user) : RK_OK;
 }
 
 bool keep_is_done(const struct link *l)

@@ -10,6 +10,8 @@
 
 #include "client/cli/out.h"
 #include "client/days.h"
+#include "client/kx.h"
+#include "client/secretariat_ahead.h"
 #include "proto/ids.h"
 #include "proto/keyfile.h"
 
@@ -151,6 +153,8 @@ static const struct { const char *counter; enum text_id sentence; enum cli_alarm
 	{"log-unwitnessed", TEXT_ALARM_LOG_UNWITNESSED, CLI_ALARM_JUDGED},
 	{"seen-unproven", TEXT_ALARM_SEEN_UNPROVEN, CLI_ALARM_WAS},
 	{"read-only", TEXT_ALARM_READ_ONLY, CLI_ALARM_JUDGED},
+	{KX_ALERT, TEXT_ALARM_KX_LATE, CLI_ALARM_WAS},
+	{AHEAD_ALERT, TEXT_ALARM_AHEAD_VOID, CLI_ALARM_WAS},
 };
 #define ALARMS (sizeof(alarms) / sizeof(alarms[0]))
 
@@ -231,7 +235,7 @@ int cli_create_home(struct cli *c)
 void cli_discard_home(struct cli *c)
 {
 	static const char *const names[] = {"store/data.mdb", "store/lock.mdb", "device.key", "kx.key", "org.key", "secretariat.key",
-					    "root.key", "witness.key", "kx.lock", "link.lock"};
+					    "root.key", "witness.key", "kx.lock", "link.lock", "agent.lock"};
 	char path[4200];
 	client_close(c->client);
 	c->client = NULL;

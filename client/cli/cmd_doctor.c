@@ -9,15 +9,14 @@
 
 #include "client/cli/out.h"
 #include "client/cli/show.h"
+#include "client/cli/standing.h"
 #include "client/days.h"
 #include "client/log.h"
 #include "proto/ids.h"
-#include "proto/trust.h"
 
 #define PROBE_MS 5000
 #define CLOCK_LIMIT_MS ENVELOPE_CLOCK_MS
-#define SOON_MS ((int64_t)3 * 86400000)
-#define KX_SOON_MS (TRUST_KX_AGE_MS / 2)  /* nobody renews it: there must be time to enrol anew */
+#define DAY_MS ((int64_t)86400000)
 
 struct exam { struct cli *c; json_t *checks; unsigned bad; };
 
@@ -127,55 +126,51 @@ static void check_broker(struct exam *e)
 
 /* ---- dates */
 
-static void check_date(struct exam *e, const char *name, int64_t until, enum text_id what)
-{
-	char when[OUT_TIME_CHARS];
-	int64_t left = until - client_now(e->c->client);
-	const char *noun = text(what, e->c->lang);
-	if (left <= 0)
-		say(e, name, false, TEXT_DOC_EXPIRED, noun, out_time(when, until));
-	else
-		say(e, name, left > SOON_MS, left > SOON_MS ? TEXT_DOC_DATE_OK : TEXT_DOC_SOON, noun, out_time(when, until));
-}
+/* The sentences for what ends soon and what is over, where they are not those of all. */
+static const struct { const char *name; enum text_id soon, over; } dates[STANDING_COUNT] = {
+	[STANDING_KX] = {"kx", TEXT_DOC_KX_SOON, TEXT_DOC_KX_ENDED},
+	[STANDING_DIRECTORY] = {"directory", TEXT_NONE, TEXT_NONE},
+	[STANDING_EPOCH] = {"feed-epoch", TEXT_NONE, TEXT_NONE},
+	[STANDING_DEVICES] = {"device-list", TEXT_DOC_DEVICES_SOON, TEXT_DOC_DEVICES_ENDED},
+	[STANDING_CHARTER] = {"charter", TEXT_NONE, TEXT_NONE},
+};
 
-static void check_kx(struct exam *e, int64_t until)
+static void check_date(struct exam *e, enum standing_date d, int64_t until)
 {
 	char when[OUT_TIME_CHARS];
 	int64_t left = until - client_now(e->c->client);
-	if (left >= KX_SOON_MS)
-		check_date(e, "kx", until, TEXT_DOC_KX);
+	const char *noun = text(standing_name(d), e->c->lang);
+	enum text_id own = left <= 0 ? dates[d].over : dates[d].soon;
+	bool ok = left > standing_days_soon(d) * DAY_MS;
+	out_time(when, until);
+	if (!until)
+		say(e, dates[d].name, false, TEXT_DOC_MISSING, noun);
+	else if (ok)
+		say(e, dates[d].name, true, TEXT_DOC_DATE_OK, noun, when);
+	else if (own != TEXT_NONE)
+		say(e, dates[d].name, false, own, when);
 	else
-		say(e, "kx", false, left > 0 ? TEXT_DOC_KX_SOON : TEXT_DOC_KX_ENDED, out_time(when, until));
+		say(e, dates[d].name, false, left <= 0 ? TEXT_DOC_EXPIRED : TEXT_DOC_SOON, noun, when);
 }
 
 static int check_dates(struct cli *c, struct txn *txn, struct arena *a, void *user)
 {
 	struct exam *e = user;
+	struct standing s;
 	Rk__Charter *charter;
-	Rk__Directory *d;
-	Rk__FeedEpoch *epoch;
-	Rk__DeviceKx *kx;
 	Rk__Org *own;
-	uint8_t oh[32];
-	if (book_charter(c->client, txn, a, &charter) == RK_OK) {
-		check_date(e, "charter", charter->not_after, TEXT_DOC_CHARTER);
-		if (!days_knows_zone(charter->time_zone))
-			say(e, "zone", false, TEXT_ZONE_UNKNOWN, charter->time_zone);
-	} else {
-		say(e, "charter", false, TEXT_DOC_MISSING, text(TEXT_DOC_CHARTER, c->lang));
-	}
-	if (book_directory(c->client, txn, a, &d, oh) == RK_OK)
-		check_date(e, "directory", d->expires_at, TEXT_DOC_DIRECTORY);
+	char since[OUT_TIME_CHARS];
+	int rc = standing_gather(c, txn, a, &s);
+	if (rc != RK_OK)
+		return rc;
+	for (int d = 0; d < STANDING_COUNT; d++)
+		check_date(e, (enum standing_date)d, s.until[d]);
+	if (book_charter(c->client, txn, a, &charter) == RK_OK && !days_knows_zone(charter->time_zone))
+		say(e, "zone", false, TEXT_ZONE_UNKNOWN, charter->time_zone);
+	if (s.agent.is_running)
+		say(e, "agent", true, TEXT_DOC_AGENT_UP, out_time(since, s.agent.since));
 	else
-		say(e, "directory", false, TEXT_DOC_MISSING, text(TEXT_DOC_DIRECTORY, c->lang));
-	if (book_epoch(c->client, txn, 0, a, &epoch, oh) == RK_OK)
-		check_date(e, "feed-epoch", epoch->not_after, TEXT_DOC_EPOCH);
-	else
-		say(e, "feed-epoch", false, TEXT_DOC_MISSING, text(TEXT_DOC_EPOCH, c->lang));
-	if (book_device_kx(c->client, txn, client_device_id(c->client), a, &kx) == RK_OK)
-		check_kx(e, kx->not_after);
-	else
-		say(e, "kx", false, TEXT_DOC_MISSING, text(TEXT_DOC_KX, c->lang));
+		say(e, "agent", true, TEXT_DOC_AGENT_NONE);
 	if (book_org(c->client, txn, client_org_id(c->client), a, &own) == RK_OK && own->status != RK__ORG_STATUS__ACTIVE)
 		say(e, "membership", false, TEXT_NOT_ACTIVE, cli_word(c, cli_org_status_name(own->status)));
 	return RK_OK;

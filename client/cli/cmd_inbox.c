@@ -6,8 +6,10 @@
 #include "client/cli/notice_show.h"
 #include "client/cli/shared.h"
 #include "client/cli/show.h"
+#include "client/kx.h"
 #include "client/mail.h"
 #include "client/secretariat.h"
+#include "client/secretariat_ahead.h"
 #include "proto/strict.h"
 
 #define NUMBER_CHARS 24
@@ -45,7 +47,7 @@ static const char *detail_text(struct shared *s, const Rkl__InboxRecord *record)
 		{"expired", TEXT_RETURN_EXPIRED}, {"nda_ended", TEXT_RETURN_NDA_ENDED}, {"recipient_left", TEXT_RETURN_RECIPIENT_LEFT},
 		{"log-fork", TEXT_IN_LOG_FORK}, {"log-rollback", TEXT_IN_LOG_ROLLBACK}, {"log-leaf", TEXT_IN_LOG_LEAF},
 		{"log-unproven", TEXT_IN_LOG_UNPROVEN}, {"log-cut", TEXT_IN_LOG_CUT}, {"seen-unproven", TEXT_IN_SEEN_UNPROVEN},
-		{"read-only", TEXT_IN_READ_ONLY},
+		{"read-only", TEXT_IN_READ_ONLY}, {KX_ALERT, TEXT_IN_KX_LATE}, {AHEAD_ALERT, TEXT_IN_AHEAD_VOID},
 		{"unopened", TEXT_IN_REFUSED_UNOPENED}, {INBOX_UNASKED, TEXT_ALERT_UNASKED}, {INBOX_UNLOGGED, TEXT_ALERT_UNLOGGED},
 		{"stale-nda", TEXT_ALERT_STALE_NDA},
 	};
@@ -82,6 +84,11 @@ static const struct {
 static unsigned kind_of(const Rkl__InboxRecord *record)
 {
 	return (size_t)record->kind < sizeof(kinds) / sizeof(kinds[0]) ? (unsigned)record->kind : 0;
+}
+
+const char *shared_inbox_kind(Rkl__InboxKind kind)
+{
+	return kinds[(size_t)kind < sizeof(kinds) / sizeof(kinds[0]) ? kind : 0].name;
 }
 
 /* The envelope that a record is about, if it is a notice. */

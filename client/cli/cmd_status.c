@@ -4,6 +4,7 @@
 
 #include "client/cli/out.h"
 #include "client/cli/show.h"
+#include "client/cli/standing.h"
 #include "client/log.h"
 #include "client/secretariat_duty.h"
 #include "proto/ids.h"
@@ -25,6 +26,7 @@ struct facts {
 	uint64_t log_size, cosigned_size;
 	int64_t log_verified_at, cosigned_at;
 	enum log_fault fault;
+	struct standing standing;
 };
 
 /* While pending: what we said of ourselves. */
@@ -101,6 +103,9 @@ static int gather(struct cli *c, struct txn *txn, struct arena *a, void *user)
 	else
 		joined_facts(c, txn, a, f);
 	log_facts(c, txn, a, f);
+	int rc = standing_gather(c, txn, a, &f->standing);
+	if (rc != RK_OK)
+		return rc;
 	for (int channel = RK__CHANNEL__OFFER; channel <= RK__CHANNEL__NOTICE; channel++)
 		if (f->followed & 1u << channel)
 			len += (size_t)snprintf(f->follows + len, sizeof(f->follows) - len, "%s%s", len ? ", " : "",
@@ -147,6 +152,7 @@ static int status_json(struct cli *c, const struct facts *f)
 	out_set_bool(j, "read_only", f->read_only);
 	out_set_text(j, "follows", f->follows);
 	json_object_set_new(j, "log", log_json(f));
+	standing_json(c, j, &f->standing);
 	out_set_text(j, "home", c->home);
 	return out_json(j);
 }
@@ -173,7 +179,7 @@ static void follows_line(struct cli *c, const struct facts *f)
 
 static int status_lines(struct cli *c, const struct facts *f)
 {
-	char hex[OUT_ID_CHARS], until[OUT_TIME_CHARS], number[32];
+	char hex[OUT_ID_CHARS], number[32];
 	out_field(c, TEXT_F_STATUS, cli_word(c, f->state));
 	if (*f->exchange)
 		out_field(c, TEXT_F_EXCHANGE, f->exchange);
@@ -189,9 +195,9 @@ static int status_lines(struct cli *c, const struct facts *f)
 	if (f->directory_serial) {
 		snprintf(number, sizeof(number), "%u", f->orgs);
 		out_field(c, TEXT_F_MEMBERS, number);
-		out_field(c, TEXT_F_DIRECTORY_UNTIL, out_time(until, f->directory_until));
 		follows_line(c, f);
 		log_line(c, f);
+		standing_lines(c, &f->standing);
 	}
 	snprintf(number, sizeof(number), "%u", f->queued + f->sent);
 	out_field(c, TEXT_F_QUEUED, number);

@@ -23,6 +23,7 @@
 #include "client/cli/verbs_a.inc"
 #include "client/cli/verbs_b.inc"
 #include "client/cli/verbs_receipt.inc"
+#include "client/cli/verbs_agent.inc"
 #include "client/cli/verbs_c.inc"
 #undef NOUN
 #undef VERB
@@ -39,6 +40,7 @@ static const struct row rows[] = {
 #include "client/cli/verbs_a.inc"
 #include "client/cli/verbs_b.inc"
 #include "client/cli/verbs_receipt.inc"
+#include "client/cli/verbs_agent.inc"
 #include "client/cli/verbs_c.inc"
 #undef NOUN
 #undef VERB

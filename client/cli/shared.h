@@ -50,6 +50,8 @@ int shared_agreement(struct shared *, const char *given, bool content, int unkno
 /** Organisations by id or name; "self" is our own.  Reports. */
 int shared_orgs(struct shared *, const struct cli_list *, uint8_t (*ids)[16], size_t max, size_t *count);
 
+/** (cmd_inbox.c) "dossier" …: what an entry of the inbox is, in JSON. */
+const char *shared_inbox_kind(Rkl__InboxKind);
 const char *shared_name(struct shared *, const uint8_t *org_id);
 /** Names, separated by commas; in the arena. */
 const char *shared_names(struct shared *, ProtobufCBinaryData *const orgs, size_t n);

@@ -14,6 +14,7 @@ static const char *const sentences[TEXT_COUNT][LANG_COUNT] = {
 #include "client/cli/text_notice.inc"
 #include "client/cli/text_dossier.inc"
 #include "client/cli/text_receipt.inc"
+#include "client/cli/text_agent.inc"
 #undef T
 };
 
