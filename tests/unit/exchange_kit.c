@@ -20,10 +20,11 @@ static const struct key_new cheap = {.no_passphrase = true, .mem_mib = 64, .ops 
 
 static int passphrase(void *user, enum key_role role, bool confirm, bool again, char **out)
 {
-	(void)user;
+	const struct exchange_home *h = user;
+
 	(void)role;
 	(void)confirm;
-	if (again)
+	if (again || h->is_locked)
 		return RK_EPASSPHRASE;
 	exchange_need((*out = sodium_malloc(sizeof(PASSPHRASE))) != NULL, "memory");
 	memcpy(*out, PASSPHRASE, sizeof(PASSPHRASE));

@@ -21,6 +21,7 @@ struct exchange_home {
 	uint8_t org_id[16];
 	char anew[32];            /* for what refusal something was sealed anew last */
 	unsigned anew_count;
+	bool is_locked;           /* nobody is there to type a passphrase */
 };
 
 struct exchange {

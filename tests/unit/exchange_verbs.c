@@ -302,7 +302,7 @@ static int ask_for(struct exchange *x, unsigned home, const uint8_t env_id[32], 
 	return end(&v, r);
 }
 
-static int compare(struct exchange *x, unsigned home, const uint8_t env_id[32], const char *title, size_t size)
+int verb_open(struct exchange *x, unsigned home, const uint8_t env_id[32], const char *title, size_t size)
 {
 	struct act v = begin(x, home, false);
 	Rkl__EnvelopeRecord *record;
@@ -330,7 +330,7 @@ int verb_get(struct exchange *x, unsigned home, const uint8_t env_id[32], const 
 	if ((r = ask_for(x, home, env_id, &pickup, &fetch)) != RK_OK || (r = link_sync(exchange_client(x, home), NULL)) != RK_OK ||
 	    (r = verb_outcome(x, home, pickup, &out)) != RK_OK || (r = verb_outcome(x, home, fetch, &out)) != RK_OK)
 		return r;
-	return compare(x, home, env_id, title, size);
+	return verb_open(x, home, env_id, title, size);
 }
 
 int verb_may_get(struct exchange *x, unsigned home, const uint8_t env_id[32])
@@ -362,14 +362,14 @@ int verb_pickup(struct exchange *x, unsigned home, const uint8_t env_id[32])
 int verb_note(struct exchange *x, unsigned home, const uint8_t nda_id[32], const char *text)
 {
 	Rk__NdaNotice notice = RK__NDA_NOTICE__INIT;
-	struct notice_new n = {.nda_id = nda_id, .type = RK__MESSAGE_TYPE__MESSAGE_CONSENT, .notice = &notice, .text = text};
+	struct notice_new n = {.nda_id = nda_id, .type = RK__MESSAGE_TYPE__MESSAGE_CONSENT, .notice = &notice};
 	struct notice_problem problem;
 	struct notice_made made;
 	uint64_t item = 0;
 	struct act v;
 	int r;
 
-	notice.all = true;
+	notice.summary = pb_text(text);
 	catch_up(x, home);
 	v = begin(x, home, true);
 	r = notice_send(v.c, v.t, &n, v.a, &made, &problem, &item);

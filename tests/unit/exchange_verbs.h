@@ -38,11 +38,13 @@ int verb_send(struct exchange *, unsigned home, const uint8_t nda_id[32], const 
 int verb_send_later(struct exchange *, unsigned home, const uint8_t nda_id[32], const char *title, size_t size, uint64_t *item);
 /** `dossier get`: signed for, fetched, opened, and the bytes compared.  The pickup's refusal, if it has one. */
 int verb_get(struct exchange *, unsigned home, const uint8_t env_id[32], const char *title, size_t size);
+/** What was got before is still opened here. */
+int verb_open(struct exchange *, unsigned home, const uint8_t env_id[32], const char *title, size_t size);
 /** Only the signed pickup, not asking our own gate first: what the broker says. */
 int verb_pickup(struct exchange *, unsigned home, const uint8_t env_id[32]);
 /** What our own gate says of it. */
 int verb_may_get(struct exchange *, unsigned home, const uint8_t env_id[32]);
-/** A free note under the agreement. */
+/** `notice send consent`. */
 int verb_note(struct exchange *, unsigned home, const uint8_t nda_id[32], const char *text);
 /** What became of an envelope, as `dossier list` names it; "" if the home knows none. */
 const char *verb_fate(struct exchange *, unsigned home, const uint8_t env_id[32]);

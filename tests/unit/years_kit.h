@@ -14,6 +14,7 @@ struct years {
 	struct exchange x;
 	int64_t step_ms;          /* RENKEI_YEARS_STEP_DAYS */
 	bool is_asleep;           /* the secretariat is not there */
+	unsigned sleeps;          /* for more than the 7 days after which an unwitnessed log is told of */
 	bool is_strict;           /* nothing may be amiss (else a test looks on itself) */
 	uint8_t nda[32];          /* of the two companies, now; zero: none */
 	int64_t next_dossier_ms;
