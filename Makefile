@@ -61,7 +61,7 @@ help:
 	@echo "check    deps, and every test there is         tests    build all tests, run none"
 	@echo "fuzz     replay the corpora and fuzz each target for RENKEI_FUZZ_SECONDS (5)"
 	@echo "demo     deps, build, and a guided tour        bench    measure"
-	@echo "install  programs, manual pages and the unit into DESTDIR/PREFIX ($(PREFIX))"
+	@echo "install  programs, manual pages and units into DESTDIR/PREFIX ($(PREFIX))"
 	@echo "clean    remove every build folder             headers  compile every header by itself"
 	@echo "settings: CC=clang BUILD=dir SANITIZE=address,undefined|thread WERROR=0 CFLAGS=..."
 
@@ -178,6 +178,10 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' deploy/renkeid.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/renkeid.service
 	chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/renkeid.service
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/user
+	for unit in renkei-agent renkei-secretariat; do \
+		sed 's|/usr/local/bin/|$(PREFIX)/bin/|' deploy/$$unit.service >$(DESTDIR)$(PREFIX)/lib/systemd/user/$$unit.service && \
+		chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/user/$$unit.service || exit 1; done
 
 clean:
 	rm -rf build build-*

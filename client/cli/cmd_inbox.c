@@ -26,13 +26,20 @@ static bool is_log(const Rkl__InboxRecord *record)
 	return record->kind == RKL__INBOX_KIND__INBOX_ALERT && strncmp(record->detail, "log-", 4) == 0;
 }
 
-/* The exchange was restored, or this home was: nothing was refused, and the id behind it means nothing to people. */
+/* What stands by itself: nothing was refused, and the id behind it means nothing to people. */
 static enum text_id restored_text(const Rkl__InboxRecord *record)
 {
-	if (record->kind != RKL__INBOX_KIND__INBOX_ALERT)
-		return TEXT_NONE;
-	return strcmp(record->detail, "generation") == 0 ? TEXT_IN_GENERATION : strcmp(record->detail, "restored") == 0 ? TEXT_IN_RESTORED
-	       : TEXT_NONE;
+	static const struct {
+		const char *name;
+		enum text_id text;
+	} own[] = {
+		{"generation", TEXT_IN_GENERATION}, {"restored", TEXT_IN_RESTORED}, {KX_ALERT, TEXT_IN_KX_LATE}, {AHEAD_ALERT, TEXT_IN_AHEAD_VOID},
+	};
+
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]) && record->kind == RKL__INBOX_KIND__INBOX_ALERT; i++)
+		if (strcmp(record->detail, own[i].name) == 0)
+			return own[i].text;
+	return TEXT_NONE;
 }
 
 /* The word for a detail, which is a name of ours: an act, a reason, a code. */
@@ -47,7 +54,7 @@ static const char *detail_text(struct shared *s, const Rkl__InboxRecord *record)
 		{"expired", TEXT_RETURN_EXPIRED}, {"nda_ended", TEXT_RETURN_NDA_ENDED}, {"recipient_left", TEXT_RETURN_RECIPIENT_LEFT},
 		{"log-fork", TEXT_IN_LOG_FORK}, {"log-rollback", TEXT_IN_LOG_ROLLBACK}, {"log-leaf", TEXT_IN_LOG_LEAF},
 		{"log-unproven", TEXT_IN_LOG_UNPROVEN}, {"log-cut", TEXT_IN_LOG_CUT}, {"seen-unproven", TEXT_IN_SEEN_UNPROVEN},
-		{"read-only", TEXT_IN_READ_ONLY}, {KX_ALERT, TEXT_IN_KX_LATE}, {AHEAD_ALERT, TEXT_IN_AHEAD_VOID},
+		{"read-only", TEXT_IN_READ_ONLY},
 		{"unopened", TEXT_IN_REFUSED_UNOPENED}, {INBOX_UNASKED, TEXT_ALERT_UNASKED}, {INBOX_UNLOGGED, TEXT_ALERT_UNLOGGED},
 		{"stale-nda", TEXT_ALERT_STALE_NDA},
 	};

@@ -67,15 +67,17 @@ load clock
 	broker_end
 }
 
-@test "doctor says in time that a device's key to receive with cannot be renewed" {
+@test "doctor says when a device's key to receive with was not renewed, and that it has ended" {
 	command -v faketime >/dev/null || skip "faketime is not installed"
 	exchange_start
 	join a sme
 	as a doctor
-	refuses 1 later +21d a doctor
-	said 'cannot renew it: before then, enrol anew'
+	refuses 1 later +31d a doctor
+	[[ $(grep -c 'receiving key' "$T/out") == 1 && $(grep -c 'overdue for renewal' "$T/out") == 0 ]]
+	refuses 1 later +35d a doctor
+	said 'receiving key ends .* overdue for renewal'
 	refuses 1 later +41d a doctor
-	said 'cannot renew it: enrol anew'
+	said 'receiving key ended .* makes a new one'
 }
 
 @test "an invite that has expired gets nobody in" {

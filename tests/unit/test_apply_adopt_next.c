@@ -359,6 +359,30 @@ static void lost_epochs_are_stepped_over_once(void **state)
 	assert_int_equal(world_put_epoch(&w, world_epoch(&w)), RK_CONFLICT);
 }
 
+static int put_kx(uint32_t serial)
+{
+	Rk__DeviceKx *kx = world_kx(&w, A, 0);
+
+	kx->serial = serial;
+	return world_put_kx(&w, A, 0, kx);
+}
+
+/* The device knows of keys that the store has lost: it makes one more, which steps over them. */
+static void lost_kx_keys_are_stepped_over_once(void **state)
+{
+	uint32_t before = w.orgs[A].devices[0].kx_serial;
+	(void)state;
+
+	assert_int_equal(put_kx(before + 3), RK_CONFLICT);
+	assert_int_equal(adopt(another_log(2, 2)), RK_OK);
+	world_restart(&w);
+	w.now_ms += 1;
+	assert_int_equal(put_kx(before), RK_CONFLICT);
+	assert_int_equal(put_kx(before + (uint32_t)TRUST_STEP_MAX + 1), RK_CONFLICT);
+	assert_int_equal(put_kx(before + 3), RK_OK);
+	assert_int_equal(put_kx(w.orgs[A].devices[0].kx_serial + 2), RK_CONFLICT);
+}
+
 static void what_does_not_follow_is_refused(void **state)
 {
 	Rk__CharterFile file = file_of(next_charter(2), &w.f.secretariat);
@@ -419,6 +443,7 @@ int main(void)
 		TEST(a_lost_list_of_devices_comes_again_or_its_organisation_goes),
 		{"a_lost_list_of_devices_of_one_that_goes", a_lost_list_of_devices_comes_again_or_its_organisation_goes, set_up_going, tear_down, NULL},
 		TEST(lost_epochs_are_stepped_over_once),
+		TEST(lost_kx_keys_are_stepped_over_once),
 		TEST(what_does_not_follow_is_refused),
 	};
 	return cmocka_run_group_tests_name("apply a later charter", tests, NULL, NULL);

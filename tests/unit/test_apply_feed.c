@@ -146,6 +146,34 @@ static void posts_go_on_while_the_directory_is_late(void **state)
 	assert_int_equal(world_post(&w, A, OFFER, RK__POST_OP__NEW, 0, 1), RK_OK);
 }
 
+/* One that was signed ahead may come late, while it has not expired; never early, and never from before the one it follows. */
+static void a_directory_may_be_late_but_not_early(void **state)
+{
+	Rk__Directory *d;
+	int64_t before;
+	(void)state;
+
+	assert_int_equal(world_put_directory(&w, world_directory(&w)), RK_OK);
+	before = w.now_ms;
+	w.now_ms += 7 * WORLD_DAY_MS;
+	d = world_directory(&w);
+	d->issued_at = w.now_ms + 11 * 60000;
+	d->expires_at = d->issued_at + WORLD_DAY_MS;
+	assert_int_equal(world_put_directory(&w, d), RK_CLOCK);
+	d = world_directory(&w);
+	d->issued_at = before - 1;
+	d->expires_at = before + 13 * WORLD_DAY_MS;
+	assert_int_equal(world_put_directory(&w, d), RK_CLOCK);
+	d = world_directory(&w);
+	d->issued_at = before;
+	d->expires_at = w.now_ms;
+	assert_int_equal(world_put_directory(&w, d), RK_DIRECTORY_EXPIRED);
+	d = world_directory(&w);
+	d->issued_at = w.now_ms - WORLD_DAY_MS;
+	d->expires_at = w.now_ms + WORLD_DAY_MS;
+	assert_int_equal(world_put_directory(&w, d), RK_OK);
+}
+
 static void one_stream_effect_a_batch(void **state)
 {
 	struct command *batch[40];
@@ -183,6 +211,7 @@ int main(void)
 		TEST(revising_moves_the_deadline),
 		TEST(only_the_secretariat_calls_and_notifies),
 		TEST(posts_go_on_while_the_directory_is_late),
+		TEST(a_directory_may_be_late_but_not_early),
 		TEST(one_stream_effect_a_batch),
 	};
 	return cmocka_run_group_tests_name("apply posts", tests, NULL, NULL);
