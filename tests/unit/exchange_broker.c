@@ -242,15 +242,27 @@ uint64_t exchange_broker_head(struct exchange_broker *b, const struct stream_id 
 	return head;
 }
 
-bool exchange_broker_has_bulk(struct exchange_broker *b, const struct stream_id *id, uint64_t seq)
+static struct bytes keep(struct arena *a, struct bytes b)
+{
+	void *copy;
+
+	arena_raise(a, b.len + 64);
+	copy = arena_copy(a, b.data, b.len);
+	exchange_need(copy != NULL || b.len == 0, "memory");
+	return bytes_make(copy, b.len);
+}
+
+bool exchange_broker_entry(struct exchange_broker *b, const struct stream_id *id, uint64_t seq, struct arena *a, struct stream_entry *e)
 {
 	struct txn *t = look(b);
-	struct stream_entry e;
 	uint64_t position;
 	int r = stream_position(t, id, seq, &position);
 
-	if (r == RK_OK)
-		r = stream_read(t, position, true, &e);
+	if (r == RK_OK && (r = stream_read(t, position, true, e)) == RK_OK) {
+		e->object = keep(a, e->object);
+		e->wraps = keep(a, e->wraps);
+		e->body = keep(a, e->body);
+	}
 	env_abort(t);
-	return r == RK_OK && !(e.flags & STREAM_BULK_DROPPED);
+	return r == RK_OK;
 }

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include "proto/arena.h"
 #include "proto/bytes.h"
 #include "proto/invite.h"
 #include "store/env.h"
@@ -42,9 +43,9 @@ void exchange_broker_start(struct exchange_broker *);
 /** Drained and stopped, as by SIGTERM. */
 void exchange_broker_stop(struct exchange_broker *);
 
-/** Reading the store of the running broker beside it: the last seq of a stream; whether the entry at seq still has its bulk (or false for
- *  one that is gone). */
+/** Reading the store of the running broker beside it: the last seq of a stream; an entry, with bulk if it has any, copied into the arena
+ *  (false: it is gone). */
 uint64_t exchange_broker_head(struct exchange_broker *, const struct stream_id *);
-bool exchange_broker_has_bulk(struct exchange_broker *, const struct stream_id *, uint64_t seq);
+bool exchange_broker_entry(struct exchange_broker *, const struct stream_id *, uint64_t seq, struct arena *, struct stream_entry *);
 
 #endif

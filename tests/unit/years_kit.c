@@ -194,7 +194,7 @@ static void exchange_dossiers(struct years *y)
 	y->next_dossier_ms = exchange_now() + DOSSIER_EVERY_MS;
 }
 
-/* Its organisation's key has no other use: somebody types its passphrase twice a year, when doctor asks for it. */
+/* Whose organisation's key had no other use: somebody types its passphrase twice a year, when doctor asks for it. */
 static void renew_list(struct years *y, unsigned home)
 {
 	if (verb_list_is_due(&y->x, home))
@@ -218,8 +218,9 @@ void years_visit(struct years *y)
 	}
 	for (unsigned i = YEARS_A; i <= YEARS_U; i++)
 		exchange_must(verb_sync(x, i, NULL), names[i]);
-	renew_list(y, YEARS_U);
 	exchange_dossiers(y);
+	for (unsigned i = YEARS_A; i <= YEARS_U; i++)
+		renew_list(y, i);
 	if (!y->is_strict)
 		return;
 	for (unsigned i = YEARS_SECRETARIAT; i <= YEARS_U; i++)
