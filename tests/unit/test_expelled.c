@@ -310,6 +310,8 @@ static void check_replies(const struct downloader *w)
 
 		if (!q->is_answered)
 			continue;
+		if (q->code != RK_OK && q->code != RK_REVOKED)
+			fprintf(stderr, "%s was answered %s\n", q->is_post ? "a post" : "a fetch", errcode_name(q->code));
 		if (q->is_late)
 			assert_int_equal(q->code, RK_REVOKED);
 		else
