@@ -53,6 +53,7 @@ struct downloader {
 	unsigned mailbox_count;
 	unsigned after_quiet;            /* messages that came after QUIET_MS of silence, and were no `revoked` */
 	bool is_quiet;
+	bool is_silent;                  /* of the kind that only listens in the end, so that nothing it says lets the broker notice it */
 	int64_t heard_ms;
 	atomic_uint got_bulk, got_acks;
 	atomic_bool acked, stop;         /* set by the test's own thread */
@@ -104,22 +105,23 @@ static void on_reply(void *user, const Rk__Reply *r, const struct bytes *frames,
 	}
 }
 
-static struct asked *new_asked(struct downloader *w)
+/* is_late: the acknowledgement was known before this is sent. */
+static struct asked *new_asked(struct downloader *w, bool is_late)
 {
 	struct asked *q = &w->asked[w->asked_count++];
 
 	exchange_need(w->asked_count < ASKED_MAX, "room for what was asked");
-	*q = (struct asked){.is_late = atomic_load(&w->acked)};
+	*q = (struct asked){.is_late = is_late};
 	w->open_count += !q->is_late;
 	w->late_count += q->is_late;
 	return q;
 }
 
-static void ask_fetch(struct downloader *w)
+static void ask_fetch(struct downloader *w, bool is_late)
 {
 	Rk__Request r = RK__REQUEST__INIT;
 	Rk__Fetch fetch = RK__FETCH__INIT;
-	struct asked *q = new_asked(w);
+	struct asked *q = new_asked(w, is_late);
 
 	fetch.env_id = (ProtobufCBinaryData){32, w->env_id};
 	r.op = RK__OP__OP_FETCH;
@@ -127,11 +129,11 @@ static void ask_fetch(struct downloader *w)
 	q->tag = rawpeer_post(w->peer, &r, NULL, 0);
 }
 
-static void ask_post(struct downloader *w)
+static void ask_post(struct downloader *w, bool is_late)
 {
 	struct member_post *post = &w->posts[w->posted];
 	Rk__Request r = RK__REQUEST__INIT;
-	struct asked *q = new_asked(w);
+	struct asked *q = new_asked(w, is_late);
 
 	q->is_post = true;
 	q->post = w->posted++;
@@ -156,6 +158,16 @@ static void subscribe_mailbox(struct downloader *w)
 	exchange_must(rawpeer_call(w->peer, &r, NULL, 0, NULL), "subscribing to the mailbox");
 }
 
+/* May it ask for something more now? */
+static bool may_ask(const struct downloader *w, bool is_late)
+{
+	if (is_late)
+		return w->late_count < LATE_ASKS && (!w->is_silent || w->is_quiet);
+	if (w->is_silent && atomic_load(&w->got_bulk) >= 3 && atomic_load(&w->got_acks) >= 3)
+		return false;
+	return w->open_count < DEPTH && w->asked_count < ASKED_MAX - LATE_ASKS - 1;
+}
+
 static void *work(void *user)
 {
 	struct downloader *w = user;
@@ -169,11 +181,11 @@ static void *work(void *user)
 	while (!atomic_load(&w->stop)) {
 		bool is_late = atomic_load(&w->acked);
 
-		while (is_late ? w->late_count < LATE_ASKS : w->open_count < DEPTH && w->asked_count < ASKED_MAX - LATE_ASKS - 1) {
+		while (may_ask(w, is_late)) {
 			if (w->asked_count % 2 == 0 && w->posted < POSTS)
-				ask_post(w);
+				ask_post(w, is_late);
 			else
-				ask_fetch(w);
+				ask_fetch(w, is_late);
 		}
 		rawpeer_listen(w->peer, 1);
 		if (is_late && !w->is_quiet && monotonic_ms() - w->heard_ms > QUIET_MS)
@@ -414,6 +426,7 @@ static void run_round(unsigned i, struct downloader *w)
 	box = stream_mailbox(x.home[r.home].org_id);
 	r.mailbox = exchange_broker_head(&x.broker, &box);
 	memcpy(w->env_id, r.taken, 32);
+	w->is_silent = i % 2 == 0;
 	prepare(w, r.home, a);
 	phase_us = (unsigned)rand() % 20000;
 	atomic_store(&is_over, false);
@@ -441,8 +454,8 @@ static void run_round(unsigned i, struct downloader *w)
 	assert_int_equal(w->mailbox_count, r.mailbox);
 	check_epoch(w, r.home, exchange_broker_head(&x.broker, &offers), a);
 	check_home(&r);
-	printf("round %u: after %u us; %u posts taken of %u, bulk %u times; of the channel %llu before and %llu after\n", i, phase_us, taken,
-	       w->posted, atomic_load(&w->got_bulk), (unsigned long long)(first_after - 1),
+	printf("round %u%s: after %u us; %u posts taken of %u, bulk %u times; of the channel %llu before and %llu after\n", i,
+	       w->is_silent ? ", silent" : "", phase_us, taken, w->posted, atomic_load(&w->got_bulk), (unsigned long long)(first_after - 1),
 	       (unsigned long long)(exchange_broker_head(&x.broker, &offers) + 1 - first_after));
 	exchange_close(&x, r.home);
 	arena_free(a);
