@@ -117,7 +117,7 @@ disclose() {
 		fi
 	done
 	[[ ${#ids[@]} -ge 12 ]]
-	[[ $(on a --json status | value epoch) -ge 5 ]]
+	[[ $(on a --json status | value feed_epoch) -ge 5 ]]
 	# the first post went at its 90 days
 	[[ $(on a --json post list | grep -c '"Day 0"') == 0 ]]
 	wake "$((CLOCK + 1))"

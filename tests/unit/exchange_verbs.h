@@ -19,6 +19,8 @@ int verb_sync_for(struct exchange *, unsigned home, int ms);
 int verb_post(struct exchange *, unsigned home, const char *title, int64_t life_ms, uint8_t post_id[32]);
 /** The same without a connection: it stays in the outbox, as *item. */
 void verb_post_later(struct exchange *, unsigned home, const char *title, int64_t life_ms, uint64_t *item);
+/** What is queued is sealed, numbered and durable, and then the machine stops: what a kill leaves between the commit and the first send. */
+void verb_seal_and_stop(struct exchange *, unsigned home, uint64_t item);
 /** The outcome of an item; RK_BUSY while there is none. */
 int verb_outcome(struct exchange *, unsigned home, uint64_t item, struct outcome *);
 /** What the home shows of a post. */

@@ -19,210 +19,11 @@
 #include <cmocka.h>
 #include <sodium.h>
 
+#include "tests/unit/downloader.h"
 #include "tests/unit/exchange_verbs.h"
-#include "tests/unit/member.h"
-
-#define POSTS 400
-#define DEPTH 8                 /* unanswered requests at a time */
-#define ASKED_MAX 4096
-#define BODY_BYTES (150 * 1024)
-#define QUIET_MS 60             /* of silence, after which nothing is under way to the member any more */
-#define LATE_ASKS 20            /* sent on purpose after the acknowledgement */
 
 static struct exchange x;
 static unsigned sender, writer;      /* homes of two members that stay */
-
-struct asked {
-	uint64_t tag;
-	bool is_post, is_late, is_answered;
-	unsigned post;
-	int code;
-	uint64_t seq;
-};
-
-/* What the member that will be expelled does, in a thread of its own, with nothing of our client between it and the broker. */
-struct downloader {
-	struct member m;
-	struct rawpeer *peer;
-	uint8_t env_id[32];
-	struct member_post posts[POSTS];
-	unsigned posted;
-	struct asked asked[ASKED_MAX];
-	unsigned asked_count, late_count, bulk_count, open_count;
-	uint64_t channel_seq;            /* the last delivered of OFFER */
-	unsigned mailbox_count;
-	unsigned after_quiet;            /* messages that came after QUIET_MS of silence, and were no `revoked` */
-	bool is_quiet;
-	bool is_silent;                  /* of the kind that only listens in the end, so that nothing it says lets the broker notice it */
-	int64_t heard_ms;
-	atomic_uint got_bulk, got_acks;
-	atomic_bool acked, stop;         /* set by the test's own thread */
-};
-
-static int64_t monotonic_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-/* ---- the member's side */
-
-static void on_delivery(void *user, const Rk__Delivery *d, const struct bytes *frames, size_t n)
-{
-	struct downloader *w = user;
-
-	(void)frames;
-	(void)n;
-	w->heard_ms = monotonic_ms();
-	w->after_quiet += w->is_quiet;
-	if (d->stream->type == RK__STREAM_TYPE__STREAM_CHANNEL && d->seq > w->channel_seq)
-		w->channel_seq = d->seq;
-	w->mailbox_count += d->stream->type == RK__STREAM_TYPE__STREAM_MAILBOX;
-}
-
-static void on_reply(void *user, const Rk__Reply *r, const struct bytes *frames, size_t n)
-{
-	struct downloader *w = user;
-
-	w->heard_ms = monotonic_ms();
-	w->after_quiet += w->is_quiet && r->code != RK_REVOKED;
-	for (unsigned i = 0; i < w->asked_count; i++) {
-		struct asked *q = &w->asked[i];
-
-		if (q->tag != r->tag || q->is_answered)
-			continue;
-		q->is_answered = true;
-		q->code = (int)r->code;
-		q->seq = r->seq;
-		w->open_count -= !q->is_late;
-		if (r->code == RK_OK && q->is_post)
-			atomic_fetch_add(&w->got_acks, 1);
-		if (r->code == RK_OK && !q->is_post && n > 0 && frames[n - 1].len > BODY_BYTES / 2)
-			atomic_fetch_add(&w->got_bulk, 1);
-		return;
-	}
-}
-
-/* is_late: the acknowledgement was known before this is sent. */
-static struct asked *new_asked(struct downloader *w, bool is_late)
-{
-	struct asked *q = &w->asked[w->asked_count++];
-
-	exchange_need(w->asked_count < ASKED_MAX, "room for what was asked");
-	*q = (struct asked){.is_late = is_late};
-	w->open_count += !q->is_late;
-	w->late_count += q->is_late;
-	return q;
-}
-
-static void ask_fetch(struct downloader *w, bool is_late)
-{
-	Rk__Request r = RK__REQUEST__INIT;
-	Rk__Fetch fetch = RK__FETCH__INIT;
-	struct asked *q = new_asked(w, is_late);
-
-	fetch.env_id = (ProtobufCBinaryData){32, w->env_id};
-	r.op = RK__OP__OP_FETCH;
-	r.fetch = &fetch;
-	q->tag = rawpeer_post(w->peer, &r, NULL, 0);
-}
-
-static void ask_post(struct downloader *w, bool is_late)
-{
-	struct member_post *post = &w->posts[w->posted];
-	Rk__Request r = RK__REQUEST__INIT;
-	struct asked *q = new_asked(w, is_late);
-
-	q->is_post = true;
-	q->post = w->posted++;
-	r.op = RK__OP__OP_SUBMIT;
-	r.head = post->signed_head;
-	r.writer_epoch = (ProtobufCBinaryData){8, (uint8_t *)(uintptr_t)rawpeer_epoch(w->peer)};
-	r.number = w->posted;
-	q->tag = rawpeer_post(w->peer, &r, &post->body, 1);
-}
-
-static void subscribe_mailbox(struct downloader *w)
-{
-	Rk__Request r = RK__REQUEST__INIT;
-	Rk__Subscribe sub = RK__SUBSCRIBE__INIT;
-	Rk__StreamId id = RK__STREAM_ID__INIT;
-
-	id.type = RK__STREAM_TYPE__STREAM_MAILBOX;
-	id.org_id = (ProtobufCBinaryData){16, (uint8_t *)(uintptr_t)client_org_id(w->m.client)};
-	sub.stream = &id;
-	r.op = RK__OP__OP_SUBSCRIBE;
-	r.subscribe = &sub;
-	exchange_must(rawpeer_call(w->peer, &r, NULL, 0, NULL), "subscribing to the mailbox");
-}
-
-/* May it ask for something more now? */
-static bool may_ask(const struct downloader *w, bool is_late)
-{
-	if (is_late)
-		return w->late_count < LATE_ASKS && (!w->is_silent || w->is_quiet);
-	if (w->is_silent && atomic_load(&w->got_bulk) >= 3 && atomic_load(&w->got_acks) >= 3)
-		return false;
-	return w->open_count < DEPTH && w->asked_count < ASKED_MAX - LATE_ASKS - 1;
-}
-
-static void *work(void *user)
-{
-	struct downloader *w = user;
-
-	rawpeer_on_delivery(w->peer, on_delivery, w);
-	rawpeer_on_reply(w->peer, on_reply, w);
-	exchange_must(rawpeer_hello(w->peer), "hello");
-	exchange_must(rawpeer_subscribe(w->peer, RK__CHANNEL__OFFER, 0, NULL), "subscribing");
-	subscribe_mailbox(w);
-	exchange_must(rawpeer_credit(w->peer, 4000, 64 * 1024 * 1024), "credit");
-	while (!atomic_load(&w->stop)) {
-		bool is_late = atomic_load(&w->acked);
-
-		while (may_ask(w, is_late)) {
-			if (w->asked_count % 2 == 0 && w->posted < POSTS)
-				ask_post(w, is_late);
-			else
-				ask_fetch(w, is_late);
-		}
-		rawpeer_listen(w->peer, 1);
-		if (is_late && !w->is_quiet && monotonic_ms() - w->heard_ms > QUIET_MS)
-			w->is_quiet = true;
-	}
-	return NULL;
-}
-
-/* The keys of its home, which our client has let go of, and posts sealed beforehand. */
-static void prepare(struct downloader *w, unsigned home, struct arena *a)
-{
-	struct client *c = exchange_client(&x, home);
-	Rk__Directory *directory;
-	Rk__FeedEpoch *epoch;
-	struct bytes pk;
-	struct txn *t;
-
-	w->m.client = c;
-	w->m.arena = a;
-	snprintf(w->m.endpoint, sizeof(w->m.endpoint), "%s", x.broker.endpoint);
-	exchange_must(keys_unlock(c, KEY_DEVICE), "the device's key");
-	exchange_must(env_begin(client_env(c), false, &t), "begin");
-	exchange_must(meta_get(t, META_BROKER_PK, &pk), "broker key");
-	memcpy(w->m.broker_pk, pk.data, 32);
-	exchange_must(book_directory(c, t, a, &directory, NULL), "directory");
-	exchange_must(book_epoch(c, t, 0, a, &epoch, NULL), "epoch");
-	exchange_must(book_epoch_key(c, t, epoch->n, w->m.ek), "epoch key");
-	w->m.directory_serial = directory->serial;
-	w->m.epoch = epoch->n;
-	env_abort(t);
-	keys_curve_pk(c, w->m.curve_pk);
-	for (unsigned i = 0; i < POSTS; i++) {
-		arena_raise(a, 64 * 1024);
-		member_seal(&w->m, exchange_now(), 900, a, &w->posts[i]);
-	}
-	w->peer = member_connect(&w->m);
-}
 
 /* ---- the secretariat's side */
 
@@ -243,7 +44,7 @@ static int watch(struct client *c, void *user)
 		return RK_OK;
 	if (outbox_outcome(t, e->item, &out) == RK_OK) {
 		exchange_must(out.code, "the directory");
-		e->acked_ms = monotonic_ms();
+		e->acked_ms = downloader_now_ms();
 		atomic_store(&e->w->acked, true);
 	}
 	env_abort(t);
@@ -288,7 +89,7 @@ static void check_posts(struct downloader *w, uint64_t directory, struct arena *
 {
 	struct stream_id offers = stream_channel(RK__CHANNEL__OFFER);
 	uint64_t head = exchange_broker_head(&x.broker, &offers);
-	bool is_there[POSTS] = {false};
+	bool is_there[DOWNLOADER_POSTS] = {false};
 
 	*taken = 0;
 	*first_after = head + 1;
@@ -316,7 +117,7 @@ static void check_posts(struct downloader *w, uint64_t directory, struct arena *
 
 static void check_replies(const struct downloader *w)
 {
-	assert_int_equal(w->late_count, LATE_ASKS);
+	assert_int_equal(w->late_count, DOWNLOADER_LATE_ASKS);
 	for (unsigned i = 0; i < w->asked_count; i++) {
 		const struct asked *q = &w->asked[i];
 
@@ -390,9 +191,9 @@ static void set_up(struct round *r, unsigned i)
 	r->home = exchange_join(&x, name, RK__ORG_KIND__SME);
 	exchange_must(verb_sync(&x, sender, NULL), "sync");
 	exchange_must(verb_agree(&x, sender, r->home, &terms, nda), "agree");
-	exchange_must(verb_send(&x, sender, nda, "large", BODY_BYTES, r->taken), "send");
+	exchange_must(verb_send(&x, sender, nda, "large", DOWNLOADER_BODY_BYTES, r->taken), "send");
 	exchange_must(verb_send(&x, sender, nda, "waits", 1000, r->waiting), "send");
-	exchange_must(verb_get(&x, r->home, r->taken, "large", BODY_BYTES), "get");
+	exchange_must(verb_get(&x, r->home, r->taken, "large", DOWNLOADER_BODY_BYTES), "get");
 	verb_post_later(&x, r->home, "Never sent", 0, &r->queued);
 }
 
@@ -425,20 +226,19 @@ static void run_round(unsigned i, struct downloader *w)
 	set_up(&r, i);
 	box = stream_mailbox(x.home[r.home].org_id);
 	r.mailbox = exchange_broker_head(&x.broker, &box);
-	memcpy(w->env_id, r.taken, 32);
 	w->is_silent = i % 2 == 0;
-	prepare(w, r.home, a);
+	downloader_prepare(w, &x, r.home, r.taken, a);
 	phase_us = (unsigned)rand() % 20000;
 	atomic_store(&is_over, false);
 	assert_int_equal(pthread_create(&other, NULL, keep_posting, NULL), 0);
-	assert_int_equal(pthread_create(&thread, NULL, work, w), 0);
+	assert_int_equal(pthread_create(&thread, NULL, downloader_run, w), 0);
 	while (atomic_load(&w->got_bulk) < 3 || atomic_load(&w->got_acks) < 3)
 		nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
 	nanosleep(&(struct timespec){.tv_nsec = phase_us * 1000L}, NULL);
 	expel(w, r.home, &e);
 	while (!atomic_load(&w->stop)) {
 		nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
-		atomic_store(&w->stop, monotonic_ms() - e.acked_ms > 4 * QUIET_MS);
+		atomic_store(&w->stop, downloader_now_ms() - e.acked_ms > 4 * DOWNLOADER_QUIET_MS);
 	}
 	pthread_join(thread, NULL);
 	atomic_store(&is_over, true);
