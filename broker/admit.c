@@ -1,6 +1,7 @@
 /*
- * admit: nothing that it refuses consumes a request number.  Its rings to verify never fill: it counts what is inside
- * each thread, and a device has at most one command there.  Towards apply, deliver and front it may wait; none of them
+ * admit: nothing that it refuses consumes a request number.  Its rings to verify and blobs never fill: it counts what is inside
+ * each thread.  A device has at most one command in verify, or some in blobs: those come back in any order, since each is about bytes of a
+ * file and about nothing else; what is not for blobs waits for all of them.  Towards apply, deliver and front it may wait; none of them
  * waits for admit.
  */
 #include "broker/admit.h"
@@ -26,7 +27,7 @@ struct admit {
 	struct path *path;
 	struct sessions *sessions;
 	int64_t now_ms;
-	unsigned in_verify[PATH_VERIFY_MAX];
+	unsigned in_verify[PATH_VERIFY_MAX], in_blobs;
 	unsigned queued;               /* in all sessions */
 	struct message_in *parked;     /* their key was unknown: one more look after the batch in flight */
 };
@@ -110,6 +111,7 @@ static int pick_thread(const struct admit *a)
 }
 
 static bool take_verified(struct admit *a);
+static bool take_from_blobs(struct admit *a);
 
 static void send_to_verify(struct admit *a, struct session *s, struct message_in *m)
 {
@@ -126,12 +128,46 @@ static void send_to_verify(struct admit *a, struct session *s, struct message_in
 		abort(); /* counted above: only a mistake of this file gets here */
 }
 
+static void send_to_blobs(struct admit *a, struct session *s, struct message_in *m)
+{
+	const struct timespec pause = {.tv_nsec = 50000};
+
+	s->in_blobs++;
+	while (a->in_blobs >= PATH_BLOBS_MAX)
+		if (!take_from_blobs(a))
+			nanosleep(&pause, NULL);
+	a->in_blobs++;
+	if (!ring_push(a->path->admit_blobs, m))
+		abort(); /* counted above: only a mistake of this file gets here */
+}
+
+/* May it go now, as far as earlier ones of its device are concerned? */
+static bool may_go(const struct session *s, const struct message_in *m)
+{
+	return !s->is_busy && (s->in_blobs == 0 || request_route(&m->command) == REQUEST_BLOBS);
+}
+
 static void send_on(struct admit *a, struct session *s, struct message_in *m)
 {
-	if (request_route(&m->command) == REQUEST_VERIFY)
+	switch (request_route(&m->command)) {
+	case REQUEST_VERIFY:
 		send_to_verify(a, s, m);
-	else
+		break;
+	case REQUEST_BLOBS:
+		send_to_blobs(a, s, m);
+		break;
+	default:
 		ring_push_wait(a->path->admit_apply, m);
+	}
+}
+
+/* Those that waited, up to the next that must wait again. */
+static void send_queued(struct admit *a, struct session *s)
+{
+	while (s->queue != NULL && may_go(s, s->queue)) {
+		a->queued--;
+		send_on(a, s, session_pop(s));
+	}
 }
 
 /* The command has been verified: on with it, then with those that waited for it, up to the next that needs
@@ -143,10 +179,24 @@ static void finish_verified(struct admit *a, struct session *s, struct message_i
 		answer(a, m, RK_BUSY); /* no memory: nothing was found, no number is consumed */
 	else
 		ring_push_wait(a->path->admit_apply, m);
-	while (!s->is_busy && (m = session_pop(s)) != NULL) {
-		a->queued--;
-		send_on(a, s, m);
+	send_queued(a, s);
+}
+
+static bool take_from_blobs(struct admit *a)
+{
+	struct message_in *m;
+	bool any = false;
+
+	while ((m = ring_pop(a->path->blobs_admit)) != NULL) {
+		struct session *s = session_find(a->sessions, &m->command.peer);
+
+		any = true;
+		a->in_blobs--;
+		s->in_blobs--;
+		ring_push_wait(a->path->admit_apply, m);
+		send_queued(a, s);
 	}
+	return any;
 }
 
 static bool take_verified(struct admit *a)
@@ -279,7 +329,7 @@ static void take(struct admit *a, struct message_in *m)
 		ring_push_wait(a->path->admit_deliver, m);
 		return;
 	}
-	if (!s->is_busy) {
+	if (s->queue == NULL && may_go(s, m)) {
 		send_on(a, s, m);
 		return;
 	}
@@ -311,7 +361,7 @@ static bool is_idle(struct admit *a)
 	for (unsigned i = 0; i < (unsigned)a->path->config->verify_threads; i++)
 		if (!ring_is_empty(a->path->verify_admit[i]))
 			return false;
-	return true;
+	return ring_is_empty(a->path->blobs_admit);
 }
 
 void *admit_run(void *admit)
@@ -324,6 +374,8 @@ void *admit_run(void *admit)
 
 		a->now_ms = path_monotonic_ms();
 		worked = take_verified(a);
+		if (take_from_blobs(a))
+			worked = true;
 		if (a->parked != NULL && look_again(a))
 			worked = true;
 		if (take_some(a))

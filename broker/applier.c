@@ -1,9 +1,11 @@
 #include "broker/applier.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "broker/apply.h"
+#include "broker/blobs.h"
 #include "broker/deliver.h"
 #include "broker/log.h"
 #include "broker/metrics.h"
@@ -68,7 +70,14 @@ static bool add_bulk(struct applier *a, struct message_out *o, const struct effe
 {
 	struct bytes header;
 
-	for (unsigned i = 0; i < e->frame_count; i++)
+	if (e->is_blob) {
+		struct message_in *m = e->command->owner;
+
+		metrics_add(M_BLOB_OUT_BYTES, e->command->blob.bulk.len);
+		if (!message_out_share(o, &m->bulk))
+			return false;
+	}
+	for (unsigned i = 0; !e->is_blob && i < e->frame_count; i++)
 		if (!message_out_copy(o, e->frames[i]))
 			return false;
 	return apply_pack_refusal(e->command, RK_BUSY, sequence_time(a->path->sequence), &header) == RK_OK &&
@@ -112,6 +121,21 @@ static void cut(struct applier *a, const struct effect *e)
 	push_event(a, &event);
 }
 
+/* Should it not get there, the sweep finds the file: no row names it. */
+static void drop_blob(struct applier *a, const struct effect *e)
+{
+	struct blobs_drop *drop = malloc(sizeof(*drop));
+
+	metrics_add(M_BLOB_ORPHANS, e->is_orphan);
+	if (drop != NULL) {
+		memcpy(drop->sha256, e->sha256, 32);
+		if (ring_push(a->path->apply_blobs, drop))
+			return;
+		free(drop);
+	}
+	atomic_store(&a->path->blobs_sweep, true);
+}
+
 static void carry_out(struct applier *a)
 {
 	size_t count;
@@ -131,6 +155,9 @@ static void carry_out(struct applier *a)
 		case EFFECT_STREAM:
 			event = (struct deliver_event){.kind = DELIVER_STREAM, .stream = e->stream, .seq = e->seq};
 			push_event(a, &event);
+			break;
+		case EFFECT_BLOB_DROP:
+			drop_blob(a, e);
 			break;
 		}
 	}
@@ -191,6 +218,7 @@ static int run_batch(struct applier *a, int64_t time_ms)
 	unsigned due;
 	int r;
 
+	apply_set_room(a->path->apply, atomic_load(&a->path->blob_room));
 	if ((r = apply_begin(a->path->apply, time_ms)) != RK_OK)
 		return r;
 	for (size_t i = 0; i < a->count; i++)

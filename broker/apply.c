@@ -18,6 +18,8 @@ const struct apply_limits apply_default_limits = {
 	.hard_percent = 90,
 	.rate_per_s = 100,
 	.burst = 500,
+	.org_blob_bytes = (uint64_t)16 << 30,
+	.blob_reserve_bytes = (uint64_t)1 << 30,
 };
 
 /* ---- opening */
@@ -34,6 +36,7 @@ int apply_open(struct env *env, const struct apply_limits *limits, struct roster
 	a->roster = roster;
 	a->next_due_ms = INT64_MAX;
 	a->trust_stamp = 1;
+	a->room = UINT64_MAX;
 	if ((rc = apply_load(a, true)) != RK_OK || (rc = apply_log_catch_up(a)) != RK_OK) {
 		apply_close(a);
 		return rc;
@@ -144,6 +147,8 @@ static const struct op_rule {
 	[RK__OP__OP_PUT_CHECKPOINT] = {apply_log_put_checkpoint, true, false, false},
 	[RK__OP__OP_NACK] = {apply_nack, true, false, false},
 	[RK__OP__OP_DEPOSIT] = {apply_deposit, true, false, false},
+	[RK__OP__OP_BLOB_OPEN] = {apply_blob_open, true, false, false},
+	[RK__OP__OP_BLOB_PUT] = {apply_blob_put, false, false, false},
 };
 
 static int run_operation(struct apply *a, struct command *c, const struct op_rule *rule, struct member *m,
@@ -218,6 +223,12 @@ static enum mark mark_of(struct apply *a)
 	if (percent >= a->limits.hard_percent)
 		return MARK_HARD;
 	return percent >= a->limits.soft_percent ? MARK_SOFT : MARK_NONE;
+}
+
+void apply_set_room(struct apply *a, uint64_t bytes)
+{
+	assert(!a->txn);
+	a->room = bytes;
 }
 
 int apply_begin(struct apply *a, int64_t time_ms)

@@ -23,6 +23,8 @@ struct apply_limits {
 	uint32_t writers_per_device;    /* 64 */
 	uint32_t soft_percent, hard_percent; /* 80, 90 of the map */
 	uint32_t rate_per_s, burst;     /* told in HELLO */
+	uint64_t org_blob_bytes;        /* 16 GiB of attachments */
+	uint64_t blob_reserve_bytes;    /* 1 GiB of the disk that attachments leave free */
 };
 extern const struct apply_limits apply_default_limits;
 
@@ -42,6 +44,9 @@ int apply_adopt(struct env *, const Rk__CharterFile *, const uint8_t generation[
  */
 int apply_adopt_next(struct env *, const Rk__CharterFile *, const uint8_t generation[16], int64_t time_ms);
 
+/** What is free on the disk of the attachments, for the batches that begin from now on; as the marks of the map, an input that a replicated
+ *  log must decide before sequencing.  Never called: there is room. */
+void apply_set_room(struct apply *, uint64_t bytes);
 /** One batch: begin at time_ms (never less than the last), then commands in order, then commit. */
 int apply_begin(struct apply *, int64_t time_ms);
 /** Runs one command: exactly one reply effect, whatever comes.  The command must live until the effects are done. */
@@ -59,6 +64,7 @@ enum effect_kind {
 	EFFECT_REPLY,   /* send `header` and frames to command->peer */
 	EFFECT_CUT,     /* device_id: drop its session and send it nothing more; comes before the reply of the command that caused it */
 	EFFECT_STREAM,  /* stream has entries up to seq (at most one per stream and batch, last) */
+	EFFECT_BLOB_DROP, /* sha256: no row wants this attachment any more, as of this batch */
 };
 struct effect {
 	enum effect_kind kind;
@@ -66,7 +72,10 @@ struct effect {
 	struct bytes header;            /* REPLY: packed Down; in apply's memory, until the next begin */
 	struct bytes frames[2];         /* REPLY: bulk of FETCH (WrapList, body) */
 	unsigned frame_count;
+	bool is_blob;                   /* REPLY: the one frame is command->blob.bulk, which the message owns: share it */
 	int code;                       /* REPLY: for counters and log */
+	uint8_t sha256[32];             /* BLOB_DROP */
+	bool is_orphan;                 /* BLOB_DROP: its time was over */
 	uint8_t device_id[16];          /* CUT */
 	struct stream_id stream;        /* STREAM */
 	uint64_t seq;

@@ -95,6 +95,7 @@ size_t apply_batch_pack(const struct command *c, int code, int64_t time_ms, cons
 	Rk__Reply reply = RK__REPLY__INIT;
 	Rk__HelloReply hello;
 	Rk__FetchReply fetch = RK__FETCH_REPLY__INIT;
+	Rk__BlobReply blob = RK__BLOB_REPLY__INIT;
 
 	down.protocol = PROTOCOL;
 	down.reply = &reply;
@@ -118,9 +119,18 @@ size_t apply_batch_pack(const struct command *c, int code, int64_t time_ms, cons
 		}
 		if (r->is_fetch) {
 			fetch.env_id = c->req->fetch->env_id;
-			fetch.parts = 1;
+			fetch.parts = c->req->fetch->blob == 0;
+			fetch.blob = c->req->fetch->blob;
+			fetch.offset = c->req->fetch->offset;
+			fetch.total = r->total;
 			reply.fetch = &fetch;
 		}
+	}
+	if (r && r->is_blob) {
+		blob.sha256 = c->req->blob_put->sha256;
+		blob.have = c->blob.have;
+		blob.complete = c->blob.is_complete;
+		reply.blob = &blob;
 	}
 	return out ? rk__down__pack(&down, out) : rk__down__get_packed_size(&down);
 }
@@ -158,7 +168,16 @@ int apply_batch_reply(struct apply *a, struct command *c, int code, const struct
 	if (code == RK_OK && r->frame_count > 0) {
 		memcpy(e.frames, r->frames, sizeof(e.frames));
 		e.frame_count = r->frame_count;
+		e.is_blob = r->is_fetch && c->blob.is_read;
 	}
+	return add_effect(a, &e);
+}
+
+int apply_batch_drop_blob(struct apply *a, const uint8_t sha256[32], bool is_orphan)
+{
+	struct effect e = {.kind = EFFECT_BLOB_DROP, .is_orphan = is_orphan};
+
+	memcpy(e.sha256, sha256, 32);
 	return add_effect(a, &e);
 }
 

@@ -221,7 +221,10 @@ static int change_org(struct apply *a, struct command *c, const Rk__Org *org)
 		return RK_OK;
 	if ((rc = change_devices(a, c, id, row.status)) != RK_OK)
 		return rc;
-	return row.status == ORG_EXPELLED ? return_mail(a, id) : RK_OK;
+	if (row.status != ORG_EXPELLED)
+		return RK_OK;
+	/* What it was about to send goes with it, now: nothing of it is anybody's yet. */
+	return (rc = apply_blob_drop_org(a, id)) != RK_OK ? rc : return_mail(a, id);
 }
 
 int apply_directory_put(struct apply *a, struct command *c, struct member *m, struct result *r)

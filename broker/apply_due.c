@@ -30,13 +30,14 @@ static int put_returned(struct apply *a, const uint8_t env_id[32], const struct 
 	return apply_batch_entry(a, &box, 1, &entry, NULL, NULL);
 }
 
-static int drop_bulk(struct apply *a, struct rows_envelope *e)
+/* With it go its attachments: nobody could learn from elsewhere how to open them. */
+static int drop_bulk(struct apply *a, const uint8_t env_id[32], struct rows_envelope *e)
 {
 	int rc;
 
 	if (e->bulk == 0)
 		return RK_OK;
-	if ((rc = apply_batch_drop_bulk(a, e->position)) != RK_OK ||
+	if ((rc = apply_blob_drop_attached(a, env_id)) != RK_OK || (rc = apply_batch_drop_bulk(a, e->position)) != RK_OK ||
 	    (rc = apply_batch_add(a, QUOTA_STORED, e->sender_org, NULL, -(int64_t)e->bulk)) != RK_OK)
 		return rc;
 	e->bulk = 0;
@@ -84,7 +85,7 @@ int apply_due_return(struct apply *a, const uint8_t env_id[32], Rk__ReturnReason
 		is_wanted |= e.recipients[i].state != RECIPIENT_RETURNED;
 	}
 	/* When the agreement has ended or the time is over, nobody may fetch it any more, released or not. */
-	if ((!org || !is_wanted) && (rc = drop_bulk(a, &e)) != RK_OK)
+	if ((!org || !is_wanted) && (rc = drop_bulk(a, env_id, &e)) != RK_OK)
 		return rc;
 	if ((rc = rows_put_envelope(apply_w(a), env_id, &e)) != RK_OK || n == 0)
 		return rc;
@@ -194,6 +195,8 @@ int apply_due_end_nda(struct apply *a, const struct nda_row *nda)
 	bool left = false;
 	int rc = apply_due_return_nda(a, nda->nda_id, false, APPLY_RETURNS_AT_ONCE, &done, &left);
 
+	if (rc == RK_OK && !left)
+		rc = apply_blob_drop_nda(a, nda, APPLY_RETURNS_AT_ONCE, &done, &left);
 	if (rc != RK_OK)
 		return rc;
 	if (left)
@@ -209,7 +212,8 @@ static int nda_end(struct apply *a, const struct rows_due *due, unsigned limit, 
 
 	if (rc != RK_OK)
 		return rc;
-	if ((rc = apply_due_return_nda(a, due->id, false, limit, done, left)) != RK_OK || *left)
+	if ((rc = apply_due_return_nda(a, due->id, false, limit, done, left)) != RK_OK || *left ||
+	    (rc = apply_blob_drop_nda(a, &nda, limit, done, left)) != RK_OK || *left)
 		return rc;
 	return rows_put_due(apply_w(a), window_end(&nda), DUE_NOTICE_END, due->id, 32);
 }
@@ -251,7 +255,7 @@ static int envelope_expires(struct apply *a, const struct rows_due *due, unsigne
 	} else {
 		for (unsigned i = 0; i < e.recipient_count && rc == RK_OK; i++)
 			rc = drop_pending(a, due->id, &e, e.recipients[i].org_id);
-		if (rc == RK_OK && (rc = drop_bulk(a, &e)) == RK_OK)
+		if (rc == RK_OK && (rc = drop_bulk(a, due->id, &e)) == RK_OK)
 			rc = rows_put_envelope(apply_w(a), due->id, &e);
 	}
 	/* The id is remembered a while longer, against replays. */
@@ -311,6 +315,12 @@ static int deposit_forget(struct apply *a, const struct rows_due *due, unsigned 
 	return RK_OK;
 }
 
+static int blob_orphan(struct apply *a, const struct rows_due *due, unsigned limit, unsigned *done, bool *left)
+{
+	(void)limit, (void)done, (void)left;
+	return apply_blob_orphan(a, due->id, due->time_ms);
+}
+
 static int device_retires(struct apply *a, const struct rows_due *due, unsigned limit, unsigned *done, bool *left)
 {
 	struct rows_device d;
@@ -338,6 +348,7 @@ static const struct {
 	[DUE_POST_EXPIRES] = {post_expires, 9},
 	[DUE_INVITE_EXPIRES] = {invite_expires, 16},
 	[DUE_DEPOSIT_FORGET] = {deposit_forget, 32},
+	[DUE_BLOB_ORPHAN] = {blob_orphan, 32},
 };
 
 /* The earliest row: *left when it is not finished within the limit. */

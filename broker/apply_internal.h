@@ -25,6 +25,8 @@
 #define APPLY_KX_PER_DAY 50             /* DeviceKx of a device */
 #define APPLY_DEPOSITS_PER_DAY 100      /* Deposits of an organisation */
 #define APPLY_FORGET_MS ((int64_t)30 * 86400000)
+#define APPLY_UPLOADS_MAX 64            /* attachments of an organisation that no envelope has yet */
+#define APPLY_ORPHAN_MS ((int64_t)86400000) /* then they are dropped, counted from the last BLOB_OPEN */
 
 /* What is known of a session's device, once a batch. */
 struct member {
@@ -44,7 +46,8 @@ struct result {
 	bool is_hello;
 	uint64_t last_number;           /* HELLO */
 	Rk__EnrolState enrol;
-	bool is_fetch;
+	bool is_fetch, is_blob;         /* the reply has a FetchReply; a BlobReply (refusals too) */
+	uint64_t total;                 /* FETCH of an attachment: its length */
 	struct bytes frames[2];
 	unsigned frame_count;
 };
@@ -105,6 +108,7 @@ struct apply {
 	int64_t now_ms;
 	struct rows_tree next_head;     /* what head becomes with the commit */
 	enum mark mark;
+	uint64_t room;                  /* on the disk of the attachments */
 	int failed;                     /* first failure; the batch is lost */
 	bool batch_wrote, command_wrote;
 	uint64_t trust_stamp;           /* goes up with every change of a device's or organisation's row */
@@ -144,6 +148,7 @@ void apply_batch_reset(struct apply *);
 void apply_batch_free(struct apply *);
 int apply_batch_reply(struct apply *, struct command *, int code, const struct result *);
 int apply_batch_cut(struct apply *, const uint8_t device_id[16]);
+int apply_batch_drop_blob(struct apply *, const uint8_t sha256[32], bool is_orphan);
 int apply_batch_change(struct apply *, const struct roster_change *);
 /** Makes the recorded changes in the roster and the EFFECT_STREAMs; after the commit. RK_ENOMEM. */
 int apply_batch_finish(struct apply *);
@@ -203,6 +208,8 @@ int apply_release_pickup(struct apply *, struct command *, struct member *, stru
 int apply_release_fetch(struct apply *, struct command *, struct member *, struct result *);
 int apply_nack(struct apply *, struct command *, struct member *, struct result *);
 int apply_deposit(struct apply *, struct command *, struct member *, struct result *);
+int apply_blob_open(struct apply *, struct command *, struct member *, struct result *);
+int apply_blob_put(struct apply *, struct command *, struct member *, struct result *);
 
 /* ---- shared between operations */
 /** Refusals that many operations share. */
@@ -245,6 +252,22 @@ bool apply_device_is_active(const struct rows_device *, int64_t t_ms);
 int apply_nda_gate(struct apply *, const struct nda_row *, Rk__Kind, const uint8_t *sender,
 		   const uint8_t *const *recipients, size_t n, bool reply_only);
 int apply_nda_lookup(struct apply *, struct bytes nda_id, const uint8_t org_id[16], struct nda_row *);
+
+/* ---- apply_blob.c: attachments */
+/** May this envelope have the attachments that its header names?  RK_UNKNOWN_OBJECT. */
+int apply_blob_check(struct apply *, const Rk__EnvelopeHeader *, const uint8_t org_id[16]);
+/** From now on they are this envelope's. */
+int apply_blob_attach(struct apply *, const Rk__EnvelopeHeader *, const uint8_t env_id[32]);
+/** FETCH, when all about the envelope is decided: the part that was read ahead. */
+int apply_blob_fetch(struct apply *, const struct command *, struct result *);
+/** An envelope's attachments, with its bulk. */
+int apply_blob_drop_attached(struct apply *, const uint8_t env_id[32]);
+/** Uploads of an organisation that no envelope has: all of them. */
+int apply_blob_drop_org(struct apply *, const uint8_t org_id[16]);
+/** The same of all parties of an agreement, under that agreement, at most `limit`; as apply_due_return_nda. */
+int apply_blob_drop_nda(struct apply *, const struct nda_row *, unsigned limit, unsigned *done, bool *left);
+/** One of which nothing became in time. */
+int apply_blob_orphan(struct apply *, const uint8_t sha256[32], int64_t due_ms);
 
 /** Returns what is still unreleased of one envelope, to `org` alone if not NULL; drops bulk that nobody may have any
  * more. */

@@ -221,13 +221,15 @@ int apply_release_fetch(struct apply *a, struct command *c, struct member *m, st
 	recipient = rows_recipient_index(&e, m->device.org_id);
 	if (recipient < 0 && memcmp(e.sender_org, m->device.org_id, 16) != 0)
 		return RK_UNKNOWN_OBJECT;
-	if (f->part != 0 || f->blob != 0)
+	if (f->part != 0)
 		return RK_UNKNOWN_OBJECT;
+	if (f->blob == 0 ? f->offset != 0 || f->len != 0 : f->len == 0)
+		return RK_MALFORMED;
 	if (is_gated(&e) && (rc = check_release(a, m, f->env_id.data, &e, recipient)) != RK_OK)
 		return rc;
 	if (a->now_ms >= e.expires_at)
 		return RK_ENVELOPE_EXPIRED;
 	if (e.bulk == 0)
 		return RK_UNKNOWN_OBJECT;
-	return copy_bulk(a, &e, r);
+	return f->blob != 0 ? apply_blob_fetch(a, c, r) : copy_bulk(a, &e, r);
 }

@@ -415,14 +415,16 @@ static int submit_gated(struct apply *a, struct command *c, struct member *m, st
 	if (!is_notice && (rc = apply_check_directory(a)) != RK_OK)
 		return rc;
 	if ((rc = check_gate(a, c, m)) != RK_OK || (rc = apply_submit_check_mail(a, c, m)) != RK_OK ||
-	    (is_notice && (rc = check_notices(a, h)) != RK_OK))
+	    (is_notice && (rc = check_notices(a, h)) != RK_OK) || (rc = apply_blob_check(a, h, m->device.org_id)) != RK_OK)
 		return rc;
 
 	if ((is_notice && (rc = count_notices(a, h)) != RK_OK) ||
 	    (rc = apply_batch_log(a, RK__LOG_TYPE__LOG_DISCLOSURE, c->env_oh, &r->log_index)) != RK_OK)
 		return rc;
 	r->logged = true;
-	return apply_submit_store(a, c, m, true, r->log_index);
+	if ((rc = apply_submit_store(a, c, m, true, r->log_index)) != RK_OK)
+		return rc;
+	return apply_blob_attach(a, h, c->env_id);
 }
 
 int apply_submit(struct apply *a, struct command *c, struct member *m, struct result *r)

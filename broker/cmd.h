@@ -15,6 +15,7 @@
 #define CMD_VERSION "0.1.0"
 #define CMD_LOCK_NAME "renkeid.lock"
 #define CMD_TEXT_MAX_BYTES 1024
+#define CMD_BLOBS_NAME "blobs" /* in the data folder: attachments */
 
 struct cmd_options {
 	const char *data;       /* --data DIR */
@@ -26,6 +27,7 @@ struct cmd_options {
 	const char *output;     /* --output DIR */
 	bool accept_clock;
 	bool with_keys;
+	bool attachments;       /* check: reads them too */
 };
 
 int cmd_init(const struct cmd_options *);

@@ -1,6 +1,7 @@
 /*
  * renkeid backup: a copy of the store, beside a broker that runs or not, in one snapshot.  A copy is a long reader, so this is a process of
- * its own, and it does not begin without room for all of it.  Only what was read again from its first record to its last gets a
+ * its own, and it does not begin without room for all of it.  Attachments are copied before the store and again after it, so that none that
+ * the copy names is missed because it was dropped meanwhile.  Only what was read again from its first record to its last gets a
  * MANIFEST; a folder without one is no backup.  The two secret keys stay where they are unless they are asked for: a copy of the
  * store opens nothing and speaks for nobody, the keys do.
  */
@@ -19,6 +20,7 @@
 #include <sodium.h>
 
 #include "broker/cmd.h"
+#include "broker/cmd_blobs.h"
 #include "broker/secrets.h"
 #include "broker/sequence.h"
 #include "proto/errcode.h"
@@ -159,7 +161,7 @@ static int walk_copy(const struct cmd_options *o, const struct config *config, s
 	return 0;
 }
 
-static int write_manifest(const struct cmd_options *o, const struct cmd_walked *w)
+static int write_manifest(const struct cmd_options *o, const struct cmd_walked *w, const struct cmd_blobs *blobs)
 {
 	char text[MANIFEST_MAX_BYTES], path[PATH_MAX], when[32], exchange[65], hex[65], root[65];
 	time_t now = (time_t)(sequence_system_clock.wall_ms(NULL) / 1000);
@@ -178,8 +180,9 @@ static int write_manifest(const struct cmd_options *o, const struct cmd_walked *
 	ids_hex(root, BYTES_OF(w->log_root));
 	len = snprintf(text, sizeof(text),
 		       "renkeid %s\nformat %d\ntime %s\nexchange %s\nlog_size %" PRIu64 "\nlog_root %s\nbytes %" PRIu64
-		       "\nsha256 %s\nkeys %s\n",
-		       CMD_VERSION, STORE_FORMAT, when, exchange, w->log_size, root, bytes, hex, o->with_keys ? "yes" : "no");
+		       "\nsha256 %s\nattachments %" PRIu64 " %" PRIu64 "\nkeys %s\n",
+		       CMD_VERSION, STORE_FORMAT, when, exchange, w->log_size, root, bytes, hex, blobs->files, blobs->bytes,
+		       o->with_keys ? "yes" : "no");
 	if ((r = secrets_write_file(o->output, "MANIFEST", text, (uint32_t)len, 0600)) != RK_OK)
 		return cmd_fail_code(r, "%s/MANIFEST cannot be written", o->output);
 	fputs(text, stdout);
@@ -192,14 +195,9 @@ static int write_manifest(const struct cmd_options *o, const struct cmd_walked *
 
 static int copy_store(const struct cmd_options *o, struct env *env)
 {
-	struct env_status status;
 	char path[PATH_MAX];
-	int code, r = env_status(env, &status);
+	int r;
 
-	if (r != RK_OK)
-		return cmd_fail_code(r, "the store in %s cannot be read", o->data);
-	if ((code = prepare_output(o->output, status.used_bytes)) != 0)
-		return code;
 	if (snprintf(path, sizeof(path), "%s/store", o->output) >= (int)sizeof(path))
 		return cmd_fail(RK_EUSAGE, "the path of the output folder is too long");
 	if ((r = env_copy(env, path)) == RK_OK)
@@ -208,9 +206,51 @@ static int copy_store(const struct cmd_options *o, struct env *env)
 	return cmd_fail_code(r, "the store in %s cannot be copied to %s", o->data, o->output);
 }
 
+/* A new folder with room for all. */
+static int prepare(const struct cmd_options *o, struct env *env)
+{
+	struct env_status status;
+	uint64_t attachments;
+	int r = env_status(env, &status);
+
+	if (r != RK_OK)
+		return cmd_fail_code(r, "the store in %s cannot be read", o->data);
+	if ((r = prepare_output(o->output, status.used_bytes)) != 0)
+		return r;
+	if ((r = cmd_blobs_need(env, o->data, o->output, &attachments)) != RK_OK)
+		return cmd_fail_code(r, "the attachments in %s cannot be read", o->data);
+	return attachments > 0 ? check_output(o->output, status.used_bytes + attachments) : 0;
+}
+
+/* Those that `named` names; `live` says which of them may be missing. */
+static int copy_attachments(const struct cmd_options *o, struct env *named, struct env *live, struct cmd_blobs *blobs)
+{
+	int r = cmd_blobs_copy(named, live, o->data, o->output, blobs);
+
+	if (r != RK_OK)
+		return cmd_fail_code(r, "the attachments in %s cannot be copied to %s", o->data, o->output);
+	if (blobs->wrong != 0)
+		return cmd_fail(RK_EINTEGRITY, "%" PRIu64 " attachments in %s are damaged: `renkeid check` names them; the copy gets no MANIFEST",
+				blobs->wrong, o->data);
+	return 0;
+}
+
+static int copy_attachments_again(const struct cmd_options *o, const struct config *config, struct env *live, struct cmd_blobs *blobs)
+{
+	struct env *copy = NULL;
+	int code;
+
+	if (!cmd_open_store(o->output, config, false, &copy, &code))
+		return code;
+	code = copy_attachments(o, copy, live, blobs);
+	env_close(copy);
+	return code;
+}
+
 int cmd_backup(const struct cmd_options *o)
 {
 	struct cmd_walked walked;
+	struct cmd_blobs blobs = {0};
 	struct config config;
 	struct env *env = NULL;
 	int code;
@@ -221,11 +261,12 @@ int cmd_backup(const struct cmd_options *o)
 	config_defaults(&config);
 	if (!cmd_open_store(o->data, &config, false, &env, &code))
 		return code;
-	code = copy_store(o, env);
+	if ((code = prepare(o, env)) == 0 && (code = copy_attachments(o, env, env, &blobs)) == 0 && (code = copy_store(o, env)) == 0)
+		code = copy_attachments_again(o, &config, env, &blobs);
 	env_close(env);
 	if (code == 0)
 		code = copy_small_files(o);
 	if (code == 0)
 		code = walk_copy(o, &config, &walked);
-	return code == 0 ? write_manifest(o, &walked) : code;
+	return code == 0 ? write_manifest(o, &walked, &blobs) : code;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "broker/cmd.h"
+#include "broker/cmd_blobs.h"
 #include "broker/rows.h"
 #include "proto/errcode.h"
 #include "proto/object.h"
@@ -179,23 +180,32 @@ int cmd_check(const struct cmd_options *o)
 {
 	struct config config;
 	struct cmd_walked w;
+	struct cmd_blobs blobs = {0};
 	struct env *env = NULL;
 	int code, r;
 
 	config_defaults(&config);
 	if (!cmd_open_store(o->data, &config, false, &env, &code))
 		return code;
-	r = cmd_walk(env, &w);
+	if ((r = cmd_walk(env, &w)) == RK_OK)
+		r = cmd_blobs_check(env, o->data, o->attachments, &blobs);
 	env_close(env);
 	if (r != RK_OK)
 		return cmd_fail_code(r, "the store in %s cannot be read", o->data);
 	for (unsigned i = 0; i < BROKER_TABLE_COUNT; i++)
 		printf("%-12s %" PRIu64 "\n", broker_tables[i], w.rows[i]);
 	printf("bytes        %" PRIu64 "\n", w.bytes);
+	printf("attachments  %" PRIu64 " files, %" PRIu64 " bytes, %s; %" PRIu64 " being sent\n", blobs.files, blobs.bytes,
+	       o->attachments ? "read" : "not read", blobs.open);
 	if (w.wrong != 0)
 		return cmd_fail(RK_EINTEGRITY,
 				"%" PRIu64 " records are damaged: stop the broker and restore the last backup",
 				w.wrong);
+	if (blobs.wrong != 0)
+		return cmd_fail(RK_EINTEGRITY,
+				"%" PRIu64 " attachments are damaged: their dossiers cannot be fetched whole; put the files back from the last "
+				"backup, or ask their senders to send them again",
+				blobs.wrong);
 	printf("the store is whole\n");
 	return errcode_exit(fflush(stdout) == 0 ? RK_OK : RK_EIO);
 }

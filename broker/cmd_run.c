@@ -43,7 +43,7 @@ struct run {
 	struct checkpoint head;     /* what HEAD_FILE says, if our log key signed it; size 0 if not */
 	int64_t head_ms;
 	int lock_fd, signal_fd;
-	char endpoint[SOCKET_ENDPOINT_CHARS];
+	char endpoint[SOCKET_ENDPOINT_CHARS], blobs[CMD_TEXT_MAX_BYTES];
 	int64_t started_ms, metrics_ms, watchdog_ms;
 };
 
@@ -100,6 +100,8 @@ static int open_apply(struct run *r)
 	limits.org_stored_bytes = (uint64_t)c->org_stored_bytes;
 	limits.pair_pending_bytes = (uint64_t)c->pair_pending_bytes;
 	limits.unsigned_ndas_per_org = (uint32_t)c->unsigned_ndas;
+	limits.org_blob_bytes = (uint64_t)c->org_blob_bytes;
+	limits.blob_reserve_bytes = (uint64_t)c->blob_reserve_bytes;
 	limits.open_per_day = (uint32_t)c->open_per_day;
 	limits.notices_per_day = (uint32_t)c->notices_per_day;
 	limits.soft_percent = (uint32_t)c->soft_percent;
@@ -305,6 +307,7 @@ static void tick(struct run *r)
 
 	keep_head(r, now);
 	metrics_set(M_IN_FLIGHT, atomic_load(&r->path.load.count));
+	metrics_set(M_BLOB_HELD, atomic_load(&r->path.held.all));
 	metrics_set(M_IN_FLIGHT_BYTES, atomic_load(&r->path.load.bytes));
 	if (now - atomic_load(&r->path.apply_alive_ms) < APPLY_ALIVE_MS) {
 		if (sd_watchdog_enabled(0, &watchdog_us) > 0 && now - r->watchdog_ms >= (int64_t)(watchdog_us / 3000)) {
@@ -405,6 +408,9 @@ static int prepare(struct run *r)
 	if (!cmd_open_store(r->options->data, &r->config, false, &env, &code))
 		return code;
 	r->path.env = env;
+	if (snprintf(r->blobs, sizeof(r->blobs), "%s/" CMD_BLOBS_NAME, r->options->data) >= (int)sizeof(r->blobs))
+		return cmd_fail(RK_EUSAGE, "the path of the data folder is too long");
+	r->path.blobs_folder = r->blobs;
 	if ((code = open_apply(r)) != 0 || (code = check_keys(r)) != 0 || (code = start_clock(r)) != 0 || (code = start_signer(r)) != 0 ||
 	    (code = block_signals(r)) != 0)
 		return code;

@@ -25,6 +25,15 @@ struct peer {
 	uint32_t slot;               /* front's session slot */
 };
 
+/* What the files of attachments said.  Apply takes it as it stands, so it is part of the command as its frames are. */
+struct command_blob {
+	int code;                    /* BLOB_PUT: RK_OK or why nothing more was taken; FETCH: RK_BUSY, RK_UNKNOWN_OBJECT, RK_OK */
+	uint64_t have;               /* BLOB_PUT: durable from the start */
+	bool is_complete;            /* BLOB_PUT: all are there, with the right hash */
+	bool is_read;                /* FETCH: `bulk` is what was asked for */
+	struct bytes bulk;           /* owned by the message */
+};
+
 struct command {
 	/* -- front -- */
 	struct peer peer;
@@ -37,7 +46,7 @@ struct command {
 	const Rk__Request *req;
 	uint8_t header_sha256[32];   /* of the header frame; its first 8 bytes are the number's hash */
 	struct bytes object;         /* object frame, hash checked against the header */
-	struct bytes wraps, body;    /* bulk frames where the operation has them */
+	struct bytes wraps, body;    /* bulk frames where the operation has them; BLOB_PUT: body, until blobs has written it */
 
 	/* -- verify: parsed and proven by pure functions of bytes and key -- */
 	int refusal;                 /* RK_OK, or what verify found; apply answers it and consumes the number */
@@ -54,6 +63,9 @@ struct command {
 	uint8_t nda_id[32];
 	struct trust_enrol enrol;    /* ENROL */
 	struct note_opened note;     /* PUT_CHECKPOINT; HELLO: size 0 unless our log key has signed what it showed */
+
+	/* -- blobs -- */
+	struct command_blob blob;    /* BLOB_PUT; FETCH of an attachment */
 };
 
 #endif

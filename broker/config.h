@@ -23,7 +23,7 @@ struct config {
 	int64_t invite_bytes;
 	int64_t ring_messages, ring_bytes;
 	int64_t device_queue;
-	int64_t org_stored_bytes, pair_pending_bytes;
+	int64_t org_stored_bytes, pair_pending_bytes, org_blob_bytes;
 	int64_t unsigned_ndas, open_per_day, notices_per_day;
 	/* path */
 	int64_t verify_threads;
@@ -34,6 +34,7 @@ struct config {
 	/* store */
 	int64_t map_bytes;
 	int64_t soft_percent, hard_percent;
+	int64_t blob_reserve_bytes;
 	/* log */
 	int64_t log_level; /* enum log_level */
 	int64_t log_lines_per_s;

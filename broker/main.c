@@ -13,7 +13,7 @@
 
 const char *argp_program_version = "renkeid " CMD_VERSION;
 
-enum { KEY_LISTEN = 256, KEY_ADVERTISE, KEY_CONFIG, KEY_ACCEPT_CLOCK, KEY_CHECK, KEY_OUTPUT, KEY_WITH_KEYS };
+enum { KEY_LISTEN = 256, KEY_ADVERTISE, KEY_CONFIG, KEY_ACCEPT_CLOCK, KEY_CHECK, KEY_OUTPUT, KEY_WITH_KEYS, KEY_ATTACHMENTS };
 
 #define OPTION_DATA {"data", 'd', "DIR", 0, "The broker's folder: its keys and its store", 0}
 #define OPTION_CONFIG {"config", KEY_CONFIG, "FILE", 0, "Settings; `renkeid config` prints them all", 0}
@@ -31,7 +31,11 @@ static const struct argp_option run_options[] = {
 	{"accept-clock", KEY_ACCEPT_CLOCK, NULL, 0, "Start although the clock is behind the store's last entry", 0},
 	{0},
 };
-static const struct argp_option check_options[] = {OPTION_DATA, {0}};
+static const struct argp_option check_options[] = {
+	OPTION_DATA,
+	{"attachments", KEY_ATTACHMENTS, NULL, 0, "Read every attachment too and compare its hash; else only their lengths", 0},
+	{0},
+};
 static const struct argp_option backup_options[] = {
 	OPTION_DATA,
 	{"output", KEY_OUTPUT, "DIR", 0, "Where the backup goes: a new folder, or an empty one", 0},
@@ -95,6 +99,9 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_WITH_KEYS:
 		o->with_keys = true;
+		return 0;
+	case KEY_ATTACHMENTS:
+		o->attachments = true;
 		return 0;
 	case KEY_ACCEPT_CLOCK:
 		o->accept_clock = true;

@@ -28,10 +28,64 @@ struct message_in *message_in_new(const struct peer *peer, zmq_msg_t *frames, un
 	return m;
 }
 
+/* In front of the bytes, so that the one pointer that libzmq hands back says all. */
+struct held_bulk {
+	struct message_held *held;
+	uint64_t len;
+	unsigned slot;
+	_Alignas(16) uint8_t data[];
+};
+
+/* Any thread: libzmq's too. */
+static void let_go(void *data, void *hint)
+{
+	struct held_bulk *b = hint;
+
+	(void)data;
+	atomic_fetch_sub(&b->held->all, b->len);
+	atomic_fetch_sub(&b->held->of[b->slot], b->len);
+	free(b);
+}
+
+uint8_t *message_in_bulk(struct message_in *m, size_t len, struct message_held *held, uint64_t each, uint64_t all)
+{
+	unsigned slot = (m->command.peer.id[0] | (unsigned)m->command.peer.id[1] << 8) % MESSAGE_HELD_SLOTS;
+	struct held_bulk *b;
+
+	assert(!m->has_bulk);
+	/* Only one thread adds; that others take away meanwhile does no harm. */
+	if (atomic_load(&held->of[slot]) + len > each || atomic_load(&held->all) + len > all)
+		return NULL;
+	if ((b = malloc(sizeof(*b) + len)) == NULL)
+		return NULL;
+	*b = (struct held_bulk){.held = held, .len = len, .slot = slot};
+	if (zmq_msg_init_data(&m->bulk, b->data, len, let_go, b) != 0) {
+		free(b);
+		return NULL;
+	}
+	atomic_fetch_add(&held->all, len);
+	atomic_fetch_add(&held->of[slot], len);
+	m->has_bulk = true;
+	return b->data;
+}
+
+void message_in_drop_frame(struct message_in *m, unsigned i)
+{
+	size_t len = m->command.frames[i].len;
+
+	zmq_msg_close(&m->frames[i]);
+	zmq_msg_init(&m->frames[i]);
+	m->command.frames[i] = bytes_make(NULL, 0);
+	m->bytes -= len;
+	atomic_fetch_sub(&m->load->bytes, len);
+}
+
 void message_in_free(struct message_in *m)
 {
 	if (m == NULL)
 		return;
+	if (m->has_bulk)
+		zmq_msg_close(&m->bulk);
 	for (unsigned i = 0; i < m->command.frame_count; i++)
 		zmq_msg_close(&m->frames[i]);
 	arena_free(m->command.arena);

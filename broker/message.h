@@ -16,11 +16,22 @@ struct message_load {
 	_Atomic uint64_t count, bytes;
 };
 
+/*
+ * Memory of bulk that was read ahead, wherever it is now: with its command, with front, or in libzmq's queue of a connection that is not
+ * read.  Counted until the last of them lets go of it; `of` is by a device's id (random, so that few share a counter).
+ */
+#define MESSAGE_HELD_SLOTS 1024
+struct message_held {
+	_Atomic uint64_t all, of[MESSAGE_HELD_SLOTS];
+};
+
 struct message_in {
 	struct command command;      /* first: the command is the message */
 	zmq_msg_t frames[COMMAND_FRAMES_MAX];
 	size_t bytes;                /* of all frames */
 	struct message_load *load;
+	zmq_msg_t bulk;              /* command.blob.bulk, if has_bulk */
+	bool has_bulk;
 	struct message_in *next;     /* admit's queue of its device */
 	uint64_t seen_batch;         /* admit: key unknown as of this batch */
 	bool looked_twice;           /* admit: the second look at an unknown key */
@@ -30,6 +41,11 @@ struct message_in {
 /** Takes over (moves) the first `count` of frames; NULL without memory, the frames stay the caller's.  Adds to the
  * load. */
 struct message_in *message_in_new(const struct peer *, zmq_msg_t *frames, unsigned count, struct message_load *);
+/** Room for len bytes read ahead for this message, which then owns them; NULL without memory, or when the device would hold more than `each`
+ *  or all of them more than `all`.  held must outlive libzmq's context. */
+uint8_t *message_in_bulk(struct message_in *, size_t len, struct message_held *, uint64_t each, uint64_t all);
+/** Lets go of the i-th frame, which has been taken care of; the load becomes less. */
+void message_in_drop_frame(struct message_in *, unsigned i);
 /** Closes frames, frees the arena, takes from the load.  NULL is allowed. */
 void message_in_free(struct message_in *);
 

@@ -38,6 +38,14 @@
 	X(DUE_DONE, "due_done")                      \
 	X(COMMIT_US, "commit_us")                    \
 	X(COMMIT_FAILED, "commit_failed")            \
+	X(BLOB_IN_BYTES, "blob_in_bytes")            \
+	X(BLOB_OUT_BYTES, "blob_out_bytes")          \
+	X(BLOB_SYNCS, "blob_syncs")                  \
+	X(BLOB_COMPLETE, "blobs_complete")           \
+	X(BLOB_WRONG, "blobs_wrong_hash")            \
+	X(BLOB_ORPHANS, "blob_orphans")              \
+	X(BLOB_DROPPED, "blob_files_dropped")        \
+	X(BLOB_FAILED, "blob_io_errors")             \
 	X(DELIVERED, "delivered")                    \
 	X(DELIVER_RETRY, "deliver_retry")            \
 	X(DELIVER_DROPPED, "deliver_dropped_sessions")
@@ -45,6 +53,9 @@
 #define METRICS_GAUGES(X)                            \
 	X(SESSIONS, "sessions")                      \
 	X(SLOTS, "slots")                            \
+	X(BLOB_ROOM, "blob_room_mib")                \
+	X(BLOB_HELD, "blob_held_bytes")              \
+	X(BLOB_PARTS, "blob_uploads")                \
 	X(IN_FLIGHT, "in_flight")                    \
 	X(IN_FLIGHT_BYTES, "in_flight_bytes")        \
 	X(COMMIT_MAX_US, "commit_max_us")            \

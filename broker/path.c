@@ -10,6 +10,8 @@
 #define VERIFY_RING 1024       /* commands in one verify thread; admit counts, so its rings never fill */
 #define OUT_RING 8192
 #define EVENT_RING 8192
+#define BLOBS_RING 1024        /* above PATH_BLOBS_MAX */
+#define DROP_RING 4096
 
 static bool make(struct ring **r, size_t capacity, struct ring_bell *bell)
 {
@@ -34,9 +36,13 @@ int path_init(struct path *p, const struct config *config)
 	p->admit_bell = ring_bell_new();
 	p->apply_bell = ring_bell_new();
 	p->deliver_bell = ring_bell_new();
+	p->blobs_bell = ring_bell_new();
+	atomic_store(&p->blob_room, UINT64_MAX);
 	if (p->failure_fd < 0 || !make(&p->front_admit, (size_t)config->ring_messages, p->admit_bell) ||
 	    !make(&p->admit_apply, (size_t)config->ring_messages, p->apply_bell) ||
 	    !make(&p->admit_deliver, (size_t)config->ring_messages, p->deliver_bell) ||
+	    !make(&p->admit_blobs, BLOBS_RING, p->blobs_bell) || !make(&p->blobs_admit, BLOBS_RING, p->admit_bell) ||
+	    !make(&p->apply_blobs, DROP_RING, p->blobs_bell) ||
 	    !make(&p->apply_front, OUT_RING, p->front_bell) || !make(&p->admit_front, OUT_RING, p->front_bell) ||
 	    !make(&p->deliver_front, PATH_DELIVERIES_MAX, p->front_bell) ||
 	    !make(&p->apply_deliver, EVENT_RING, p->deliver_bell) ||
@@ -51,8 +57,9 @@ int path_init(struct path *p, const struct config *config)
 void path_clear(struct path *p)
 {
 	struct ring *const rings[] = {p->front_admit, p->admit_apply,   p->admit_deliver, p->apply_front,
-	                              p->admit_front, p->deliver_front, p->apply_deliver, p->front_deliver};
-	struct ring_bell *const bells[] = {p->front_bell, p->admit_bell, p->apply_bell, p->deliver_bell};
+	                              p->admit_front, p->deliver_front, p->apply_deliver, p->front_deliver,
+	                              p->admit_blobs, p->blobs_admit,   p->apply_blobs};
+	struct ring_bell *const bells[] = {p->front_bell, p->admit_bell, p->apply_bell, p->deliver_bell, p->blobs_bell};
 
 	for (size_t i = 0; i < sizeof(rings) / sizeof(rings[0]); i++)
 		ring_free(rings[i]);
@@ -82,6 +89,7 @@ void path_wake(struct path *p)
 	ring_bell_ring(p->admit_bell);
 	ring_bell_ring(p->apply_bell);
 	ring_bell_ring(p->deliver_bell);
+	ring_bell_ring(p->blobs_bell);
 	for (unsigned i = 0; i < PATH_VERIFY_MAX && p->verify_bell[i] != NULL; i++)
 		ring_bell_ring(p->verify_bell[i]);
 }

@@ -16,6 +16,7 @@
 
 #define PATH_VERIFY_MAX 16
 #define PATH_DELIVERIES_MAX 4096 /* that front has not given back */
+#define PATH_BLOBS_MAX 1000      /* commands inside the blobs thread */
 
 struct apply;
 struct signer;
@@ -31,14 +32,20 @@ struct path {
 	uint8_t exchange_id[32];
 	uint8_t generation[16];      /* of the store */
 	struct message_load load;
+	const char *blobs_folder;    /* of the attachments */
+	struct message_held held;    /* bulk of attachments, read ahead */
+	_Atomic uint64_t blob_room;  /* bytes free on their disk, as of a second ago; UINT64_MAX before the first look */
 
 	/* One bell for each thread that sleeps; the rings it consumes ring it.  Ring a_b: producer a, consumer b. */
-	struct ring_bell *front_bell, *admit_bell, *apply_bell, *deliver_bell, *verify_bell[PATH_VERIFY_MAX];
+	struct ring_bell *front_bell, *admit_bell, *apply_bell, *deliver_bell, *blobs_bell, *verify_bell[PATH_VERIFY_MAX];
 	struct ring *front_admit;    /* message_in; full: dropped and counted */
 	struct ring *admit_apply;    /* message_in; full: admit waits */
 	struct ring *admit_deliver;  /* message_in, without a request: the session has ended; full: admit waits */
 	struct ring *admit_verify[PATH_VERIFY_MAX],
 		*verify_admit[PATH_VERIFY_MAX]; /* message_in; never full: admit counts */
+	struct ring *admit_blobs, *blobs_admit; /* message_in; never full: admit counts */
+	struct ring *apply_blobs;    /* struct blobs_drop; full: left to the sweep */
+	atomic_bool blobs_sweep;     /* set when one was: sweep all soon */
 	struct ring *apply_front, *admit_front,
 		*deliver_front; /* message_out; full: the producer waits, front never does */
 	struct ring *apply_deliver;  /* deliver_event; full: apply waits, deliver waits for front only */
@@ -48,7 +55,7 @@ struct path {
 	atomic_bool draining;        /* admit refuses new work `moving` */
 	atomic_bool deaf;            /* front shall receive no more … */
 	atomic_bool is_deaf;         /* … and says here that it does not */
-	atomic_bool stopping;        /* admit, verify, apply, deliver end when their rings are empty */
+	atomic_bool stopping;        /* admit, verify, blobs, apply, deliver end when their rings are empty */
 	atomic_bool closing;         /* front sends what is left and closes; zap ends */
 
 	atomic_uint proofs;          /* GET_PROOFs on their way to deliver: admit counts up, deliver down */

@@ -22,6 +22,7 @@ enum frames {
 	FRAMES_ENVELOPE,     /* WrapList, body; a FEED post: body */
 	FRAMES_BOTH,         /* object, WrapList, body */
 	FRAMES_OBJECT_OR_BOTH, /* by whether there is a head */
+	FRAMES_PART,         /* bytes of an attachment, or none */
 };
 
 enum who { DEVICE = 1, INVITE = 2 };
@@ -52,6 +53,8 @@ static const struct operation {
 	[RK__OP__OP_PUT_CHECKPOINT] = {DEVICE, true, 0, FRAMES_OBJECT, REQUEST_VERIFY},
 	[RK__OP__OP_NACK] = {DEVICE, true, 0, FRAMES_OBJECT, REQUEST_VERIFY},
 	[RK__OP__OP_DEPOSIT] = {DEVICE, true, 0, FRAMES_OBJECT, REQUEST_VERIFY},
+	[RK__OP__OP_BLOB_OPEN] = {DEVICE, true, PART_BLOB_OPEN, FRAMES_NONE, REQUEST_APPLY},
+	[RK__OP__OP_BLOB_PUT] = {DEVICE, false, PART_BLOB_PUT, FRAMES_PART, REQUEST_BLOBS},
 };
 #define OPERATION_COUNT (sizeof(operations) / sizeof(operations[0]))
 
@@ -89,6 +92,15 @@ static int check_fields(const struct operation *op, const Rk__Request *q)
 	return RK_OK;
 }
 
+static int take_part(struct command *c)
+{
+	if (c->frame_count > 2)
+		return RK_MALFORMED;
+	if (c->frame_count == 2)
+		c->body = c->frames[1];
+	return c->body.len <= REQUEST_PART_MAX_BYTES ? RK_OK : RK_TOO_LARGE;
+}
+
 /* Names the frames after the header.  A FEED post has no WrapList. */
 static int take_frames(const struct operation *op, const Rk__Request *q, struct command *c)
 {
@@ -100,6 +112,8 @@ static int take_frames(const struct operation *op, const Rk__Request *q, struct 
 	                (op->frames == FRAMES_OBJECT_OR_BOTH && q->head);
 	unsigned want = 1 + has_object + (has_bulk ? (is_feed ? 1u : 2u) : 0u), next = 1;
 
+	if (op->frames == FRAMES_PART)
+		return take_part(c);
 	if (c->frame_count != want)
 		return RK_MALFORMED;
 	if (has_object)
@@ -167,6 +181,8 @@ enum request_route request_route(const struct command *c)
 		return REQUEST_APPLY;
 	if (c->req->op == RK__OP__OP_HELLO && c->req->hello->seen_checkpoint.len > 0)
 		return REQUEST_VERIFY;
+	if (c->req->op == RK__OP__OP_FETCH && c->req->fetch->blob != 0)
+		return REQUEST_BLOBS;
 	return op->route;
 }
 

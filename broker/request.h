@@ -10,6 +10,7 @@
 
 #define REQUEST_HEADER_MAX_BYTES 8192
 #define REQUEST_OBJECT_MAX_BYTES (256 * 1024)
+#define REQUEST_PART_MAX_BYTES (256 * 1024) /* of BLOB_PUT */
 
 /* Where a request goes from admit. */
 enum request_route {
@@ -17,6 +18,7 @@ enum request_route {
 	REQUEST_DELIVER, /* reads: deliver's thread */
 	REQUEST_APPLY,   /* in order, without verification */
 	REQUEST_VERIFY,  /* then apply */
+	REQUEST_BLOBS,   /* files of attachments, then apply */
 };
 
 /**

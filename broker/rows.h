@@ -35,6 +35,9 @@
  *               then Signed bytes
  *   T_DUE       time u64be || type u8 || id (0..32 bytes) -> one zero byte
  *   T_TREE      merkle_position u64be -> hash of a complete subtree 32
+ *   T_BLOB      SHA-256 -> state u8 | org_id 16 | nda_id 32 | len u64 | opened_at i64 | env_id 32 (zero unless attached)  (97)
+ *   T_UPLOAD    org_id || SHA-256 -> one zero byte: exactly its rows of T_BLOB that are not attached
+ *   T_ATTACHED  env_id || index u8 -> SHA-256 32 | len u64                                                (40)
  *   T_DESK      device_id -> numbers of its desks, ascending, u32 each; no row: none
  *
  * rows_get_*: RK_OK, RK_ENOTFOUND, or a store failure.  rows_put_*: RK_OK or a store failure.  Thread: that of the
@@ -200,6 +203,7 @@ enum rows_quota_kind {
 	QUOTA_LISTS_DAY = 7,    /* org: day u32, count u32 of its OrgDevices */
 	QUOTA_KX_DAY = 8,       /* device: day u32, count u32 of its DeviceKx */
 	QUOTA_DEPOSIT_DAY = 9,  /* org: day u32, count u32 of its deposits */
+	QUOTA_BLOB = 10,        /* org: bytes of its attachments, from their opening until they are dropped */
 };
 /** b may be NULL.  A counter that is not there is 0; putting 0 deletes it. */
 int rows_get_quota(struct txn *, enum rows_quota_kind, const uint8_t a[16], const uint8_t *b, uint64_t *value);
@@ -222,6 +226,7 @@ enum rows_due_type {
 	DUE_POST_EXPIRES = 8,   /* channel u8 || post_seq u64be */
 	DUE_INVITE_EXPIRES = 9,
 	DUE_DEPOSIT_FORGET = 10, /* SHA-256 of a Deposit's payload; there exactly while its time could pass again */
+	DUE_BLOB_ORPHAN = 11,   /* SHA-256 of an attachment; there exactly while no envelope has it */
 };
 struct rows_due {
 	int64_t time_ms;
@@ -235,6 +240,34 @@ bool rows_has_due(struct txn *, int64_t time_ms, enum rows_due_type, const void 
 int rows_del_due(struct txn *, int64_t time_ms, enum rows_due_type, const void *id, size_t id_len);
 /** The earliest; RK_ENOTFOUND. */
 int rows_first_due(struct txn *, struct rows_due *);
+
+enum rows_blob_state { BLOB_OPEN = 0, BLOB_COMPLETE = 1, BLOB_ATTACHED = 2 };
+
+struct rows_blob {
+	uint8_t state;
+	uint8_t org_id[16], nda_id[32];
+	uint64_t len;
+	int64_t opened_at;              /* the last BLOB_OPEN */
+	uint8_t env_id[32];             /* ATTACHED */
+};
+int rows_get_blob(struct txn *, const uint8_t sha256[32], struct rows_blob *);
+int rows_put_blob(struct txn *, const uint8_t sha256[32], const struct rows_blob *);
+int rows_del_blob(struct txn *, const uint8_t sha256[32]);
+bool rows_read_blob(struct bytes value, struct rows_blob *);
+int rows_put_upload(struct txn *, const uint8_t org_id[16], const uint8_t sha256[32]);
+/** Deleting what is not there is RK_OK. */
+int rows_del_upload(struct txn *, const uint8_t org_id[16], const uint8_t sha256[32]);
+/** The first upload of an organisation after `after` (NULL: at all); RK_ENOTFOUND. */
+int rows_next_upload(struct txn *, const uint8_t org_id[16], const uint8_t *after, uint8_t sha256[32]);
+
+struct rows_attached {
+	uint8_t sha256[32];
+	uint64_t len;
+};
+/** index counts from 0. */
+int rows_get_attached(struct txn *, const uint8_t env_id[32], uint8_t index, struct rows_attached *);
+int rows_put_attached(struct txn *, const uint8_t env_id[32], uint8_t index, const struct rows_attached *);
+int rows_del_attached(struct txn *, const uint8_t env_id[32], uint8_t index);
 
 #define ROWS_OBJECT_KEY_BYTES 25
 /** id NULL: the type has none. */

@@ -6,6 +6,7 @@
 
 #include "broker/admit.h"
 #include "broker/applier.h"
+#include "broker/blobs.h"
 #include "broker/deliver.h"
 #include "broker/front.h"
 #include "broker/verify.h"
@@ -20,12 +21,13 @@ struct server {
 	struct front *front;
 	struct admit *admit;
 	struct verify *verify;
+	struct blobs *blobs;
 	struct applier *applier;
 	struct deliver *deliver;
 	struct zap zap;
 	int64_t drain_ms; /* when it began */
 	struct verify_thread verify_parts[PATH_VERIFY_MAX];
-	pthread_t front_thread, admit_thread, apply_thread, deliver_thread, zap_thread, verify_threads[PATH_VERIFY_MAX];
+	pthread_t front_thread, admit_thread, apply_thread, deliver_thread, blobs_thread, zap_thread, verify_threads[PATH_VERIFY_MAX];
 };
 
 static void server_free(struct server *s)
@@ -33,6 +35,7 @@ static void server_free(struct server *s)
 	front_free(s->front);
 	admit_free(s->admit);
 	verify_free(s->verify);
+	blobs_free(s->blobs);
 	applier_free(s->applier);
 	deliver_free(s->deliver);
 	free(s);
@@ -57,7 +60,8 @@ static bool start_all(struct server *s)
 {
 	if (!start(&s->zap_thread, "rk-zap", zap_run, &s->zap) ||
 	    !start(&s->deliver_thread, "rk-deliver", deliver_run, s->deliver) ||
-	    !start(&s->apply_thread, "rk-apply", applier_run, s->applier))
+	    !start(&s->apply_thread, "rk-apply", applier_run, s->applier) ||
+	    !start(&s->blobs_thread, "rk-blobs", blobs_run, s->blobs))
 		return false;
 	for (unsigned i = 0; i < (unsigned)s->path->config->verify_threads; i++) {
 		s->verify_parts[i] = (struct verify_thread){s->path, s->verify, i};
@@ -71,6 +75,7 @@ static bool start_all(struct server *s)
 int server_start(struct path *path, void *router, void *zap_socket, struct server **out)
 {
 	struct server *s = calloc(1, sizeof(*s));
+	int code;
 
 	*out = NULL;
 	if (s == NULL)
@@ -82,6 +87,10 @@ int server_start(struct path *path, void *router, void *zap_socket, struct serve
 	s->verify = verify_new(path->roster, path->exchange_id);
 	s->applier = applier_new(path);
 	s->deliver = deliver_new(path);
+	if ((code = blobs_new(path, &s->blobs)) != RK_OK) {
+		server_free(s);
+		return code;
+	}
 	if (s->front == NULL || s->admit == NULL || s->verify == NULL || s->applier == NULL || s->deliver == NULL) {
 		server_free(s);
 		return RK_ENOMEM;
@@ -121,6 +130,7 @@ void server_stop(struct server *s)
 	pthread_join(s->admit_thread, NULL);
 	for (unsigned i = 0; i < (unsigned)p->config->verify_threads; i++)
 		pthread_join(s->verify_threads[i], NULL);
+	pthread_join(s->blobs_thread, NULL);
 	pthread_join(s->apply_thread, NULL);
 	/* Deliver waits for what it gave to front, so front must still run. */
 	pthread_join(s->deliver_thread, NULL);

@@ -57,7 +57,7 @@ static bool may_forget(struct sessions *s, const struct session *session, int64_
 {
 	struct peer peer = {.is_invite = session->key.is_invite};
 
-	if (now_ms - session->seen_ms <= IDLE_MS || session->is_busy || session->queue != NULL)
+	if (now_ms - session->seen_ms <= IDLE_MS || session->is_busy || session->in_blobs > 0 || session->queue != NULL)
 		return false;
 	memcpy(peer.id, session->key.id, sizeof(peer.id));
 	return s->forget == NULL || s->forget(s->user, &peer);

@@ -20,6 +20,7 @@ struct session {
 	bool is_busy;             /* one of its commands is being verified */
 	struct message_in *queue, **queue_end; /* those that wait for it */
 	unsigned queued;
+	unsigned in_blobs;        /* of its commands, with the blobs thread */
 	int64_t proof_milli;      /* tokens for the leaves of GET_PROOF, 1/1000; below 0: a debt */
 	int64_t proof_ms;         /* when they were counted */
 };

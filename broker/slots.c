@@ -102,11 +102,18 @@ static int64_t refill(int64_t have, int64_t more, int64_t cap)
 	return have > cap ? cap : have;
 }
 
+/*
+ * Requests are counted because each costs the path a turn, whatever its size.  What is as large as a part of an attachment is paid for by its
+ * bytes: with a token for each besides, 100 parts a second would bound an upload at 25 MiB/s, whatever byte_rate says.
+ */
+#define BYTES_ALONE ((size_t)128 * 1024)
+
 enum slots_verdict slots_take(struct slots *s, struct slot *slot, size_t len, int64_t now_ms)
 {
 	int64_t rate = slot->key.is_invite ? INVITE_RATE_PER_S : s->limits.rate_per_s;
 	int64_t burst = slot->key.is_invite ? INVITE_BURST : s->limits.burst;
 	int64_t elapsed = now_ms > slot->seen_ms ? now_ms - slot->seen_ms : 0;
+	int64_t price_milli = len >= BYTES_ALONE && !slot->key.is_invite ? 0 : 1000;
 
 	if (elapsed > ELAPSED_MAX_MS)
 		elapsed = ELAPSED_MAX_MS;
@@ -117,11 +124,11 @@ enum slots_verdict slots_take(struct slots *s, struct slot *slot, size_t len, in
 	slot->invite_tokens = refill(slot->invite_tokens, INVITE_BYTES_PER_S * elapsed / 1000, s->limits.invite_bytes);
 	if (slot->key.is_invite && slot->invite_tokens < (int64_t)len)
 		return SLOTS_INVITE_BYTES;
-	if (slot->tokens_milli < 1000 || slot->byte_tokens < (int64_t)len)
+	if (slot->tokens_milli < price_milli || slot->byte_tokens < (int64_t)len)
 		return SLOTS_RATE;
 	if (slot->key.is_invite)
 		slot->invite_tokens -= (int64_t)len;
-	slot->tokens_milli -= 1000;
+	slot->tokens_milli -= price_milli;
 	slot->byte_tokens -= (int64_t)len;
 	return SLOTS_PASS;
 }

@@ -106,6 +106,7 @@ void client_log(const struct client *, const char *format, ...) __attribute__((f
 #define META_DEVICE_REQUEST "device_request" /* text of a device that asks to be added, until its first kx key is published */
 #define META_ENROL_STATE "enrol_state" /* 1 byte: rk.EnrolState as last told; absent before the first answer */
 #define META_NEXT_ID "next_id"         /* u64be: outbox and inbox numbering */
+#define META_ASIDE "aside"             /* u64be: restored from a backup; what the outbox held then, up to this id, is not sent by itself */
 #define META_WATCH "watch"             /* u64be: last arrival printed by feed watch */
 #define META_LINK_UP "link_up"         /* u64be: since when (ms) a resident process is connected; 0: it is not */
 int meta_get(struct txn *, const char *key, struct bytes *value);
@@ -260,6 +261,9 @@ struct outcome { int code; uint64_t seq; bool logged; uint64_t log_index; int64_
 /** RK_OK with *out when DONE; RK_ENOTFOUND; RK_BUSY while it is not answered. */
 int outbox_outcome(struct txn *, uint64_t id, struct outcome *out);
 int outbox_count(struct txn *, unsigned *queued, unsigned *sent);
+/** Calls fn for each unanswered item that must not be sent by itself in a home that was restored (META_ASIDE), or of all that are
+ *  confidential (is_any).  fn must not write.  Not RK_OK ends it with that code. */
+int outbox_each_aside(struct txn *, bool is_any, int (*fn)(void *user, const Rkl__OutboxItem *), void *user);
 
 /* ---- seal (client/seal.c): makes the frames of an item for the wire; the gate is asked once more (agreement_check_send) */
 int seal_item(struct client *, struct txn *, Rkl__OutboxItem *, uint64_t number, struct arena *);

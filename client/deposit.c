@@ -265,6 +265,19 @@ int deposit_open(struct client *c, const Rkl__DepositRecord *record, struct aren
 	return RK_OK;
 }
 
+int deposit_take_secret(struct client *c, struct txn *t, Rkl__DepositRecord *record, const struct deposit_secret *secret, struct arena *a)
+{
+	struct bytes sealed;
+	int r = seal_secret(c, secret, record->oh.data, a, &sealed);
+
+	if (r != RK_OK)
+		return r;
+	record->sealed_secret = pb_of(sealed);
+	if ((r = record_put(t, C_DEPOSIT, bytes_of(record->oh), &record->base)) != RK_OK || !record->logged)
+		return r;
+	return evidence_on_deposit(c, t, bytes_of(record->wire), record->log_index, secret->salt, secret->sha256);
+}
+
 const char *deposit_state_name(struct txn *t, const Rkl__DepositRecord *record)
 {
 	struct outcome out;

@@ -42,6 +42,10 @@ int deposit_list(struct txn *, struct arena *, Rkl__DepositRecord ***out, size_t
 /** What it commits to.  RK_ENOTFOUND: another device of the organisation made it; RK_EINTEGRITY. */
 int deposit_open(struct client *, const Rkl__DepositRecord *, struct arena *, struct deposit_secret *out);
 
+/** What another home of the organisation knows of a deposit, sealed under this one's key; evidence too, once it is logged.  The device key
+ *  must be unlocked. */
+int deposit_take_secret(struct client *, struct txn *, Rkl__DepositRecord *, const struct deposit_secret *, struct arena *);
+
 /** "queued", "logged", "refused". */
 const char *deposit_state_name(struct txn *, const Rkl__DepositRecord *);
 

@@ -108,7 +108,8 @@ static int add_desk(struct desk *list, size_t *count, const Rk__Device *d, size_
 	return list[at].name != NULL ? RK_OK : RK_ENOMEM;
 }
 
-int desk_list(struct client *c, struct txn *txn, const uint8_t org_id[16], struct arena *a, struct desk **out, size_t *count)
+static int list_desks(struct client *c, struct txn *txn, const uint8_t org_id[16], bool retired_too, struct arena *a,
+		      struct desk **out, size_t *count)
 {
 	Rk__OrgDevices *devices;
 	int r;
@@ -120,11 +121,21 @@ int desk_list(struct client *c, struct txn *txn, const uint8_t org_id[16], struc
 	arena_raise(a, (DESKS_LIST_MAX + 1) * sizeof(**out));
 	if ((*out = arena_alloc(a, (DESKS_LIST_MAX + 1) * sizeof(**out))) == NULL)
 		return RK_ENOMEM;
-	for (size_t i = 0; i < devices->n_devices; i++)
-		for (size_t j = 0; trust_device_is_active(devices->devices[i], client_now(c)) && j < devices->devices[i]->n_desks; j++)
-			if ((r = add_desk(*out, count, devices->devices[i], j, a)) != RK_OK)
+	for (size_t i = 0; i < devices->n_devices; i++) {
+		const Rk__Device *d = devices->devices[i];
+
+		if (!retired_too && !trust_device_is_active(d, client_now(c)))
+			continue;
+		for (size_t j = 0; j < d->n_desks; j++)
+			if ((r = add_desk(*out, count, d, j, a)) != RK_OK)
 				return r;
+	}
 	return RK_OK;
+}
+
+int desk_list(struct client *c, struct txn *txn, const uint8_t org_id[16], struct arena *a, struct desk **out, size_t *count)
+{
+	return list_desks(c, txn, org_id, false, a, out, count);
 }
 
 int desk_find(struct client *c, struct txn *txn, const uint8_t org_id[16], const char *name, struct arena *a, uint32_t *desk_id)
@@ -151,7 +162,7 @@ const char *desk_name(struct client *c, struct txn *txn, const uint8_t org_id[16
 	char number[16];
 	size_t n;
 
-	if (desk_list(c, txn, org_id, a, &list, &n) == RK_OK)
+	if (list_desks(c, txn, org_id, true, a, &list, &n) == RK_OK)
 		for (size_t i = 0; i < n; i++)
 			if (list[i].id == desk_id)
 				return list[i].name;

@@ -126,6 +126,9 @@ struct link_log {
 	bool fresh;                  /* the newest checkpoint is to be asked for: after each connecting */
 	bool idle;                   /* nothing was to be asked when the store was at looked_txn */
 	uint64_t looked_txn;
+	struct log_question vain;    /* the last one that got no answer */
+	bool is_vain;                /* and is not counted yet */
+	int64_t counted_at;
 };
 
 struct link {
@@ -179,7 +182,7 @@ struct link {
 	bool item_done, item_ok;
 	int64_t item_done_at;
 	uint64_t sync_asked, sync_done;
-	int64_t kept_at;             /* link_keep.c; 0: not yet on this link */
+	int64_t kept_at, pruned_at;  /* link_keep.c; 0: not yet on this link */
 	bool told_up;                /* META_LINK_UP says that the link is up */
 };
 
@@ -228,6 +231,8 @@ int settle_answers(struct link *, struct txn *);
 void settle_done(struct link *);
 /** The item is over with this code: its key and frames go, it is stored, and people are told if nobody waits for it. */
 int settle_end(struct link *, struct txn *, Rkl__OutboxItem *, int code, int64_t time_ms);
+/** The same for one that another copy of this home may have sent: RK_EOTHERHOME, and people are told of it. */
+int settle_aside(struct link *, struct txn *, Rkl__OutboxItem *);
 
 /* ---- link_stream.c */
 int streams_refresh(struct link *);

@@ -8,6 +8,7 @@
 #include "client/secretariat_ahead.h"
 
 #define KEEP_MS 60000
+#define PRUNE_MS 3600000
 
 static int forget(struct link *l)
 {
@@ -23,6 +24,7 @@ int keep_begin(struct link *l)
 {
 	if (l->o->holds != NULL)
 		*l->o->holds = true;
+	l->pruned_at = monotonic_ms();
 	return forget(l);
 }
 
@@ -65,6 +67,12 @@ int keep_tick(struct link *l)
 		return RK_OK;
 	if (l->kept_at != 0 && (r = forget(l)) != RK_OK)
 		return r;
+	/* Of a link that stays for months; a new one begins with it. */
+	if (now - l->pruned_at >= PRUNE_MS) {
+		l->pruned_at = now;
+		if ((r = send_prune(l->c)) != RK_OK)
+			return r;
+	}
 	l->kept_at = now;
 	if ((r = kx_tick(l->c, &kx)) == RK_OK)
 		r = ahead_tick(l->c, &ahead);

@@ -2,7 +2,7 @@
  * link_log: questions about the exchange's log, on the connection that is there.  What is asked and what an answer means is log_ask.c's and log_answer.c's;
  * here is when.  The newest checkpoint is asked for after each connecting, before anything is sealed; the rest once the streams have
  * caught up, so that one question proves many leaves.  A broker without answers (of an older version, or one that hides something:
- * log_on_refusal tells them apart) is left alone for a while and holds nothing up.
+ * log_on_refusal tells them apart) is left alone for a while and holds nothing up; one that ends each session instead is counted (log_on_vain).
  */
 #include "client/link_internal.h"
 #include "proto/merkle.h"
@@ -14,9 +14,19 @@
 #define LOG_TRIES_MAX 3
 #define LOG_REST_MS ((int64_t)5 * 60 * 1000)
 #define LOG_STALE_MS 10000     /* its next checkpoint may be about to be signed */
+#define LOG_COUNT_EVERY_MS 60000 /* a broker that breaks every session must not make us write all the time */
+
+/* The last question got no answer: said to the log at the next tick. */
+static void get_none(struct link_log *g)
+{
+	g->vain = g->q;
+	g->is_vain = true;
+}
 
 void link_log_forget(struct link *l)
 {
+	if (l->log.tag != 0)
+		get_none(&l->log);
 	l->log.tag = 0;
 	l->log.next_at = 0;
 	l->log.fresh = true;
@@ -163,6 +173,21 @@ static int give_up(struct link *l, int code)
 	return RK_OK;
 }
 
+static int count_vain(struct link *l)
+{
+	struct link_log *g = &l->log;
+	struct txn *txn;
+	int r;
+
+	g->is_vain = false;
+	if (g->counted_at != 0 && monotonic_ms() - g->counted_at < LOG_COUNT_EVERY_MS)
+		return RK_OK;
+	g->counted_at = monotonic_ms();
+	if ((r = env_begin(l->c->env, true, &txn)) != RK_OK)
+		return r;
+	return commit(l, txn, log_on_vain(l->c, txn, &g->vain));
+}
+
 static int in_vain(struct link *l, int code)
 {
 	struct link_log *g = &l->log;
@@ -170,6 +195,7 @@ static int in_vain(struct link *l, int code)
 	g->tag = 0;
 	if (++g->tries >= (code == RK_ETIMEOUT ? LOG_WAITS_MAX : LOG_TRIES_MAX))
 		return give_up(l, code);
+	get_none(g);
 	g->next_at = monotonic_ms() + LOG_PAUSE_MS;
 	return RK_OK;
 }
@@ -178,7 +204,10 @@ int link_log_tick(struct link *l)
 {
 	struct link_log *g = &l->log;
 	int64_t now = monotonic_ms();
+	int r;
 
+	if (g->is_vain && (r = count_vain(l)) != RK_OK)
+		return r;
 	if (g->tag != 0)
 		return now - g->sent_at > LOG_WAIT_MS ? in_vain(l, RK_ETIMEOUT) : RK_OK;
 	if (l->state != LINK_UP || is_resting(l) || now < g->next_at || (!g->fresh && !streams_may_seal(l)))
@@ -216,6 +245,7 @@ int link_log_on_reply(struct link *l, const Rk__Reply *reply, struct incoming *i
 	if (code == RK_OK)
 		return on_answer(l, reply, in);
 	if (code == RK_GENERATION) {
+		get_none(&l->log);
 		link_again(l, 50);
 		return RK_OK;
 	}

@@ -2,10 +2,14 @@
  * link_number: whose numbers stand.  The answer to HELLO says the last number that the broker has of this writer; that is the
  * truth, and
  *
- *   last > ours           this home was restored from an older copy: a new writer, everything unanswered sealed anew
+ *   last > ours           this home was restored from an older copy: a new writer; what is unanswered is sealed anew, but nothing
+ *                         confidential, which the other copy may have sent: that ends here, and people are told
  *   number <= last        sent again: the stored outcome comes back
  *   number > last         sent again while numbers follow each other without a hole; from a hole on they were never taken,
  *                         so those items are sealed anew and the numbers go on from the hole
+ *
+ * A home that was restored from a backup (client/restore.c) has a new writer already, and the broker has nothing of it: what was open in
+ * the backup ends here likewise, all of it.
  */
 #include <stdlib.h>
 
@@ -85,6 +89,51 @@ static int requeue(struct txn *txn, uint64_t id)
 	return r;
 }
 
+struct aside {
+	uint64_t ids[OPEN_MAX];
+	size_t count;
+};
+
+static int collect_aside(void *user, const Rkl__OutboxItem *item)
+{
+	struct aside *a = user;
+
+	a->ids[a->count++] = item->id;
+	return a->count < OPEN_MAX ? RK_OK : RK_ENOTFOUND; /* that is enough for once */
+}
+
+static int end_aside(struct link *l, struct txn *txn, const struct aside *a)
+{
+	struct arena *arena = arena_new(0);
+	Rkl__OutboxItem *item;
+	int r = arena == NULL ? RK_ENOMEM : RK_OK;
+
+	for (size_t i = 0; i < a->count && r == RK_OK; i++) {
+		arena_reset(arena, 0);
+		if ((r = outbox_load(txn, a->ids[i], arena, &item)) == RK_OK)
+			r = settle_aside(l, txn, item);
+	}
+	arena_free(arena);
+	return r;
+}
+
+/* What another copy of this home may have sent since. */
+static int set_aside(struct link *l, struct txn *txn, bool is_older)
+{
+	struct aside *a = calloc(1, sizeof(*a));
+	int r = RK_OK;
+
+	if (a == NULL)
+		return RK_ENOMEM;
+	do {
+		a->count = 0;
+		if ((r = outbox_each_aside(txn, is_older, collect_aside, a)) == RK_OK)
+			r = end_aside(l, txn, a);
+	} while (r == RK_OK && a->count == OPEN_MAX);
+	free(a);
+	return r == RK_OK && meta_u64(txn, META_ASIDE) != 0 ? meta_put_u64(txn, META_ASIDE, 0) : r;
+}
+
 /* This home is an older copy of itself: it may not reuse numbers that the broker knows with other content. */
 static int restored(struct link *l, struct txn *txn, const struct open_item *open, size_t count)
 {
@@ -133,9 +182,9 @@ int send_reconcile(struct link *l)
 	send_forget(l);
 	if ((r = env_begin(l->c->env, true, &txn)) != RK_OK)
 		goto out;
-	if ((r = collect_sent(txn, open, &count)) != RK_OK)
-		goto out;
 	is_older = l->broker_last > meta_u64(txn, META_NUMBER);
+	if ((r = set_aside(l, txn, is_older)) != RK_OK || (r = collect_sent(txn, open, &count)) != RK_OK)
+		goto out;
 	r = is_older ? restored(l, txn, open, count) : settle_numbers(l, txn, open, count);
 	if (r == RK_OK) {
 		r = env_commit(txn);

@@ -29,7 +29,7 @@ static int tell_unsent(struct link *l, struct txn *txn, const Rkl__OutboxItem *i
 }
 
 /* The key goes first: should the commit fail, the frames still stand for what was sent, and what was not sent had failed anyway. */
-int settle_end(struct link *l, struct txn *txn, Rkl__OutboxItem *item, int code, int64_t time_ms)
+static int end_item(struct link *l, struct txn *txn, Rkl__OutboxItem *item, int code, int64_t time_ms)
 {
 	Rkl__ItemState was = item->state;
 	int r = outbox_key_destroy(l->c, item);
@@ -41,9 +41,23 @@ int settle_end(struct link *l, struct txn *txn, Rkl__OutboxItem *item, int code,
 	item->time_ms = time_ms;
 	item->sealed_compose = (ProtobufCBinaryData){0};
 	send_clear_frames(item);
-	if ((r = outbox_store(txn, item, was)) != RK_OK)
-		return r;
-	return tell_unsent(l, txn, item);
+	return outbox_store(txn, item, was);
+}
+
+int settle_end(struct link *l, struct txn *txn, Rkl__OutboxItem *item, int code, int64_t time_ms)
+{
+	int r = end_item(l, txn, item, code, time_ms);
+
+	return r == RK_OK ? tell_unsent(l, txn, item) : r;
+}
+
+int settle_aside(struct link *l, struct txn *txn, Rkl__OutboxItem *item)
+{
+	char detail[96];
+	int r = end_item(l, txn, item, RK_EOTHERHOME, client_now(l->c));
+
+	snprintf(detail, sizeof(detail), INBOX_ASIDE "%.40s #%llu", item->what, (unsigned long long)item->id);
+	return r == RK_OK ? inbox_add(txn, RKL__INBOX_KIND__INBOX_ALERT, bytes_of(item->ref), NULL, client_now(l->c), detail) : r;
 }
 
 /* ---- answers */

@@ -108,6 +108,9 @@ int log_on_answer(struct client *, struct txn *, const struct log_question *, co
 /** The broker refused, or did not answer: code of errcode.h.  RK_UNKNOWN_OBJECT to a size that it once signed is a rollback; any other code
  *  is none by itself, but what has waited for its proof for more than LOG_PROVE_WITHIN_MS is UNPROVEN from now on. */
 int log_on_refusal(struct client *, struct txn *, const struct log_question *, int code);
+/** Neither: the session or the line ended, or the broker was busy.  Counted over sessions and lasting until an answer comes; some of them,
+ *  the first more than LOG_PROVE_WITHIN_MS ago, are a refusal. */
+int log_on_vain(struct client *, struct txn *, const struct log_question *);
 
 /* ---- the witness (a secretariat's home with witness.key) */
 

@@ -314,6 +314,8 @@ int log_on_answer(struct client *c, struct txn *t, const struct log_question *q,
 		r = accuse_unproven(&j, log_head_size(t, j.k.number), before);
 	if (r == RK_OK && q->is_last_call)
 		r = log_promise_accuse(c, t, &j.k, before);
+	if (r == RK_OK)
+		r = log_vain_ends(t, j.k.number, q);
 out:
 	arena_free(j.a);
 	return r;

@@ -7,6 +7,7 @@
  *   log_promise.c  leaves that a reply told of, until their entries come
  *   log_ask.c      questions to the broker
  *   log_answer.c   what its answers prove
+ *   log_vain.c     questions that get none
  *   log_witness.c  cosigning
  *
  * Verified checkpoints of one origin form a chain: each was proven consistent with the newest before it, so any two of them are
@@ -78,6 +79,9 @@ int log_proven(struct client *, struct txn *, const struct log_keys *, const str
 int log_fault(struct client *, struct txn *, const struct log_keys *, const struct log_fork *);
 /** Its proof came after all: an UNPROVEN stands no longer.  theirs NULL: the leaf's. */
 int log_resolve(struct client *, struct txn *, const struct log_keys *, const struct checkpoint *theirs, uint64_t leaf);
+
+/** The question was answered: what was counted of its kind in vain is over. */
+int log_vain_ends(struct txn *, unsigned number, const struct log_question *);
 
 /* ---- promised leaves */
 

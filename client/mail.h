@@ -10,6 +10,7 @@
 #include "client/client.h"
 
 /* Detail of an INBOX_ALERT about a queued dossier or notice of ours that will not go: this and the code's name.  Its id is the agreement's. */
+#define INBOX_ASIDE "aside:" /* then what, and its number: it waited in a home that is a copy, and is not sent by itself */
 #define INBOX_UNSENT "unsent:"
 /* Details of an INBOX_ALERT about the exchange: content that came before anybody here signed for it; a pickup without a place in the log. */
 #define INBOX_UNASKED "bulk-unasked"

@@ -226,3 +226,38 @@ int outbox_count(struct txn *txn, unsigned *queued, unsigned *sent)
 	*sent = (unsigned)meta_u64(txn, META_SENT);
 	return env_error(txn);
 }
+
+/*
+ * A home that comes from a copy does not know what the other one has sent since.  From a backup: whatever was open then.  From a copy that
+ * only its number betrays: at least nothing confidential goes twice.  A fetch says nothing to anybody.
+ */
+int outbox_each_aside(struct txn *txn, bool is_any, int (*fn)(void *user, const Rkl__OutboxItem *), void *user)
+{
+	uint64_t last = meta_u64(txn, META_ASIDE);
+	struct arena *arena = arena_new(0);
+	struct env_cursor *cursor = NULL;
+	struct bytes key, value;
+	int r;
+
+	if (arena == NULL)
+		return RK_ENOMEM;
+	r = last == 0 && !is_any ? RK_ENOTFOUND : env_cursor_open(txn, C_OUTBOX, &cursor);
+	if (r == RK_OK)
+		r = env_cursor_seek(cursor, (struct bytes){0}, &key, &value);
+	for (; r == RK_OK; r = env_cursor_next(cursor, &key, &value)) {
+		Rkl__OutboxItem *item;
+
+		arena_reset(arena, 2 * arena_budget(value.len));
+		item = rkl__outbox_item__unpack(arena_allocator(arena), value.len, value.data);
+		if (item == NULL)
+			r = RK_ESTORE;
+		else if (item->state != RKL__ITEM_STATE__DONE && item->op != RK__OP__OP_FETCH &&
+			 (item->id <= last || (is_any && item->key_id.len > 0)))
+			r = fn(user, item);
+		if (r != RK_OK)
+			break;
+	}
+	env_cursor_free(cursor);
+	arena_free(arena);
+	return r == RK_ENOTFOUND ? RK_OK : r;
+}

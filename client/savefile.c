@@ -83,23 +83,8 @@ bool savefile_exists(int dir_fd, const char *name)
 	return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
 }
 
-static int write_all(int fd, struct bytes content)
-{
-	while (content.len > 0) {
-		ssize_t n = write(fd, content.data, content.len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return io_code();
-		content.data += n;
-		content.len -= (size_t)n;
-	}
-	return fsync(fd) == 0 ? RK_OK : io_code();
-}
-
 /* File systems without RENAME_NOREPLACE: a hard link fails as well where the name is taken. */
-static int rename_new(int dir_fd, const char *from, const char *to)
+int savefile_rename_new(int dir_fd, const char *from, const char *to)
 {
 	if (renameat2(dir_fd, from, dir_fd, to, RENAME_NOREPLACE) == 0)
 		return RK_OK;
@@ -110,23 +95,50 @@ static int rename_new(int dir_fd, const char *from, const char *to)
 	return unlinkat(dir_fd, from, 0) == 0 ? RK_OK : io_code();
 }
 
-int savefile_write(int dir_fd, const char *name, struct bytes content)
+int savefile_begin(int dir_fd, struct savefile *f)
 {
-	char temporary[64];
-	int fd, r;
+	f->dir_fd = dir_fd;
+	snprintf(f->temporary, sizeof(f->temporary), ".renkei-%08x%08x.part", randombytes_random(), randombytes_random());
+	f->fd = openat(dir_fd, f->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return f->fd >= 0 ? RK_OK : io_code();
+}
 
-	snprintf(temporary, sizeof(temporary), ".renkei-%08x%08x.part", randombytes_random(), randombytes_random());
-	fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return io_code();
-	r = write_all(fd, content);
-	if (close(fd) != 0 && r == RK_OK)
+int savefile_append(struct savefile *f, struct bytes content)
+{
+	while (content.len > 0) {
+		ssize_t n = write(f->fd, content.data, content.len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return io_code();
+		content.data += n;
+		content.len -= (size_t)n;
+	}
+	return RK_OK;
+}
+
+int savefile_finish(struct savefile *f, const char *name, int code)
+{
+	int r = code;
+
+	if (r == RK_OK && fsync(f->fd) != 0)
+		r = io_code();
+	if (close(f->fd) != 0 && r == RK_OK)
 		r = io_code();
 	if (r == RK_OK)
-		r = rename_new(dir_fd, temporary, name);
+		r = savefile_rename_new(f->dir_fd, f->temporary, name);
 	if (r != RK_OK)
-		(void)unlinkat(dir_fd, temporary, 0); /* half a file under a hidden name: nothing more can be done */
+		(void)unlinkat(f->dir_fd, f->temporary, 0); /* half a file under a hidden name: nothing more can be done */
 	return r;
+}
+
+int savefile_write(int dir_fd, const char *name, struct bytes content)
+{
+	struct savefile f;
+	int r = savefile_begin(dir_fd, &f);
+
+	return r == RK_OK ? savefile_finish(&f, name, savefile_append(&f, content)) : r;
 }
 
 int savefile_close(int dir_fd)

@@ -31,6 +31,18 @@ bool savefile_exists(int dir_fd, const char *name);
 /** Writes a new file (0600): temporary name, fsync, rename without replacing.  RK_EEXISTS, RK_EIO, RK_EDISKFULL. */
 int savefile_write(int dir_fd, const char *name, struct bytes content);
 
+/** Gives a whole, durable file of the folder its name.  RK_EEXISTS, RK_EIO, RK_EDISKFULL. */
+int savefile_rename_new(int dir_fd, const char *from, const char *to);
+/* The same of what does not fit into memory. */
+struct savefile {
+	int dir_fd, fd;
+	char temporary[64];
+};
+int savefile_begin(int dir_fd, struct savefile *);
+int savefile_append(struct savefile *, struct bytes);
+/** Under its name if code is RK_OK; else nothing of it stays, and code is returned. */
+int savefile_finish(struct savefile *, const char *name, int code);
+
 /** Makes the names in the folder durable.  RK_EIO. */
 int savefile_close(int dir_fd);
 

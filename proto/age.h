@@ -32,7 +32,7 @@ struct age_random {
 };
 void age_random(struct age_random *);
 
-/** Length of the whole file for a plaintext length, of the X25519 form; and back: false if no file has this length. */
+/** Length of the whole file for a plaintext length, of the X25519 form; and back: false if no attachment has this length. */
 uint64_t age_x25519_len(uint64_t plain_len);
 bool age_x25519_plain_len(uint64_t file_len, uint64_t *plain_len);
 

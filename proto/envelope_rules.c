@@ -16,19 +16,19 @@ struct kind_rule {
 	bool may_be_marked;
 	bool may_be_reply_only;
 	bool has_seen;           /* may carry the sender's newest checkpoint */
+	bool has_blobs;          /* may have attachments */
 	bool may_name_desk;      /* a recipient may be one desk of its organisation */
 };
 
 static const struct kind_rule rules[] = {
-	[RK__KIND__FEED] = {ENVELOPE_BODY_MAX_BYTES, 0, 0, 0, 0, FEED_LIFE_MS, true, false, false, false,
-	                    false},
+	[RK__KIND__FEED] = {ENVELOPE_BODY_MAX_BYTES, 0, 0, 0, 0, FEED_LIFE_MS, true, false, false, false, false, false},
 	[RK__KIND__OPEN] = {ENVELOPE_SMALL_BODY_MAX_BYTES, 1, ENVELOPE_OPEN_RECIPIENTS_MAX, 0, 0, LIFE_MS, false, false,
-	                    false, false, true},
+	                    false, false, false, true},
 	/* The 16 KiB of a PROPOSAL that carries a later ACCEPT is for whoever sees the act beside it. */
-	[RK__KIND__PROPOSAL] = {ENVELOPE_BODY_MAX_BYTES, 1, 64, 32, 0, LIFE_MS, false, true, false, false, false},
-	[RK__KIND__NDA] = {ENVELOPE_BODY_MAX_BYTES, 1, 64, 32, 32, LIFE_MS, false, true, true, true, true},
-	[RK__KIND__NDA_NOTICE] = {ENVELOPE_SMALL_BODY_MAX_BYTES, 1, 64, 32, 32, LIFE_MS, false, true, false, true, true},
-	[RK__KIND__INTERNAL] = {ENVELOPE_BODY_MAX_BYTES, 1, 1, 0, 0, LIFE_MS, false, false, false, false, true},
+	[RK__KIND__PROPOSAL] = {ENVELOPE_BODY_MAX_BYTES, 1, 64, 32, 0, LIFE_MS, false, true, false, false, false, false},
+	[RK__KIND__NDA] = {ENVELOPE_BODY_MAX_BYTES, 1, 64, 32, 32, LIFE_MS, false, true, true, true, true, true},
+	[RK__KIND__NDA_NOTICE] = {ENVELOPE_SMALL_BODY_MAX_BYTES, 1, 64, 32, 32, LIFE_MS, false, true, false, true, false, true},
+	[RK__KIND__INTERNAL] = {ENVELOPE_BODY_MAX_BYTES, 1, 1, 0, 0, LIFE_MS, false, false, false, false, false, true},
 };
 
 static int check_recipients(const Rk__EnvelopeHeader *h, const struct kind_rule *rule)
@@ -94,6 +94,18 @@ static int check_fields(const Rk__EnvelopeHeader *h, const struct kind_rule *rul
 	return is_free_of_feed_fields(h) ? RK_OK : RK_MALFORMED;
 }
 
+/* An attachment is the sender's own content: a message without own secrets (reply_only) has none. */
+static int check_blobs(const Rk__EnvelopeHeader *h, const struct kind_rule *rule)
+{
+	if (h->n_blobs != 0 && (!rule->has_blobs || h->reply_only))
+		return RK_UNSUPPORTED;
+	for (size_t i = 0; i < h->n_blobs; i++)
+		for (size_t j = 0; j < i; j++)
+			if (bytes_equal(bytes_of(h->blobs[i]->sha256), bytes_of(h->blobs[j]->sha256)))
+				return RK_MALFORMED;
+	return RK_OK;
+}
+
 int envelope_check_rules(const Rk__EnvelopeHeader *h, const uint8_t exchange_id[32])
 {
 	const struct kind_rule *rule;
@@ -106,8 +118,10 @@ int envelope_check_rules(const Rk__EnvelopeHeader *h, const uint8_t exchange_id[
 	if (h->kind < RK__KIND__FEED || h->kind > RK__KIND__INTERNAL)
 		return RK_MALFORMED;
 	rule = &rules[h->kind];
-	if (h->feed_id != 0 || h->release_at != 0 || h->n_blobs != 0 || (h->seen_checkpoint.len != 0 && !rule->has_seen))
+	if (h->feed_id != 0 || h->release_at != 0 || (h->seen_checkpoint.len != 0 && !rule->has_seen))
 		return RK_UNSUPPORTED;
+	if ((r = check_blobs(h, rule)) != RK_OK)
+		return r;
 	if (h->created_at < 1 || h->expires_at <= h->created_at || h->expires_at - h->created_at > rule->life_ms)
 		return RK_MALFORMED;
 	if ((r = check_recipients(h, rule)) != RK_OK)

@@ -10,11 +10,15 @@
 #include "proto/arena.h"
 #include "proto/bytes.h"
 #include "proto/merkle.h"
+#include "proto/nda.h"
 #include "renkei.pb-c.h"
 
-#define RECEIPT_DEVICES_MAX 26 /* orgdevices-A … -Z */
-#define RECEIPT_ACTS_MAX 99    /* act-01 … act-99 */
-#define RECEIPT_PICKUPS_MAX 9  /* pickup-1 … pickup-9; nack-1 … nack-9 */
+/* No agreement is too long for a receipt: else a party could end its partners' evidence by acting often. */
+#define RECEIPT_ACTS_MAX NDA_ACTS_MAX       /* act-001 … act-256 */
+#define RECEIPT_PICKUPS_MAX NDA_PARTIES_MAX /* pickup-1 … pickup-16; nack-1 … nack-16: one of each recipient at least */
+/* A list of each party, of each device that answered, and of each that held: orgdevices-A … -Z, -AA … */
+#define RECEIPT_DEVICES_MAX (NDA_PARTIES_MAX + RECEIPT_ACTS_MAX + 2 * RECEIPT_PICKUPS_MAX)
+#define RECEIPT_ATTACHMENTS_MAX 32          /* attachment-01 … attachment-32 */
 #define RECEIPT_ENTRY_MAX_BYTES MERKLE_ENTRY_MAX_BYTES
 #define RECEIPT_DEPOSIT_PLAIN_BYTES 64
 
@@ -45,11 +49,16 @@ struct receipt_parts {
 	size_t act_count, pickup_count, nack_count;
 	struct bytes body_plain;                 /* salt || padded Message */
 	struct bytes cover, document, doc_salt;  /* all three or none */
+	const uint8_t (*identities)[32];         /* with body_plain: of each attachment, in the header's order; their bytes follow by receipt_tail.h */
+	size_t identity_count;                   /* 0: attachments are not shown */
 	/* or a deposit: */
 	struct receipt_object deposit;           /* payload empty: a disclosure */
 	struct bytes deposit_plain;              /* salt || SHA-256(file) */
 	struct bytes file;
 };
+
+/** The file of the message that is this attachment of its header, if the message says of it what can be; else NULL. */
+const Rk__DossierFile *receipt_find_file(const Rk__Message *, const Rk__BlobRef *);
 
 /* ---- verifying */
 
@@ -74,6 +83,7 @@ enum receipt_step {
 	RECEIPT_NACK,        /* the same of a refusal */
 	RECEIPT_NEEDED,      /* nothing is there that proves nothing */
 	RECEIPT_CONTENT,     /* the plaintext is the one committed to */
+	RECEIPT_ATTACHMENT,  /* the key is the plaintext's; the bytes are the header's, and open to what the plaintext says */
 	RECEIPT_DOCUMENT,    /* the document is the one that the terms commit to */
 	RECEIPT_FILE,        /* the deposited file is the one committed to */
 	RECEIPT_STEP_COUNT
@@ -92,7 +102,7 @@ const char *receipt_level_name(enum receipt_level);
 
 struct receipt_check {
 	enum receipt_step step;
-	const char *member;  /* "act-02", "charter"; "" for the archive */
+	const char *member;  /* "act-002", "charter"; "" for the archive */
 	int code;            /* RK_OK, or why not */
 };
 
@@ -113,7 +123,7 @@ struct receipt_answer {
 /* What a receipt says.  All in the arena or in the archive. */
 struct receipt {
 	enum receipt_level level;
-	const struct receipt_check *checks; /* in the order made; the last one failed unless all passed */
+	struct receipt_check *checks;       /* in the order made; the last one failed unless all passed.  A caller's own may follow: room for 4 */
 	size_t check_count;
 	const Rk__Charter *charter;
 	const Rk__Directory *directory;
@@ -128,6 +138,8 @@ struct receipt {
 	struct receipt_answer pickups[RECEIPT_PICKUPS_MAX], nacks[RECEIPT_PICKUPS_MAX];
 	size_t pickup_count, nack_count;
 	const Rk__Message *message;          /* with content that this version can read */
+	const Rk__DossierFile *attachments[RECEIPT_ATTACHMENTS_MAX]; /* for each of header->blobs, where the message names it */
+	bool has_attachments;                /* shown, not only named.  OPENED is said of the message, with or without them */
 	/* of a deposit: */
 	uint8_t file_sha256[32];
 };
@@ -142,7 +154,15 @@ int receipt_verify(struct bytes archive, const uint8_t exchange_id[32], struct a
 	__attribute__((warn_unused_result));
 
 /**
- * Writes the archive into the arena and verifies it: what does not verify is not given out, and *out says which step failed.
+ * The same of a receipt that may be too large for memory: `start` is its first USTAR_MAX_BYTES, or all of it.  Everything but
+ * attachments and the archive's end is checked, and NOTHING is proven before the bytes from *used on have gone through receipt_tail.h too.
+ */
+int receipt_verify_start(struct bytes start, const uint8_t exchange_id[32], struct arena *, struct receipt *out, size_t *used)
+	__attribute__((warn_unused_result));
+
+/**
+ * Writes the archive into the arena and verifies it: what does not verify is not given out, and *out says which step failed.  With
+ * attachments it is the archive as far as receipt_verify_start reads it: header, bytes and padding of each attachment, and the end, follow.
  * RK_OK, RK_EINTEGRITY, RK_TOO_LARGE (more than an archive holds), RK_MALFORMED (parts that no receipt has), RK_ENOMEM.
  */
 int receipt_make(const struct receipt_parts *, struct arena *, struct bytes *archive, struct receipt *out);

@@ -1,6 +1,7 @@
 /* The plaintext of a receipt against what was committed to: the message, the agreement's document, a deposited file. */
 #include <sodium.h>
 
+#include "proto/age.h"
 #include "proto/envelope.h"
 #include "proto/errcode.h"
 #include "proto/ids.h"
@@ -42,6 +43,51 @@ static int check_body(struct receipt_work *w)
 		return RK_MALFORMED;
 	w->out->message = message;
 	return RK_OK;
+}
+
+const Rk__DossierFile *receipt_find_file(const Rk__Message *m, const Rk__BlobRef *blob)
+{
+	uint64_t plain_len;
+
+	for (size_t i = 0; m && m->dossier && i < m->dossier->n_files; i++) {
+		const Rk__DossierFile *f = m->dossier->files[i];
+
+		if (f->age_identity.len == 32 && f->blob_len == blob->len && bytes_equal(bytes_of(f->blob_sha256), bytes_of(blob->sha256)) &&
+		    age_x25519_plain_len(blob->len, &plain_len) && plain_len == f->plain_len)
+			return f;
+	}
+	return NULL;
+}
+
+/* The key is in the plaintext too; here it stands as `age` reads it. */
+static int check_key(const struct receipt_work *w, size_t i)
+{
+	const Rk__DossierFile *f = w->out->attachments[i];
+	char text[RECEIPT_KEY_BYTES + 1];
+
+	if (f == NULL)
+		return RK_UNKNOWN_OBJECT;
+	age_identity_text(text, f->age_identity.data);
+	text[RECEIPT_KEY_BYTES - 1] = '\n';
+	return bytes_equal(w->keys[i].data, bytes_make(text, RECEIPT_KEY_BYTES)) ? RK_OK : RK_BAD_SIGNATURE;
+}
+
+/* All attachments of the header, or none of them. */
+static int check_attachments(struct receipt_work *w)
+{
+	const Rk__EnvelopeHeader *h = w->out->header;
+	int r = RK_OK;
+
+	for (size_t i = 0; i < h->n_blobs; i++)
+		w->out->attachments[i] = receipt_find_file(w->out->message, h->blobs[i]);
+	if (w->key_count == 0)
+		return RK_OK;
+	for (size_t i = 0; i < w->key_count && i < h->n_blobs && r == RK_OK; i++)
+		r = receipt_noted(w, RECEIPT_ATTACHMENT, w->keys[i].name, check_key(w, i));
+	if (r == RK_OK && w->key_count != h->n_blobs)
+		r = receipt_noted(w, RECEIPT_ATTACHMENT, w->keys[w->key_count - 1].name, RK_MALFORMED);
+	w->out->has_attachments = r == RK_OK;
+	return r;
 }
 
 static int check_document(struct receipt_work *w)
@@ -115,6 +161,8 @@ int receipt_check_content(struct receipt_work *w)
 		if (is_opened(w->out))
 			w->out->level = RECEIPT_OPENED;
 	}
+	if ((r = check_attachments(w)) != RK_OK)
+		return r;
 	if (w->files[RECEIPT_FILE_DOCUMENT].data)
 		r = receipt_noted(w, RECEIPT_DOCUMENT, receipt_file_name(RECEIPT_FILE_DOCUMENT), check_document(w));
 	return r;

@@ -2,14 +2,16 @@
 #ifndef RENKEI_PROTO_RECEIPT_INTERNAL_H
 #define RENKEI_PROTO_RECEIPT_INTERNAL_H
 
-#include "proto/nda.h"
 #include "proto/note.h"
 #include "proto/object.h"
 #include "proto/receipt.h"
 #include "proto/ustar.h"
 
 #define RECEIPT_README "README.txt"
-#define RECEIPT_ITEMS_MAX (USTAR_MEMBERS_MAX / 3) /* each has three members at least */
+/* Charter, directory, terms, envelope: one each; a deposit has fewer parts. */
+#define RECEIPT_ITEMS_MAX (4 + RECEIPT_DEVICES_MAX + RECEIPT_ACTS_MAX + 2 * RECEIPT_PICKUPS_MAX)
+#define RECEIPT_ITEM_MEMBERS 4                   /* .tbs .sig .entry .tlog-proof */
+#define RECEIPT_ITEM_CHECKS 12                   /* of one item at most: a pickup has eleven */
 #define RECEIPT_NAME_CHARS 32
 
 /* The parts of a receipt that are in the log, in the order in which they stand; a deposit has its own last one. */
@@ -26,7 +28,7 @@ enum receipt_part {
 	RECEIPT_PART_COUNT
 };
 
-/** "act-02" for the second act. */
+/** "act-002" for the second act. */
 void receipt_part_name(char out[RECEIPT_NAME_CHARS], enum receipt_part, size_t i);
 
 /* The files that are not in the log. */
@@ -39,7 +41,14 @@ enum receipt_file {
 	RECEIPT_FILE_DEPOSIT,
 	RECEIPT_FILE_COUNT
 };
+_Static_assert(1 + RECEIPT_ITEM_MEMBERS * RECEIPT_ITEMS_MAX + RECEIPT_FILE_COUNT + RECEIPT_ATTACHMENTS_MAX <= USTAR_MEMBERS_MAX, "the longest receipt is an archive");
+
 const char *receipt_file_name(enum receipt_file);
+
+/** attachment-01.key, attachment-01.age */
+void receipt_attachment_name(char out[RECEIPT_NAME_CHARS], size_t i, const char *suffix);
+#define RECEIPT_ATTACHMENT_FIRST "attachment-01.age"
+#define RECEIPT_KEY_BYTES 75 /* AGE-SECRET-KEY-1… and a newline */
 
 #define RECEIPT_TERMS_LABEL "renkei/v1/nda-id" /* terms are named, not signed: oh = nda_id = SHA-256(tbs) */
 
@@ -66,6 +75,8 @@ struct receipt_work {
 	struct ustar_member members[USTAR_MEMBERS_MAX];
 	size_t member_count;
 	struct bytes files[RECEIPT_FILE_COUNT];      /* data NULL: not there */
+	struct ustar_member keys[RECEIPT_ATTACHMENTS_MAX];
+	size_t key_count;
 	struct receipt_item items[RECEIPT_ITEMS_MAX];
 	size_t item_count;
 	size_t first[RECEIPT_PART_COUNT], count[RECEIPT_PART_COUNT]; /* items of a part stand together */

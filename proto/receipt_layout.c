@@ -5,8 +5,13 @@
 #include "proto/errcode.h"
 #include "proto/receipt_internal.h"
 
+#define LETTERS 26
+
+_Static_assert(RECEIPT_DEVICES_MAX <= LETTERS + LETTERS * LETTERS, "two letters name every list");
+_Static_assert(RECEIPT_ACTS_MAX <= 999, "three digits name every act");
+
 /* How the parts of one kind are told apart. */
-enum naming { BY_NAME, BY_LETTER, BY_NUMBER, BY_TWO_DIGITS };
+enum naming { BY_NAME, BY_LETTER, BY_NUMBER, BY_THREE_DIGITS };
 
 static const struct part {
 	const char *name;
@@ -17,7 +22,7 @@ static const struct part {
 	[RECEIPT_PART_DIRECTORY] = {"directory", BY_NAME, 1, 1},
 	[RECEIPT_PART_DEVICES] = {"orgdevices", BY_LETTER, 1, RECEIPT_DEVICES_MAX},
 	[RECEIPT_PART_TERMS] = {"terms", BY_NAME, 1, 1},
-	[RECEIPT_PART_ACT] = {"act", BY_TWO_DIGITS, 1, RECEIPT_ACTS_MAX},
+	[RECEIPT_PART_ACT] = {"act", BY_THREE_DIGITS, 1, RECEIPT_ACTS_MAX},
 	[RECEIPT_PART_ENVELOPE] = {"envelope", BY_NAME, 1, 1},
 	[RECEIPT_PART_PICKUP] = {"pickup", BY_NUMBER, 0, RECEIPT_PICKUPS_MAX},
 	[RECEIPT_PART_NACK] = {"nack", BY_NUMBER, 0, RECEIPT_PICKUPS_MAX},
@@ -38,6 +43,11 @@ const char *receipt_file_name(enum receipt_file file)
 	return files[file];
 }
 
+void receipt_attachment_name(char out[RECEIPT_NAME_CHARS], size_t i, const char *suffix)
+{
+	snprintf(out, RECEIPT_NAME_CHARS, "attachment-%02zu%s", i + 1, suffix);
+}
+
 void receipt_part_name(char out[RECEIPT_NAME_CHARS], enum receipt_part part, size_t i)
 {
 	const struct part *p = &parts[part];
@@ -49,13 +59,16 @@ void receipt_part_name(char out[RECEIPT_NAME_CHARS], enum receipt_part part, siz
 		snprintf(out, RECEIPT_NAME_CHARS, "%s", p->name);
 		break;
 	case BY_LETTER:
-		snprintf(out, RECEIPT_NAME_CHARS, "%s-%c", p->name, (char)('A' + n));
+		if (n < LETTERS)
+			snprintf(out, RECEIPT_NAME_CHARS, "%s-%c", p->name, (char)('A' + n));
+		else
+			snprintf(out, RECEIPT_NAME_CHARS, "%s-%c%c", p->name, (char)('A' + n / LETTERS - 1), (char)('A' + n % LETTERS));
 		break;
 	case BY_NUMBER:
 		snprintf(out, RECEIPT_NAME_CHARS, "%s-%u", p->name, n + 1);
 		break;
-	case BY_TWO_DIGITS:
-		snprintf(out, RECEIPT_NAME_CHARS, "%s-%02u", p->name, n + 1);
+	case BY_THREE_DIGITS:
+		snprintf(out, RECEIPT_NAME_CHARS, "%s-%03u", p->name, n + 1);
 		break;
 	}
 }
@@ -136,6 +149,18 @@ static int take_parts(struct receipt_work *w, struct cursor *c)
 	return r;
 }
 
+static void take_keys(struct receipt_work *w, struct cursor *c)
+{
+	char name[RECEIPT_NAME_CHARS];
+
+	while (w->key_count < RECEIPT_ATTACHMENTS_MAX && c->at < w->member_count) {
+		receipt_attachment_name(name, w->key_count, ".key");
+		if (!is_next(c, name))
+			break;
+		w->keys[w->key_count++] = w->members[c->at++];
+	}
+}
+
 static int take_files(struct receipt_work *w, struct cursor *c)
 {
 	enum receipt_file first = w->out->is_deposit ? RECEIPT_FILE_DEPOSIT_PLAIN : RECEIPT_FILE_BODY;
@@ -146,6 +171,7 @@ static int take_files(struct receipt_work *w, struct cursor *c)
 		take(c, files[file], "", &w->files[file]);
 	if (w->out->is_deposit)
 		return w->files[RECEIPT_FILE_DEPOSIT_PLAIN].data ? RK_OK : RK_MALFORMED;
+	take_keys(w, c);
 	has_cover = w->files[RECEIPT_FILE_COVER].data != NULL;
 	has_document = w->files[RECEIPT_FILE_DOCUMENT].data != NULL;
 	has_salt = w->files[RECEIPT_FILE_SALT].data != NULL;

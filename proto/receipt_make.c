@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "proto/age.h"
 #include "proto/errcode.h"
 #include "proto/receipt_internal.h"
 #include "proto/strict.h"
@@ -105,6 +106,25 @@ static void add_file(struct builder *b, enum receipt_file file, struct bytes dat
 		add(b, receipt_file_name(file), "", data);
 }
 
+static void add_keys(struct builder *b, const uint8_t (*identities)[32], size_t n)
+{
+	char name[RECEIPT_NAME_CHARS], *text;
+
+	if (b->r == RK_OK && n > RECEIPT_ATTACHMENTS_MAX)
+		b->r = RK_TOO_LARGE;
+	for (size_t i = 0; i < n && b->r == RK_OK; i++) {
+		arena_raise(b->arena, RECEIPT_KEY_BYTES + 32);
+		if ((text = arena_alloc(b->arena, RECEIPT_KEY_BYTES)) == NULL) {
+			b->r = RK_ENOMEM;
+			return;
+		}
+		age_identity_text(text, identities[i]);
+		text[RECEIPT_KEY_BYTES - 1] = '\n';
+		receipt_attachment_name(name, i, ".key");
+		add(b, name, "", bytes_make(text, RECEIPT_KEY_BYTES));
+	}
+}
+
 static void add_disclosure(struct builder *b, const struct receipt_parts *p)
 {
 	add_object(b, RECEIPT_PART_TERMS, 0, &p->terms);
@@ -116,12 +136,14 @@ static void add_disclosure(struct builder *b, const struct receipt_parts *p)
 	add_file(b, RECEIPT_FILE_COVER, p->cover);
 	add_file(b, RECEIPT_FILE_DOCUMENT, p->document);
 	add_file(b, RECEIPT_FILE_SALT, p->doc_salt);
+	add_keys(b, p->identities, p->identity_count);
 }
 
 int receipt_make(const struct receipt_parts *p, struct arena *a, struct bytes *archive, struct receipt *out)
 {
 	struct builder b = {.parts = p, .arena = a, .r = RK_OK};
 	struct bytes made;
+	size_t used;
 	int r;
 
 	*archive = bytes_make(NULL, 0);
@@ -139,7 +161,8 @@ int receipt_make(const struct receipt_parts *p, struct arena *a, struct bytes *a
 	}
 	if (b.r != RK_OK || (r = ustar_write(b.members, b.count, a, &made)) != RK_OK)
 		return b.r != RK_OK ? b.r : r;
-	if ((r = receipt_verify(made, p->exchange_id, a, out)) == RK_OK)
-		*archive = made;
+	/* The end we have just written; attachments stand before it. */
+	if ((r = receipt_verify_start(made, p->exchange_id, a, out, &used)) == RK_OK)
+		*archive = out->has_attachments ? bytes_make(made.data, used) : made;
 	return r;
 }

@@ -11,6 +11,7 @@ static const char readme[] =
 	"This archive is evidence of one disclosure under a confidentiality agreement (or of one deposit) on a Renkei exchange.\n"
 	"It is a plain tar file. Every NAME.tbs is exactly what was signed; NAME.sig is its Ed25519 signature; NAME.entry is the\n"
 	"entry that the exchange's log made of it; NAME.tlog-proof proves that entry to be in the log (C2SP tlog-proof@v1).\n"
+	"An attachment opens with: age -d -i attachment-01.key attachment-01.age\n"
 	"\n"
 	"To verify: get the fingerprint of the exchange on paper, not from this file. Then either\n"
 	"    renkei receipt verify FILE --root FINGERPRINT\n"
@@ -26,6 +27,7 @@ static const char readme[] =
 	"このアーカイブは、Renkei 取引所における秘密保持契約に基づく開示 1 件（または預託 1 件）の証拠です。\n"
 	"通常の tar ファイルです。NAME.tbs は署名された内容そのもの、NAME.sig はその Ed25519 署名、NAME.entry は\n"
 	"取引所のログに記録された項目、NAME.tlog-proof はその項目がログに含まれることの証明（C2SP tlog-proof@v1）です。\n"
+	"添付ファイルは age -d -i attachment-01.key attachment-01.age で開けます。\n"
 	"\n"
 	"検証方法：取引所の指紋を、このファイルからではなく紙などの別の経路で入手してください。その上で\n"
 	"    renkei receipt verify FILE --root FINGERPRINT\n"
@@ -60,6 +62,7 @@ static const char *const steps[RECEIPT_STEP_COUNT] = {
 	[RECEIPT_NACK] = "nack",
 	[RECEIPT_NEEDED] = "needed",
 	[RECEIPT_CONTENT] = "content",
+	[RECEIPT_ATTACHMENT] = "attachment",
 	[RECEIPT_DOCUMENT] = "document",
 	[RECEIPT_FILE] = "file",
 };

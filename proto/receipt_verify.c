@@ -12,7 +12,8 @@
 #include "proto/strict.h"
 #include "proto/trust.h"
 
-#define CHECKS_MAX 1024 /* an archive of USTAR_MEMBERS_MAX members needs fewer */
+/* Beside those of the items: the archive, its members, the charter's key, the last act's place, who was who, content and document. */
+#define CHECKS_MAX (RECEIPT_ITEM_CHECKS * RECEIPT_ITEMS_MAX + 2 * RECEIPT_ATTACHMENTS_MAX + 16)
 
 int receipt_noted(struct receipt_work *w, enum receipt_step step, const char *member, int code)
 {
@@ -403,10 +404,10 @@ static int check_item(struct receipt_work *w, struct receipt_item *item)
 	return receipt_noted(w, RECEIPT_RULES, item->name, check_rules(w, item));
 }
 
-static int check_all(struct receipt_work *w, struct bytes archive)
+static int check_all(struct receipt_work *w, struct bytes start, size_t *used)
 {
 	const char *at = "";
-	int r = ustar_read(archive, w->members, USTAR_MEMBERS_MAX, &w->member_count);
+	int r = ustar_read_start(start, RECEIPT_ATTACHMENT_FIRST, w->members, USTAR_MEMBERS_MAX, &w->member_count, used);
 
 	if ((r = receipt_noted(w, RECEIPT_ARCHIVE, "", r)) != RK_OK)
 		return r;
@@ -422,11 +423,12 @@ static int check_all(struct receipt_work *w, struct bytes archive)
 	return r == RK_OK ? receipt_check_content(w) : r;
 }
 
-int receipt_verify(struct bytes archive, const uint8_t exchange_id[32], struct arena *a, struct receipt *out)
+int receipt_verify_start(struct bytes start, const uint8_t exchange_id[32], struct arena *a, struct receipt *out, size_t *used)
 {
 	struct receipt_work *w;
 	int r;
 
+	*used = 0;
 	memset(out, 0, sizeof(*out));
 	arena_raise(a, sizeof(*w) + CHECKS_MAX * sizeof(*w->checks) + 64);
 	if ((w = arena_alloc(a, sizeof(*w))) == NULL)
@@ -438,7 +440,7 @@ int receipt_verify(struct bytes archive, const uint8_t exchange_id[32], struct a
 	if ((w->checks = arena_alloc(a, CHECKS_MAX * sizeof(*w->checks))) == NULL)
 		return RK_ENOMEM;
 	out->checks = w->checks;
-	r = check_all(w, archive);
+	r = check_all(w, start, used);
 	if (r == RK_OK)
 		return RK_OK;
 	out->level = RECEIPT_UNPROVEN;

@@ -24,5 +24,8 @@ const char *const broker_tables[BROKER_TABLE_COUNT] = {
 	[T_NDA_TERMS] = "nda_terms",
 	[T_DUE] = "due",
 	[T_TREE] = "tree",
+	[T_BLOB] = "blob",
+	[T_UPLOAD] = "upload",
+	[T_ATTACHED] = "attached",
 	[T_DESK] = "desk",
 };

@@ -108,11 +108,24 @@ int cli_open(struct cli *c)
 	return RK_OK;
 }
 
+bool cli_is_device_request(struct cli *c)
+{
+	struct txn *txn;
+	struct bytes request;
+	if (env_begin(client_env(c->client), false, &txn) != RK_OK)
+		return false;
+	bool is = meta_get(txn, META_DEVICE_REQUEST, &request) == RK_OK;
+	env_abort(txn);
+	return is;
+}
+
 int cli_open_joined(struct cli *c)
 {
 	int rc = cli_open(c);
 	if (rc != RK_OK)
 		return rc;
+	if (client_state(c->client) == CLIENT_PENDING && cli_is_device_request(c))
+		return cli_refuse(c, RK_ENOTJOINED, TEXT_HINT_DEVICE_PENDING, TEXT_DEVICE_PENDING);
 	if (client_state(c->client) == CLIENT_PENDING)
 		return cli_refuse(c, RK_ENOTJOINED, TEXT_HINT_PENDING, TEXT_PENDING_YET);
 	if (client_state(c->client) != CLIENT_JOINED)

@@ -77,6 +77,8 @@ int cli_parse(struct cli *, const struct cli_usage *, int argc, char **argv, str
 int cli_open(struct cli *);
 /** As cli_open, and the home must have joined: else reported, RK_ENOTJOINED. */
 int cli_open_joined(struct cli *);
+/** True if the open home asks to be added to an organisation as a further device. */
+bool cli_is_device_request(struct cli *);
 /** The options with which main would open the home: for exchange create and join. */
 struct client_options cli_client_options(struct cli *);
 

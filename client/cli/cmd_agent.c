@@ -19,6 +19,7 @@
 #define PAUSE_MAX_MS 60000
 #define PAUSE_STEP_MS 250
 #define DUTY_MS 60000      /* while another process has the link */
+#define DUTY_AGAIN_MS 600000
 #define CATCH_UP_MS 20000
 
 struct resident {
@@ -26,7 +27,7 @@ struct resident {
 	struct notifier *notifier; /* NULL: no --notify */
 	bool serves, holds, was_connected, said_down;
 	uint64_t directory_item;   /* of a duty, until it is answered */
-	int64_t watchdog_ms, duty_ms;
+	int64_t watchdog_ms, duty_ms, again_ms;
 	int lock, duty_error;
 };
 
@@ -139,7 +140,7 @@ static void look_at_directory(struct resident *r)
 		tell_undone(r, o.code);
 }
 
-/* A duty that fails is tried again with the next minute, and said once as long as it fails in the same way. */
+/* A duty that fails is tried again after a while, and said once as long as it fails in the same way. */
 static int do_duties(struct client *client, void *user)
 {
 	struct resident *r = user;
@@ -148,9 +149,12 @@ static int do_duties(struct client *client, void *user)
 	if (!r->serves)
 		return RK_OK;
 	look_at_directory(r);
-	if (!secretariat_is_due(client))
+	if (r->duty_ms < r->again_ms || !secretariat_is_due(client))
 		return RK_OK;
 	int rc = secretariat_duties(client, &done);
+	/* What is still due right after it was done was refused: not every minute. */
+	if (rc != RK_BUSY)
+		r->again_ms = r->duty_ms + DUTY_AGAIN_MS;
 	tell_done(r, &done);
 	/* An earlier change is on its way: nothing is wrong. */
 	if (rc != RK_OK && rc != RK_BUSY && rc != r->duty_error)

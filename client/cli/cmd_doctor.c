@@ -7,10 +7,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/backup.h"
 #include "client/cli/out.h"
 #include "client/cli/show.h"
 #include "client/cli/standing.h"
 #include "client/days.h"
+#include "client/device.h"
 #include "client/log.h"
 #include "proto/ids.h"
 
@@ -165,6 +167,8 @@ static int check_dates(struct cli *c, struct txn *txn, struct arena *a, void *us
 		return rc;
 	for (int d = 0; d < STANDING_COUNT; d++)
 		check_date(e, (enum standing_date)d, s.until[d]);
+	if (device_waits_for(c->client, txn) == DEVICE_WAITS_FEED)
+		say(e, "feed-key", true, TEXT_DOC_NO_FEED_KEY);
 	if (book_charter(c->client, txn, a, &charter) == RK_OK && !days_knows_zone(charter->time_zone))
 		say(e, "zone", false, TEXT_ZONE_UNKNOWN, charter->time_zone);
 	if (s.agent.is_running)
@@ -202,6 +206,24 @@ static int check_log(struct cli *c, struct txn *txn, struct arena *a, void *user
 	if (log_is_unwitnessed(c->client, txn))
 		say(e, "log-cosigned", false, TEXT_LOG_UNWITNESSED);
 	return rc == RK_ENOTFOUND ? RK_OK : rc;
+}
+
+/* ---- the last backup */
+
+static int check_backup(struct cli *c, struct txn *txn, struct arena *a, void *user)
+{
+	struct exam *e = user;
+	struct backup_state s;
+	char when[OUT_TIME_CHARS];
+	int rc = backup_state_read(c->client, txn, a, &s);
+	if (rc != RK_OK)
+		return rc;
+	out_time(when, s.made_at);
+	if (s.made_at)
+		say(e, "backup", !s.is_old, s.is_old ? TEXT_BACKUP_DUE : TEXT_DOC_BACKUP_OK, when);
+	else
+		say(e, "backup", !s.is_old, s.is_old ? TEXT_BACKUP_DUE_NEVER : TEXT_DOC_BACKUP_NONE);
+	return RK_OK;
 }
 
 /* ---- what was dropped, what waits, copies of this home */
@@ -262,6 +284,8 @@ int cmd_doctor(struct cli *c, int argc, char **argv)
 		rc = show_read(c, check_dates, &e);
 	if (rc == RK_OK && client_state(c->client) == CLIENT_JOINED)
 		rc = show_read(c, check_log, &e);
+	if (rc == RK_OK)
+		rc = show_read(c, check_backup, &e);
 	if (rc == RK_OK)
 		rc = show_read(c, check_store, &e);
 	if (c->json) {

@@ -21,6 +21,7 @@ struct send_options {
 	const char *nda, *marking, *reply_to;
 	struct cli_list to;
 	uint8_t nda_id[32], reply_id[32], ids[RECIPIENTS_MAX][16];
+	uint32_t desks[RECIPIENTS_MAX];
 	struct dossier_part parts[DOSSIER_FILES_MAX];
 };
 
@@ -69,9 +70,10 @@ static int read_ids(struct shared *s, struct send_options *o)
 		return r;
 	memcpy(o->nda_id, ag->nda_id, 32);
 	o->n.nda_id = o->nda_id;
-	if ((r = shared_orgs(s, &o->to, o->ids, RECIPIENTS_MAX, &o->n.to_count)) != RK_OK)
+	if ((r = shared_addressees(s, &o->to, o->ids, o->desks, RECIPIENTS_MAX, &o->n.to_count)) != RK_OK)
 		return r;
 	o->n.to = (const uint8_t(*)[16])o->ids;
+	o->n.to_desks = o->desks;
 	if (o->reply_to == NULL)
 		return RK_OK;
 	o->n.reply_to = o->reply_id;
@@ -86,6 +88,8 @@ static int report_send(struct cli *c, const struct send_options *o, int r)
 		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_SMALLER, TEXT_DOSSIER_LARGE);
 	if (r == RK_ENOTFOUND)
 		return cli_refuse(c, r, TEXT_HINT_SYNC, TEXT_REPLY_UNKNOWN, o->reply_to);
+	if (r == RK_CONFLICT)
+		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_DESKS, o->n.to_count > 0 ? TEXT_DESK_TWICE : TEXT_DESK_WHICH);
 	if (r == RK_EUSAGE)
 		return cli_refuse(c, r, TEXT_HINT_HELP, o->n.reply_only && o->n.reply_to == NULL ? TEXT_REPLY_NEEDS
 		                  : o->n.part_count > 1 ? TEXT_DOSSIER_TWICE : TEXT_DOSSIER_EMPTY);
@@ -112,7 +116,7 @@ int cmd_dossier_send(struct cli *c, int argc, char **argv)
 	struct send_options o = {0};
 	const struct cli_option options[] = {
 		{"nda", CLI_TEXT, &o.nda, "ID", TEXT_OPT_NDA, true},
-		{"to", CLI_LIST, &o.to, "ORG", TEXT_OPT_TO, false},
+		{"to", CLI_LIST, &o.to, "ORG[/DESK]", TEXT_OPT_TO, false},
 		{"title", CLI_TEXT, &o.n.title, "TEXT", TEXT_OPT_TITLE, false},
 		{"message", CLI_TEXT, &o.n.text, "TEXT", TEXT_OPT_MESSAGE, false},
 		{"marking", CLI_TEXT, &o.marking, "MARK", TEXT_OPT_MARKING, false},
@@ -282,6 +286,8 @@ static int look(struct cli *c, const char *given, uint8_t env_id[32])
 		memcpy(env_id, record->env_id.data, 32);
 		if (record->destroyed_at != 0)
 			r = cli_refuse(c, RK_CONFLICT, TEXT_NONE, TEXT_DOSSIER_DESTROYED, given, out_time(when, record->destroyed_at));
+		else if (!mail_is_for_this_device(c->client, s.t, record))
+			r = cli_refuse(c, RK_NO_RECIPIENT_KEY, TEXT_HINT_OTHER_DESK, TEXT_GET_OTHER_DESK, given, show_own_desk(&s, record));
 		else if (record->state == RKL__ENVELOPE_STATE__FAILED)
 			r = cli_fail(c, record->problem, TEXT_DOSSIER_REFUSED, given);
 		else if (record->state == RKL__ENVELOPE_STATE__DECLINED_HERE)

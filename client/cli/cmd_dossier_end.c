@@ -5,6 +5,7 @@
 
 #include "client/cli/shared.h"
 #include "client/cli/show_dossier.h"
+#include "client/backup.h"
 #include "client/dossier_destroy.h"
 #include "proto/strict.h"
 
@@ -162,11 +163,23 @@ static bool is_still_there(struct shared *s, const Rkl__SavedCopy *copy)
 	return lstat(shared_text(s, "%s/%s", copy->folder, copy->name), &st) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
+/* Backups since they came hold them too, and their keys.  Only the day of the newest is known here. */
+static int64_t backed_up_at(struct shared *s, Rkl__EnvelopeRecord *const *records, size_t n)
+{
+	int64_t made_at = (int64_t)meta_u64(s->t, META_BACKUP_AT);
+
+	for (size_t i = 0; i < n; i++)
+		if (records[i]->time_ms <= made_at)
+			return made_at;
+	return 0;
+}
+
 /* "report.pdf (saved 2026-11-27); …": names and days, not folders: those are nobody else's business. */
 static const char *exceptions_of(struct shared *s, Rkl__EnvelopeRecord *const *records, size_t n)
 {
-	const char *all = "";
+	int64_t made_at = backed_up_at(s, records, n);
 	char day[OUT_TIME_CHARS];
+	const char *all = made_at != 0 ? shared_fill(s, TEXT_EXCEPTION_BACKUP, out_day(day, made_at)) : "";
 
 	for (size_t i = 0; i < n; i++)
 		for (size_t j = 0; j < records[i]->n_copies; j++) {

@@ -20,6 +20,12 @@ static bool is_unsent(const Rkl__InboxRecord *record)
 	return record->kind == RKL__INBOX_KIND__INBOX_ALERT && strncmp(record->detail, INBOX_UNSENT, strlen(INBOX_UNSENT)) == 0;
 }
 
+/* What waited in the backup that this home comes from. */
+static bool is_aside(const Rkl__InboxRecord *record)
+{
+	return record->kind == RKL__INBOX_KIND__INBOX_ALERT && strncmp(record->detail, INBOX_ASIDE, strlen(INBOX_ASIDE)) == 0;
+}
+
 /* About the exchange's log: `renkei log view` shows what was found. */
 static bool is_log(const Rkl__InboxRecord *record)
 {
@@ -66,6 +72,8 @@ static const char *detail_text(struct shared *s, const Rkl__InboxRecord *record)
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (strcmp(record->detail, words[i].name) == 0)
 			return text(words[i].text, s->c->lang);
+	if (is_aside(record))
+		return shared_text(s, "%s%s", text(TEXT_IN_ASIDE, s->c->lang), record->detail + strlen(INBOX_ASIDE));
 	return is_unsent(record) ? shared_text(s, "%s%s", text(TEXT_UNSENT, s->c->lang), record->detail + strlen(INBOX_UNSENT))
 	       : record->detail;
 }
@@ -86,6 +94,7 @@ static const struct {
 	[RKL__INBOX_KIND__INBOX_ENROLMENT] = {"enrolment", TEXT_IN_ENROLMENT, TEXT_LOOK_MEMBER},
 	[RKL__INBOX_KIND__INBOX_ALERT] = {"alert", TEXT_IN_ALERT, TEXT_LOOK_DOCTOR},
 	[RKL__INBOX_KIND__INBOX_REFUSED] = {"refused", TEXT_IN_REFUSED, TEXT_LOOK_DOSSIER},
+	[RKL__INBOX_KIND__INBOX_INTERNAL] = {"device_message", TEXT_IN_INTERNAL, TEXT_LOOK_INTERNAL},
 };
 
 static unsigned kind_of(const Rkl__InboxRecord *record)
@@ -145,6 +154,8 @@ static enum text_id look_of(struct shared *s, const Rkl__InboxRecord *record)
 {
 	enum text_id look = kinds[kind_of(record)].look;
 
+	if (is_aside(record))
+		return TEXT_LOOK_ASIDE;
 	if (is_unsent(record))
 		return TEXT_LOOK_NDA;
 	if (is_log(record))
@@ -273,9 +284,51 @@ int cmd_inbox_list(struct cli *c, int argc, char **argv)
 
 /* ---- read */
 
+/* Words of another device of ours are read here: they have no verb of their own.  NULL: not one, or sealed. */
+static const char *internal_words(struct shared *s, const Rkl__InboxRecord *record)
+{
+	Rkl__EnvelopeRecord *envelope;
+	Rk__Message *m;
+
+	if (record->kind != RKL__INBOX_KIND__INBOX_INTERNAL || record->id.len != 32 ||
+	    mail_load(s->t, record->id.data, s->a, &envelope) != RK_OK || mail_message(s->client, s->t, envelope, s->a, &m) != RK_OK)
+		return NULL;
+	return m->text;
+}
+
+/* The device that wrote them, by its label. */
+static const char *internal_sender(struct shared *s, const Rkl__InboxRecord *record)
+{
+	Rkl__EnvelopeRecord *envelope;
+	char shown[OUT_ID_CHARS];
+	Rk__Device *d;
+
+	if (mail_load(s->t, record->id.data, s->a, &envelope) != RK_OK)
+		return "";
+	if (book_device(s->client, s->t, envelope->sender_device.data, envelope->sender_org.data, s->a, &d) == RK_OK && d->label[0] != '\0')
+		return d->label;
+	return shared_text(s, "%s", out_short(shown, bytes_of(envelope->sender_device)));
+}
+
+static int show_internal(struct shared *s, const Rkl__InboxRecord *record, const char *words)
+{
+	json_t *o;
+
+	if (!s->c->json) {
+		out_line(s->c, TEXT_LOOK_INTERNAL, internal_sender(s, record));
+		out_raw(words);
+		return RK_OK;
+	}
+	o = inbox_json(s, record);
+	out_set_text(o, "device", internal_sender(s, record));
+	out_set_text(o, "text", words);
+	return out_json(o);
+}
+
 static int mark(struct shared *s, uint64_t no, bool tell)
 {
 	Rkl__InboxRecord *record;
+	const char *words;
 	char id[OUT_ID_CHARS];
 	uint8_t key[8];
 	int r;
@@ -287,6 +340,8 @@ static int mark(struct shared *s, uint64_t no, bool tell)
 	record->read = true;
 	if ((r = record_put(s->t, C_INBOX, BYTES_OF(key), &record->base)) != RK_OK || !tell)
 		return r;
+	if ((words = internal_words(s, record)) != NULL)
+		return show_internal(s, record, words);
 	if (s->c->json)
 		return out_json(inbox_json(s, record));
 	out_raw(what_text(s, record));

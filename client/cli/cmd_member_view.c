@@ -3,6 +3,7 @@
 
 #include "client/cli/out.h"
 #include "client/cli/show.h"
+#include "client/desk.h"
 #include "client/secretariat.h"
 #include "proto/ids.h"
 #include "proto/strict.h"
@@ -113,6 +114,34 @@ int cmd_member_list(struct cli *c, int argc, char **argv)
 
 struct viewing { const char *wanted; };
 
+static json_t *desks_json(struct cli *c, struct txn *txn, struct arena *a, const Rk__Org *o)
+{
+	json_t *all = json_array();
+	struct desk *list;
+	size_t n;
+	if (desk_list(c->client, txn, o->org_id.data, a, &list, &n) != RK_OK)
+		n = 0;
+	for (size_t i = 0; i < n; i++) {
+		json_t *j = json_object();
+		out_set_number(j, "desk_id", list[i].id);
+		out_set_text(j, "name", list[i].name);
+		out_set_number(j, "devices", list[i].devices);
+		json_array_append_new(all, j);
+	}
+	return all;
+}
+
+/* What `dossier send --to ORG/DESK` takes. */
+static void print_desks(struct cli *c, struct txn *txn, struct arena *a, const Rk__Org *o)
+{
+	struct desk *list;
+	size_t n;
+	if (desk_list(c->client, txn, o->org_id.data, a, &list, &n) != RK_OK)
+		n = 0;
+	for (size_t i = 0; i < n; i++)
+		out_field(c, TEXT_F_DESKS, list[i].name);
+}
+
 static json_t *org_json(struct cli *c, struct txn *txn, struct arena *a, const Rk__Org *o, const char *fingerprint)
 {
 	Rk__OrgDevices *devices;
@@ -132,6 +161,7 @@ static json_t *org_json(struct cli *c, struct txn *txn, struct arena *a, const R
 	out_set_time(j, "since", o->since);
 	if (book_org_devices(c->client, txn, o->org_id.data, a, &devices, oh) == RK_OK)
 		out_set_number(j, "devices", (int64_t)devices->n_devices);
+	json_object_set_new(j, "desks", desks_json(c, txn, a, o));
 	return j;
 }
 
@@ -211,6 +241,7 @@ static int view(struct cli *c, struct txn *txn, struct arena *a, void *user)
 	if (c->json)
 		return out_json(org_json(c, txn, a, o, fingerprint));
 	print_org(c, txn, a, o, fingerprint);
+	print_desks(c, txn, a, o);
 	return RK_OK;
 }
 

@@ -9,13 +9,13 @@
 #include <unistd.h>
 
 #include "client/cli/out.h"
+#include "client/cli/receipt_show.h"
 #include "client/cli/show.h"
 #include "client/days.h"
 #include "proto/ids.h"
-#include "proto/receipt.h"
+#include "proto/receipt_tail.h"
 #include "proto/strict.h"
 #include "proto/trust.h"
-#include "proto/ustar.h"
 
 #define WHO_CHARS 1024
 
@@ -26,7 +26,7 @@ static const enum text_id steps[RECEIPT_STEP_COUNT] = {
 	[RECEIPT_WITNESS] = TEXT_STEP_WITNESS, [RECEIPT_ORDER] = TEXT_STEP_ORDER, [RECEIPT_PARTY] = TEXT_STEP_PARTY,
 	[RECEIPT_ACT] = TEXT_STEP_ACT, [RECEIPT_NDA_SET] = TEXT_STEP_NDA_SET, [RECEIPT_GATE] = TEXT_STEP_GATE,
 	[RECEIPT_PICKUP] = TEXT_STEP_PICKUP, [RECEIPT_NACK] = TEXT_STEP_NACK, [RECEIPT_NEEDED] = TEXT_STEP_NEEDED,
-	[RECEIPT_CONTENT] = TEXT_STEP_CONTENT, [RECEIPT_DOCUMENT] = TEXT_STEP_DOCUMENT, [RECEIPT_FILE] = TEXT_STEP_FILE,
+	[RECEIPT_CONTENT] = TEXT_STEP_CONTENT, [RECEIPT_ATTACHMENT] = TEXT_STEP_ATTACHMENT, [RECEIPT_DOCUMENT] = TEXT_STEP_DOCUMENT, [RECEIPT_FILE] = TEXT_STEP_FILE,
 };
 
 /* ---- input */
@@ -81,26 +81,36 @@ static int read_some(int fd, uint8_t *room, size_t len, size_t *got)
 	return RK_OK;
 }
 
-static int read_archive(const char *path, struct arena *a, struct bytes *out)
+/* Opens it and reads as much as the part has that is checked in memory, or less. */
+static int read_start(const char *path, struct arena *a, struct bytes *out, int *fd)
 {
 	uint8_t *room;
-	size_t got;
+	size_t got, want;
 	off_t len;
-	int fd, r = open_regular(path, &fd, &len);
+	int r = open_regular(path, fd, &len);
 
 	if (r != RK_OK)
 		return r;
-	r = RK_TOO_LARGE;
-	if ((size_t)len > USTAR_MAX_BYTES)
-		goto out;
-	arena_raise(a, (size_t)len + 32);
-	r = RK_ENOMEM;
-	if ((room = arena_alloc(a, (size_t)len + 1)) == NULL)
-		goto out;
-	if ((r = read_some(fd, room, (size_t)len, &got)) == RK_OK)
+	want = (uint64_t)len < USTAR_MAX_BYTES ? (size_t)len : USTAR_MAX_BYTES;
+	arena_raise(a, want + 32);
+	if ((room = arena_alloc(a, want + 1)) == NULL)
+		r = RK_ENOMEM;
+	else if ((r = read_some(*fd, room, want, &got)) == RK_OK)
 		*out = bytes_make(room, got);
-out:
-	close(fd);
+	if (r != RK_OK)
+		close(*fd);
+	return r;
+}
+
+/* What follows: the rest of what was read, and of the file. */
+static int feed_tail(struct receipt_tail *tail, struct bytes rest, int fd)
+{
+	static uint8_t part[256 * 1024];
+	size_t got;
+	int r = receipt_tail_feed(tail, rest);
+
+	while (r == RK_OK && (r = read_some(fd, part, sizeof(part), &got)) == RK_OK && got > 0)
+		r = receipt_tail_feed(tail, bytes_make(part, got));
 	return r;
 }
 
@@ -220,6 +230,8 @@ static void print_receipt(struct cli *c, const struct receipt *x)
 		print_answer(c, x, TEXT_F_PICKED_UP_BY, &x->pickups[i]);
 	for (size_t i = 0; i < x->nack_count; i++)
 		print_answer(c, x, x->nacks[i].is_declined ? TEXT_F_DECLINED_BY : TEXT_F_NOT_OPENED_BY, &x->nacks[i]);
+	if (x->header)
+		receipt_show_attachments(c, x);
 	if (x->is_deposit)
 		out_field(c, TEXT_F_FILE_SHA256, out_hex(hex, BYTES_OF(x->file_sha256)));
 }
@@ -296,6 +308,7 @@ static void set_receipt(struct cli *c, json_t *j, const struct receipt *x)
 		json_array_append_new(to, who_json(c, x, x->header->recipients[i]->org_id.data, NULL));
 	json_object_set_new(j, "recipients", to);
 	json_object_set_new(j, "pickups", answers_json(c, x, x->pickups, x->pickup_count, false));
+	receipt_show_set_attachments(j, x);
 	json_object_set_new(j, "nacks", answers_json(c, x, x->nacks, x->nack_count, true));
 }
 
@@ -348,9 +361,8 @@ static int report(struct cli *c, const struct receipt *x, bool is_sound, const c
 }
 
 /* The original that the verifier has: one check more.  It makes a deposit as open as its copy in the archive would. */
-static int compare_original(struct cli *c, struct receipt *x, const char *path, struct arena *a)
+static int compare_original(struct cli *c, struct receipt *x, const char *path)
 {
-	struct receipt_check *checks;
 	uint8_t hash[32];
 	bool is_same;
 	int r;
@@ -359,29 +371,46 @@ static int compare_original(struct cli *c, struct receipt *x, const char *path, 
 		return cli_refuse(c, RK_EUSAGE, TEXT_NONE, TEXT_RECEIPT_NO_DEPOSIT);
 	if ((r = hash_file(path, hash)) != RK_OK)
 		return fail_file(c, r, path);
-	arena_raise(a, (x->check_count + 1) * sizeof(*checks) + 32);
-	if ((checks = arena_alloc(a, (x->check_count + 1) * sizeof(*checks))) == NULL)
-		return RK_ENOMEM;
 	is_same = memcmp(hash, x->file_sha256, 32) == 0;
-	memcpy(checks, x->checks, x->check_count * sizeof(*checks));
-	checks[x->check_count++] = (struct receipt_check){RECEIPT_FILE, "--file", is_same ? RK_OK : RK_EINTEGRITY};
-	x->checks = checks;
+	x->checks[x->check_count++] = (struct receipt_check){RECEIPT_FILE, "--file", is_same ? RK_OK : RK_EINTEGRITY};
 	if (is_same)
 		x->level = RECEIPT_OPENED;
 	return RK_OK;
 }
 
+/* RK_OK, RK_EINTEGRITY: *x says it all; else the file cannot be read. */
+static int verify_file(const char *path, const uint8_t exchange_id[32], struct arena *a, struct receipt *x)
+{
+	struct receipt_tail *tail;
+	struct bytes start;
+	size_t used;
+	int fd, done, r = read_start(path, a, &start, &fd);
+
+	if (r != RK_OK)
+		return r;
+	if ((r = receipt_verify_start(start, exchange_id, a, x, &used)) != RK_OK)
+		goto out;
+	r = RK_ENOMEM;
+	if ((tail = receipt_tail_new(x, a)) == NULL)
+		goto out;
+	r = feed_tail(tail, bytes_make(start.data + used, start.len - used), fd);
+	done = receipt_tail_end(tail);
+	r = r == RK_OK ? done : r;
+out:
+	close(fd);
+	return r;
+}
+
 static int verify(struct cli *c, const char *path, const uint8_t exchange_id[32], const char *original, struct arena *a)
 {
-	struct bytes archive = {NULL, 0};
 	struct receipt x;
 	int r;
 
-	if ((r = read_archive(path, a, &archive)) != RK_OK)
-		return fail_file(c, r, path);
-	if ((r = receipt_verify(archive, exchange_id, a, &x)) == RK_EINTEGRITY)
+	if ((r = verify_file(path, exchange_id, a, &x)) == RK_EINTEGRITY)
 		return report(c, &x, false, NULL);
-	if (r != RK_OK || (original && (r = compare_original(c, &x, original, a)) != RK_OK))
+	if (r != RK_OK)
+		return fail_file(c, r, path);
+	if (original && (r = compare_original(c, &x, original)) != RK_OK)
 		return r;
 	return report(c, &x, true, original);
 }

@@ -2,8 +2,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/backup.h"
 #include "client/cli/out.h"
 #include "client/cli/show.h"
+#include "client/device.h"
 #include "client/cli/standing.h"
 #include "client/log.h"
 #include "client/secretariat_duty.h"
@@ -21,11 +23,14 @@ struct facts {
 	int64_t directory_until, charter_until, epoch_until;
 	uint32_t epoch;
 	unsigned queued, sent, orgs, followed;
-	bool rejected, has_log, unwitnessed, read_only;
+	bool rejected, has_log, unwitnessed, read_only, asks_as_device;
+	char device_label[DEVICE_LABEL_MAX + 1];
+	enum device_wait waits_for;
 	char log_origin[NOTE_NAME_CHARS];
 	uint64_t log_size, cosigned_size;
 	int64_t log_verified_at, cosigned_at;
 	enum log_fault fault;
+	struct backup_state backup;
 	struct standing standing;
 };
 
@@ -33,7 +38,14 @@ struct facts {
 static void pending_facts(struct cli *c, struct txn *txn, struct arena *a, struct facts *f)
 {
 	struct bytes request, told;
+	struct device_request q;
 	struct trust_enrol e;
+	f->asks_as_device = device_own_request(c->client, txn, &q) == RK_OK;
+	if (f->asks_as_device) {
+		snprintf(f->device_label, sizeof(f->device_label), "%s", q.label);
+		ids_device_fingerprint(f->fingerprint, q.sign_pk, q.curve_pk);
+		return;
+	}
 	f->rejected = meta_get(txn, META_ENROL_STATE, &told) == RK_OK && told.len == 1 &&
 		      told.data[0] == RK__ENROL_STATE__ENROL_REJECTED;
 	if (meta_get(txn, META_ENROL, &request) != RK_OK ||
@@ -102,6 +114,8 @@ static int gather(struct cli *c, struct txn *txn, struct arena *a, void *user)
 		pending_facts(c, txn, a, f);
 	else
 		joined_facts(c, txn, a, f);
+	if (client_state(c->client) == CLIENT_JOINED)
+		f->waits_for = device_waits_for(c->client, txn);
 	log_facts(c, txn, a, f);
 	int rc = standing_gather(c, txn, a, &f->standing);
 	if (rc != RK_OK)
@@ -110,7 +124,8 @@ static int gather(struct cli *c, struct txn *txn, struct arena *a, void *user)
 		if (f->followed & 1u << channel)
 			len += (size_t)snprintf(f->follows + len, sizeof(f->follows) - len, "%s%s", len ? ", " : "",
 						cli_channel_name((Rk__Channel)channel));
-	return outbox_count(txn, &f->queued, &f->sent);
+	rc = backup_state_read(c->client, txn, a, &f->backup);
+	return rc == RK_OK ? outbox_count(txn, &f->queued, &f->sent) : rc;
 }
 
 static json_t *log_json(const struct facts *f)
@@ -142,6 +157,9 @@ static int status_json(struct cli *c, const struct facts *f)
 	out_set_id(j, "device_id", bytes_make(client_device_id(c->client), 16));
 	out_set_bool(j, "secretariat", (f->roles & TRUST_ROLE_SECRETARIAT) != 0);
 	out_set_bool(j, "coordinator", (f->roles & TRUST_ROLE_COORDINATOR) != 0);
+	if (f->asks_as_device)
+		out_set_text(j, "device_label", f->device_label);
+	out_set_text(j, "device_waits_for", f->waits_for == DEVICE_WAITS_KX ? "kx_key" : f->waits_for == DEVICE_WAITS_FEED ? "feed_key" : NULL);
 	out_set_bool(j, "device_key_without_passphrase", cli_device_key_is_open(c));
 	out_set_number(j, "directory_serial", (int64_t)f->directory_serial);
 	out_set_time(j, "directory_expires_at", f->directory_until);
@@ -152,6 +170,8 @@ static int status_json(struct cli *c, const struct facts *f)
 	out_set_bool(j, "read_only", f->read_only);
 	out_set_text(j, "follows", f->follows);
 	json_object_set_new(j, "log", log_json(f));
+	out_set_time(j, "backup_at", f->backup.made_at);
+	out_set_bool(j, "backup_due", f->backup.is_old);
 	standing_json(c, j, &f->standing);
 	out_set_text(j, "home", c->home);
 	return out_json(j);
@@ -179,14 +199,18 @@ static void follows_line(struct cli *c, const struct facts *f)
 
 static int status_lines(struct cli *c, const struct facts *f)
 {
-	char hex[OUT_ID_CHARS], number[32];
+	char hex[OUT_ID_CHARS], number[32], until[OUT_TIME_CHARS];
 	out_field(c, TEXT_F_STATUS, cli_word(c, f->state));
 	if (*f->exchange)
 		out_field(c, TEXT_F_EXCHANGE, f->exchange);
 	out_field(c, TEXT_F_ROOT_FINGERPRINT, f->root);
-	out_field(c, TEXT_F_ORG, f->org);
+	if (f->asks_as_device)
+		out_field(c, TEXT_F_DEVICE, *f->device_label ? f->device_label : "—");
+	else
+		out_field(c, TEXT_F_ORG, f->org);
 	out_field(c, TEXT_F_ORG_ID, out_hex(hex, bytes_make(client_org_id(c->client), 16)));
-	out_field(c, TEXT_F_KIND, cli_word(c, f->kind));
+	if (!f->asks_as_device)
+		out_field(c, TEXT_F_KIND, cli_word(c, f->kind));
 	if (f->roles & TRUST_ROLE_SECRETARIAT)
 		out_field(c, TEXT_F_ROLE, text(TEXT_ROLE_SECRETARIAT, c->lang));
 	if (f->roles & TRUST_ROLE_COORDINATOR)
@@ -201,7 +225,12 @@ static int status_lines(struct cli *c, const struct facts *f)
 	}
 	snprintf(number, sizeof(number), "%u", f->queued + f->sent);
 	out_field(c, TEXT_F_QUEUED, number);
+	out_field(c, TEXT_F_BACKUP_AT, f->backup.made_at ? out_time(until, f->backup.made_at) : text(TEXT_BACKUP_NEVER, c->lang));
 	out_field(c, TEXT_F_HOME, c->home);
+	if (f->backup.is_old && f->backup.made_at)
+		out_warn(c, TEXT_BACKUP_DUE, out_time(until, f->backup.made_at));
+	else if (f->backup.is_old)
+		out_warn(c, TEXT_BACKUP_DUE_NEVER);
 	if (cli_device_key_is_open(c))
 		out_say(c, TEXT_NO_PASSPHRASE_NOTE);
 	if (f->fault != LOG_FAULT_NONE)
@@ -210,8 +239,12 @@ static int status_lines(struct cli *c, const struct facts *f)
 		out_warn(c, TEXT_LOG_UNWITNESSED);
 	if (f->read_only)
 		out_warn(c, TEXT_DOC_READ_ONLY);
+	if (f->waits_for != DEVICE_READY)
+		out_say(c, f->waits_for == DEVICE_WAITS_KX ? TEXT_SYNC_WAITS_KX : TEXT_SYNC_WAITS_FEED);
 	if (f->rejected)
 		out_say(c, TEXT_HINT_REJECTED);
+	else if (f->asks_as_device)
+		out_say(c, TEXT_DEVICE_REQUEST_NEXT);
 	else if (client_state(c->client) == CLIENT_PENDING)
 		out_say(c, TEXT_JOIN_NEXT);
 	else if (strcmp(f->org_status, "active") != 0)
@@ -250,6 +283,8 @@ static int sync_pending(struct cli *c, bool *approved)
 		return cli_refuse(c, RK_NOT_ADMITTED, TEXT_HINT_REJECTED, TEXT_REJECTED);
 	if (*approved)
 		return RK_OK;
+	if (cli_is_device_request(c))
+		return cli_refuse(c, RK_ENOTJOINED, TEXT_HINT_DEVICE_PENDING, TEXT_DEVICE_PENDING);
 	if (c->json) {
 		json_t *j = json_object();
 		out_set_text(j, "status", "pending");
@@ -323,22 +358,25 @@ static int report_refused(struct cli *c, struct txn *txn, struct arena *a, void 
 		if (outbox_outcome(txn, w->item[i], &o) != RK_OK || o.code == RK_OK)
 			continue;
 		refused++;
-		out_warn(c, TEXT_SYNC_REFUSED, w->what[i], errcode_sentence(o.code, c->lang));
+		if (o.code == RK_EOTHERHOME)
+			out_warn(c, TEXT_SYNC_ASIDE, w->what[i]);
+		else
+			out_warn(c, TEXT_SYNC_REFUSED, w->what[i], errcode_sentence(o.code, c->lang));
 	}
 	return refused ? CLI_PARTIAL : RK_OK;
 }
 
 /* How things stand after a sync. */
-struct synced { unsigned left, unread; bool read_only, new_member; };
+struct synced { unsigned left, unread; bool read_only, new_member, new_device; enum device_wait waits_for; };
 
 static int count_left(struct cli *c, struct txn *txn, struct arena *a, void *user)
 {
 	struct synced *s = user;
 	unsigned queued, sent;
-	(void)c;
 	(void)a;
 	int rc = outbox_count(txn, &queued, &sent);
 	s->left = queued + sent;
+	s->waits_for = device_waits_for(c->client, txn);
 	s->read_only = meta_u64(txn, META_READ_ONLY) != 0;
 	return rc;
 }
@@ -372,6 +410,8 @@ static int print_synced(struct cli *c, const struct secretariat_done *done, stru
 		out_set_number(j, "queued", s->left);
 		out_set_bool(j, "read_only", s->read_only);
 		out_set_number(j, "unread", s->unread);
+		out_set_text(j, "device_waits_for",
+			     s->waits_for == DEVICE_WAITS_KX ? "kx_key" : s->waits_for == DEVICE_WAITS_FEED ? "feed_key" : NULL);
 		out_set_bool(j, "directory_renewed", done->directory);
 		out_set_bool(j, "feed_epoch_renewed", done->epoch);
 		out_set_number(j, "feed_keys_issued", done->feed_keys);
@@ -392,7 +432,19 @@ static int print_synced(struct cli *c, const struct secretariat_done *done, stru
 		out_say(c, TEXT_UNREAD, s->unread);
 	if (s->new_member)
 		out_say(c, TEXT_WELCOME);
+	if (s->new_device)
+		out_say(c, TEXT_DEVICE_WELCOME);
+	if (s->waits_for != DEVICE_READY)
+		out_say(c, s->waits_for == DEVICE_WAITS_KX ? TEXT_SYNC_WAITS_KX : TEXT_SYNC_WAITS_FEED);
 	return waits;
+}
+
+/* A device that was let in gives the others the key to seal to it. */
+static int publish_kx(struct cli *c)
+{
+	uint64_t item;
+	int rc = device_publish_kx(c->client, &item);
+	return rc == RK_OK && item ? link_sync(c->client, &c->stop) : rc;
 }
 
 int cmd_sync(struct cli *c, int argc, char **argv)
@@ -402,10 +454,12 @@ int cmd_sync(struct cli *c, int argc, char **argv)
 	struct secretariat_done done;
 	struct waiting waiting = {.count = 0};
 	struct synced synced = {0};
-	bool pending = false, approved = false;
+	bool pending = false, approved = false, as_device = false;
 	int rc = cli_parse(c, &usage, argc, argv, &args);
 	if (rc == RK_OK)
 		rc = cli_open(c);
+	if (rc == RK_OK)
+		as_device = cli_is_device_request(c);
 	if (rc == RK_OK && (pending = client_state(c->client) == CLIENT_PENDING))
 		rc = sync_pending(c, &approved);
 	if (rc != RK_OK || (pending && !approved))
@@ -414,7 +468,7 @@ int cmd_sync(struct cli *c, int argc, char **argv)
 		return rc;
 	if ((rc = show_read(c, find_waiting, &waiting)) != RK_OK)
 		return rc;
-	if ((rc = link_sync(c->client, &c->stop)) != RK_OK)
+	if ((rc = link_sync(c->client, &c->stop)) != RK_OK || (rc = publish_kx(c)) != RK_OK)
 		return cli_fail(c, rc, TEXT_CANNOT_SYNC);
 	int refused = show_read(c, report_refused, &waiting);
 	int duties = do_duties(c, &done);
@@ -422,7 +476,8 @@ int cmd_sync(struct cli *c, int argc, char **argv)
 		duties = refused;
 	if (duties != RK_OK && duties != CLI_PARTIAL)
 		return duties;
-	synced.new_member = pending;
+	synced.new_member = pending && !as_device;
+	synced.new_device = pending && as_device;
 	if ((rc = show_read(c, count_left, &synced)) != RK_OK)
 		return rc;
 	rc = print_synced(c, &done, &synced);

@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "client/cli/cmd_device.h"
 #include "client/cli/out.h"
 #include "client/cli/parse.h"
 
@@ -23,6 +24,8 @@
 #include "client/cli/verbs_a.inc"
 #include "client/cli/verbs_b.inc"
 #include "client/cli/verbs_receipt.inc"
+#include "client/cli/verbs_device.inc"
+#include "client/cli/verbs_backup.inc"
 #include "client/cli/verbs_agent.inc"
 #include "client/cli/verbs_c.inc"
 #undef NOUN
@@ -40,6 +43,8 @@ static const struct row rows[] = {
 #include "client/cli/verbs_a.inc"
 #include "client/cli/verbs_b.inc"
 #include "client/cli/verbs_receipt.inc"
+#include "client/cli/verbs_device.inc"
+#include "client/cli/verbs_backup.inc"
 #include "client/cli/verbs_agent.inc"
 #include "client/cli/verbs_c.inc"
 #undef NOUN
@@ -170,6 +175,8 @@ static int run(struct cli *c, int argc, char **argv)
 	rc = find_home(c, &made);
 	if (rc == RK_OK)
 		rc = run_verb(c, argc - next, argv + next);
+	if (rc == RK_OK)
+		cmd_device_renew_if_due(c);
 	cli_tell_alarms(c);
 	client_close(c->client);
 	cli_passphrase_free(c);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "client/days.h"
+#include "client/desk.h"
 
 #define CATCH_UP_MS 6000
 #define ARENA_BUDGET ((size_t)1024 * 1024)
@@ -135,23 +136,76 @@ int shared_agreement(struct shared *s, const char *given, bool content, int unkn
 	return r == RK_OK ? RK_OK : cli_fail(s->c, r, TEXT_AGREEMENT_UNREADABLE, given);
 }
 
+static int find_org(struct shared *s, const char *given, uint8_t id[16])
+{
+	if (strcmp(given, "self") != 0)
+		return book_find_org(s->client, s->t, given, id);
+	memcpy(id, client_org_id(s->client), 16);
+	return RK_OK;
+}
+
+static int report_org(struct shared *s, const char *given, int r)
+{
+	if (r == RK_CONFLICT)
+		return cli_refuse(s->c, RK_EUSAGE, TEXT_HINT_ORG, TEXT_ORG_AMBIGUOUS, given);
+	return cli_fail(s->c, r == RK_ENOTFOUND ? RK_UNKNOWN_RECIPIENT : r, TEXT_ORG_UNKNOWN, given);
+}
+
 int shared_orgs(struct shared *s, const struct cli_list *list, uint8_t (*ids)[16], size_t max, size_t *count)
 {
-	*count = 0;
-	for (unsigned i = 0; i < list->count; i++) {
-		int r = RK_OK;
+	int r;
 
+	for (*count = 0; *count < list->count; (*count)++) {
 		if (*count == max)
 			return cli_refuse(s->c, RK_EUSAGE, TEXT_HINT_HELP, TEXT_TOO_MANY_ORGS, (int)max);
-		if (strcmp(list->item[i], "self") == 0)
-			memcpy(ids[*count], client_org_id(s->client), 16);
-		else
-			r = book_find_org(s->client, s->t, list->item[i], ids[*count]);
-		if (r == RK_CONFLICT)
-			return cli_refuse(s->c, RK_EUSAGE, TEXT_HINT_ORG, TEXT_ORG_AMBIGUOUS, list->item[i]);
-		if (r != RK_OK)
-			return cli_fail(s->c, r == RK_ENOTFOUND ? RK_UNKNOWN_RECIPIENT : r, TEXT_ORG_UNKNOWN, list->item[i]);
-		(*count)++;
+		if ((r = find_org(s, list->item[*count], ids[*count])) != RK_OK)
+			return report_org(s, list->item[*count], r);
+	}
+	return RK_OK;
+}
+
+int shared_desk(struct shared *s, const uint8_t org_id[16], const char *name, uint32_t *desk_id)
+{
+	int r = desk_find(s->client, s->t, org_id, name, s->a, desk_id);
+	const char *all = "";
+	struct desk *list;
+	size_t n;
+
+	if (r == RK_CONFLICT)
+		return cli_refuse(s->c, RK_EUSAGE, TEXT_HINT_DESKS, TEXT_DESK_AMBIGUOUS, shared_name(s, org_id), name);
+	if (r != RK_ENOTFOUND)
+		return r;
+	if (desk_list(s->client, s->t, org_id, s->a, &list, &n) != RK_OK)
+		n = 0;
+	for (size_t i = 0; i < n; i++)
+		all = shared_text(s, "%s%s%s", all, i > 0 ? text(TEXT_COMMA, s->c->lang) : "", list[i].name);
+	return cli_refuse(s->c, RK_UNKNOWN_RECIPIENT, TEXT_HINT_DESKS, TEXT_DESK_UNKNOWN, shared_name(s, org_id), name,
+	                  n > 0 ? all : text(TEXT_DESK_NONE, s->c->lang));
+}
+
+/* A name of an organisation may have a stroke in it: what is one as a whole names no desk. */
+static int find_addressee(struct shared *s, const char *given, uint8_t id[16], uint32_t *desk)
+{
+	const char *stroke = strrchr(given, '/');
+	int r = find_org(s, given, id);
+
+	*desk = 0;
+	if (r == RK_OK || stroke == NULL)
+		return r == RK_OK ? r : report_org(s, given, r);
+	if ((r = find_org(s, shared_text(s, "%.*s", (int)(stroke - given), given), id)) != RK_OK)
+		return report_org(s, given, r);
+	return shared_desk(s, id, stroke + 1, desk);
+}
+
+int shared_addressees(struct shared *s, const struct cli_list *list, uint8_t (*ids)[16], uint32_t *desks, size_t max, size_t *count)
+{
+	int r;
+
+	for (*count = 0; *count < list->count; (*count)++) {
+		if (*count == max)
+			return cli_refuse(s->c, RK_EUSAGE, TEXT_HINT_HELP, TEXT_TOO_MANY_ORGS, (int)max);
+		if ((r = find_addressee(s, list->item[*count], ids[*count], &desks[*count])) != RK_OK)
+			return r;
 	}
 	return RK_OK;
 }
@@ -167,6 +221,24 @@ const char *shared_names(struct shared *s, ProtobufCBinaryData *const orgs, size
 
 	for (size_t i = 0; i < n; i++)
 		all = shared_text(s, "%s%s%s", all, i > 0 ? text(TEXT_COMMA, s->c->lang) : "", shared_name(s, orgs[i].data));
+	return all;
+}
+
+const char *shared_addressee(struct shared *s, const uint8_t *org_id, uint32_t desk_id)
+{
+	if (desk_id == 0)
+		return shared_name(s, org_id);
+	return shared_text(s, "%s/%s", shared_name(s, org_id), desk_name(s->client, s->t, org_id, desk_id, s->a));
+}
+
+const char *shared_addressed(struct shared *s, const Rkl__EnvelopeRecord *record)
+{
+	const char *all = "";
+
+	for (size_t i = 0; i < record->n_recipients; i++)
+		all = shared_text(s, "%s%s%s", all, i > 0 ? text(TEXT_COMMA, s->c->lang) : "",
+		                  shared_addressee(s, record->recipients[i].data,
+		                                   i < record->n_recipient_desks ? record->recipient_desks[i] : 0));
 	return all;
 }
 

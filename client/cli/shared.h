@@ -50,9 +50,18 @@ int shared_agreement(struct shared *, const char *given, bool content, int unkno
 /** Organisations by id or name; "self" is our own.  Reports. */
 int shared_orgs(struct shared *, const struct cli_list *, uint8_t (*ids)[16], size_t max, size_t *count);
 
+/** The same, each perhaps with a desk: ORG or ORG/DESK.  desks: 0 for the whole organisation.  Reports. */
+int shared_addressees(struct shared *, const struct cli_list *, uint8_t (*ids)[16], uint32_t *desks, size_t max, size_t *count);
+/** A desk of an organisation by its name; one that is not there is reported with those that are. */
+int shared_desk(struct shared *, const uint8_t org_id[16], const char *name, uint32_t *desk_id);
+
 /** (cmd_inbox.c) "dossier" …: what an entry of the inbox is, in JSON. */
 const char *shared_inbox_kind(Rkl__InboxKind);
 const char *shared_name(struct shared *, const uint8_t *org_id);
+/** With its desk, if it is not the whole organisation: "ORG/DESK". */
+const char *shared_addressee(struct shared *, const uint8_t *org_id, uint32_t desk_id);
+/** Of all whom an envelope went to, separated by commas. */
+const char *shared_addressed(struct shared *, const Rkl__EnvelopeRecord *);
 /** Names, separated by commas; in the arena. */
 const char *shared_names(struct shared *, ProtobufCBinaryData *const orgs, size_t n);
 json_t *shared_org_json(struct shared *, const uint8_t *org_id);

@@ -1,6 +1,7 @@
 #include "client/cli/show_dossier.h"
 
 #include "client/cli/notice_show.h"
+#include "client/desk.h"
 #include "client/dossier.h"
 #include "proto/strict.h"
 
@@ -20,10 +21,24 @@ static const char *return_text(struct shared *s, uint32_t reason)
 	return reason < sizeof(texts) / sizeof(texts[0]) ? text(texts[reason], s->c->lang) : "";
 }
 
-/* Waiting for us: unless the gate is closed now, or it is too late for ever. */
+const char *show_own_desk(struct shared *s, const Rkl__EnvelopeRecord *record)
+{
+	return desk_name(s->client, s->t, client_org_id(s->client), mail_own_desk(s->client, record), s->a);
+}
+
+/* Sealed to others of us: by its desks, this device has no wrap. */
+static bool is_elsewhere(struct shared *s, const Rkl__EnvelopeRecord *record)
+{
+	return record->state == RKL__ENVELOPE_STATE__LODGED && !mail_is_for_this_device(s->client, s->t, record);
+}
+
+/* Waiting for us: unless it is another desk's, the gate is closed now, or it is too late for ever. */
 static const char *waiting_text(struct shared *s, const Rkl__EnvelopeRecord *record)
 {
 	struct agreement *ag;
+
+	if (is_elsewhere(s, record))
+		return shared_fill(s, TEXT_DSTATE_OTHER_DESK, show_own_desk(s, record));
 
 	switch (dossier_check_get(s->client, s->t, record)) {
 	case RK_OK:
@@ -125,6 +140,8 @@ static enum text_id absent_title(struct shared *s, const Rkl__EnvelopeRecord *re
 		return TEXT_DESTROYED_TITLE;
 	if (record->state == RKL__ENVELOPE_STATE__DECLINED_HERE)
 		return TEXT_DECLINED_TITLE;
+	if (is_elsewhere(s, record))
+		return TEXT_OTHER_DESK_TITLE;
 	if (!record->outgoing && (record->state == RKL__ENVELOPE_STATE__FAILED || dossier_check_get(s->client, s->t, record) != RK_OK))
 		return TEXT_UNOPENED_TITLE;
 	return record->kind == RK__KIND__NDA_NOTICE ? TEXT_NK_UNKNOWN : TEXT_SEALED_TITLE;
@@ -198,8 +215,13 @@ static json_t *recipients_json(struct shared *s, const Rkl__EnvelopeRecord *reco
 
 	for (size_t i = 0; i < record->n_recipients; i++) {
 		json_t *o = shared_org_json(s, record->recipients[i].data);
+		uint32_t desk = i < record->n_recipient_desks ? record->recipient_desks[i] : 0;
 		struct mail_fate f;
 
+		if (desk != 0) {
+			out_set_number(o, "desk_id", desk);
+			out_set_text(o, "desk", desk_name(s->client, s->t, record->recipients[i].data, desk, s->a));
+		}
 		mail_fate(record, record->recipients[i].data, &f);
 		if (record->outgoing) {
 			out_set_text(o, "state", mail_outcome_name(f.outcome));
@@ -230,7 +252,7 @@ static bool is_available(struct shared *s, const Rkl__EnvelopeRecord *record, co
 {
 	if (m != NULL)
 		return true;
-	return record->destroyed_at == 0 && record->state != RKL__ENVELOPE_STATE__DECLINED_HERE &&
+	return record->destroyed_at == 0 && record->state != RKL__ENVELOPE_STATE__DECLINED_HERE && !is_elsewhere(s, record) &&
 	       dossier_check_get(s->client, s->t, record) == RK_OK;
 }
 
@@ -294,7 +316,7 @@ void show_envelope_row(struct shared *s, struct out_table *table, const Rkl__Env
 	out_table_cell(table, text(record->outgoing ? TEXT_WAY_OUT : TEXT_WAY_IN, s->c->lang));
 	out_table_cell(table, out_time(when, record->time_ms));
 	out_table_cell(table, show_dossier_state(s, record));
-	out_table_cell(table, record->outgoing ? shared_names(s, record->recipients, record->n_recipients)
+	out_table_cell(table, record->outgoing ? shared_addressed(s, record)
 	               : shared_name(s, record->sender_org.data));
 	out_table_cell(table, last);
 }
@@ -352,7 +374,7 @@ void show_envelope_head(struct shared *s, const Rkl__EnvelopeRecord *record)
 	out_field(c, TEXT_F_STATE, show_dossier_state(s, record));
 	out_field(c, TEXT_F_AGREEMENT, out_short(id, bytes_of(record->nda_id)));
 	out_field(c, TEXT_F_FROM, shared_name(s, record->sender_org.data));
-	out_field(c, TEXT_F_TO, shared_names(s, record->recipients, record->n_recipients));
+	out_field(c, TEXT_F_TO, shared_addressed(s, record));
 	out_field(c, TEXT_F_TIME, out_time(when, record->time_ms));
 	if (record->logged)
 		out_field(c, TEXT_F_LOG_INDEX, shared_text(s, "%llu", (unsigned long long)record->log_index));
@@ -372,7 +394,7 @@ void show_dossier_lines(struct shared *s, const Rkl__EnvelopeRecord *record, con
 	for (size_t i = 0; i < record->n_copies; i++)
 		out_field(c, TEXT_F_SAVED, shared_text(s, "%s/%s, %s", record->copies[i]->folder, record->copies[i]->name,
 		                                       out_time(when, record->copies[i]->time_ms)));
-	if (record->outgoing || record->state != RKL__ENVELOPE_STATE__LODGED)
+	if (record->outgoing || record->state != RKL__ENVELOPE_STATE__LODGED || is_elsewhere(s, record))
 		return;
 	out_field(c, TEXT_F_SIZE, shared_text(s, "%u %s", record->body_len, text(TEXT_BYTES, c->lang)));
 	out_field(c, TEXT_F_EXPIRES, out_time(when, record->expires_at));

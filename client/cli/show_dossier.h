@@ -40,4 +40,7 @@ json_t *show_dossier_json(struct shared *, const Rkl__EnvelopeRecord *, const Rk
 /** The page: names and values on stdout. */
 void show_dossier_lines(struct shared *, const Rkl__EnvelopeRecord *, const Rk__Message *);
 
+/** The desk of ours that it came to, for people. */
+const char *show_own_desk(struct shared *, const Rkl__EnvelopeRecord *);
+
 #endif

@@ -17,6 +17,8 @@ enum text_id {
 #include "client/cli/text_notice.inc"
 #include "client/cli/text_dossier.inc"
 #include "client/cli/text_receipt.inc"
+#include "client/cli/text_device.inc"
+#include "client/cli/text_backup.inc"
 #include "client/cli/text_agent.inc"
 #undef T
 	TEXT_COUNT

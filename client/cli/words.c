@@ -18,6 +18,7 @@ static const struct { const char *name; enum text_id word; } words[] = {
 	{"active", TEXT_W_ACTIVE}, {"suspended", TEXT_W_SUSPENDED}, {"expelled", TEXT_W_EXPELLED}, {"pending", TEXT_W_PENDING},
 	{"invited", TEXT_W_INVITED}, {"joined", TEXT_W_JOINED}, {"approved", TEXT_W_APPROVED}, {"rejected", TEXT_W_REJECTED},
 	{"empty", TEXT_W_EMPTY},
+	{"retired", TEXT_W_RETIRED}, {"waiting", TEXT_W_WAITING}, {"removed", TEXT_W_REMOVED}, {"listed", TEXT_W_LISTED},
 	{"live", TEXT_W_LIVE}, {"withdrawn", TEXT_W_WITHDRAWN}, {"expired", TEXT_W_EXPIRED}, {"sealed", TEXT_W_SEALED},
 	{"revise", TEXT_W_REVISE}, {"renew", TEXT_W_RENEW}, {"withdraw", TEXT_W_WITHDRAWN},
 	{"queued", TEXT_W_QUEUED}, {"logged", TEXT_W_LOGGED}, {"refused", TEXT_W_REFUSED},

@@ -46,6 +46,54 @@ b = bytearray(open(sys.argv[1], "rb").read()); b[at + 20] ^= 4; open(sys.argv[1]
 	said 'archive'
 }
 
+# edit FILE NEW PYTHON: FILE with its members changed, each of which is its header, bytes and padding; `at` says where one stands.
+edit() {
+	python3 -c '
+import sys
+b = open(sys.argv[1], "rb").read(); l = []; at = {}; i = 0
+while b[i]:
+    n = 512 + (int(b[i + 124:i + 135], 8) + 511) // 512 * 512
+    at[b[i:i + 100].rstrip(bytes(1)).decode()] = len(l); l.append(b[i:i + n]); i += n
+exec(sys.argv[3])
+open(sys.argv[2], "wb").write(b"".join(l) + bytes(1024))' "$@"
+}
+
+@test "attachments are shown, checked as they stream by, or said not to be shown" {
+	receipts
+	f=$T/attached.renkei-receipt
+	renkei receipt verify "$f" --root "$root" >"$T/out" 2>"$T/err"
+	head -n 1 "$T/out" | grep -q PROVEN
+	grep -q '^Attachment  *film-2.bin, 300000 bytes, in the receipt$' "$T/out"
+	grep -q '^ok  .*: .*attachment-03.age' "$T/out"
+	renkei --json receipt verify "$f" --root "$root" >"$T/verdict"
+	python3 - "$T/verdict" <<-'END'
+		import json, sys
+		a = json.load(open(sys.argv[1]))["attachments"]
+		found = [(x["name"], x["bytes"], x["shown"]) for x in a]
+		assert found == [("film-1.bin", 0, True), ("film-2.bin", 300000, True), ("film-3.bin", 65536, True)], a
+	END
+	edit "$f" "$T/same" ''
+	cmp "$f" "$T/same"
+	# Without them it is a receipt that shows less, and says so.
+	edit "$f" "$T/less" 'l = [m for m in l if not m.startswith(b"attachment-")]'
+	renkei receipt verify "$T/less" --root "$root" >"$T/out" 2>"$T/err"
+	said 'film-2.bin, 300000 bytes, not shown'
+	said 'attachments are not in the receipt'
+	said 'OPENED'
+	for change in 'del l[-1]' 'l.append(l[-1])' 'l[-1], l[-2] = l[-2], l[-1]' 'del l[at["attachment-02.key"]]' \
+		'l[-1] = l[-1][:600] + bytes([l[-1][600] ^ 1]) + l[-1][601:]' 'l[-1] = l[-1][:-1] + b"x"' 'l[-3:] = []' \
+		'i = at["attachment-01.key"]; l[i], l[i + 1] = l[i][:512] + l[i + 1][512:], l[i + 1][:512] + l[i][512:]'; do
+		edit "$f" "$T/bent" "$change"
+		refuses 9 renkei receipt verify "$T/bent" --root "$root"
+		said 'attachment-0[1-3]|archive'
+	done
+	for size in 1024 1536 70000; do
+		head -c -$size "$f" >"$T/bent"
+		refuses 9 renkei receipt verify "$T/bent" --root "$root"
+		said 'archive'
+	done
+}
+
 @test "a deposit is compared with its original" {
 	receipts
 	printf 'What we had before.\n' >"$T/original"

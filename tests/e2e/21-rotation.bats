@@ -109,14 +109,14 @@ EOF
 	export TOLD=$T/told
 	agent_run +0 b agent --notify "$T/tell"
 	as b --json status | python3 -c 'import json,sys; a=json.load(sys.stdin)["agent"]; assert a["running"] and a["connected_since"] and not a["serves"], a'
-	refuses 6 as b agent || refuses 7 as b agent
+	refuses 7 as b agent
 	said 'running already'
 	echo secret-drawing >"$T/blueprint.txt"
 	as a dossier send --nda "$NDA" "$T/blueprint.txt" --title "Sealed-Title"
 	until_line "$T/told" '^dossier 1 [0-9a-f]{12}$'
 	# nobody has signed for it
 	as a sync
-	[[ $(as a --json dossier log | grep -c picked_up) == 0 || $(as a --json dossier log | value state) == lodged ]]
+	[[ $(as a --json dossier log | value state) == lodged ]]
 	agent_end
 	grep -q '"stopped"' "$T/agent.log"
 	# not again after a restart; a command that fails is said and ends nothing
@@ -126,7 +126,7 @@ EOF
 	agent_end
 	[[ $(wc -l <"$T/told") == 2 ]]
 	[[ $(grep -c . "$T/told.env") == 1 && $(cat "$T/told.env") == 0 ]]
-	[[ $(grep -ciE 'sealed|blueprint|drawing|test cluster' "$T/told" "$T/agent.log" | cut -d: -f2 | paste -sd+ | bc) == 0 ]]
+	[[ $(cat "$T/told" "$T/agent.log" | grep -ciE 'sealed|blueprint|drawing|test cluster') == 0 ]]
 	as b --json status | python3 -c 'import json,sys; a=json.load(sys.stdin)["agent"]; assert not a["running"], a'
 }
 
@@ -197,7 +197,7 @@ EOF
 	grep -q 'sealed anew: stale-epoch' "$T/err"
 	later +11m a --json post list | grep -q Resealed
 	# what is out reads nothing of it
-	refuses 4 later +11m b sync || refuses 8 later +11m b sync
+	refuses 8 later +11m b sync
 	[[ $(later +11m b --json post list | grep -c Resealed) == 0 ]]
 	broker_end
 }

@@ -343,7 +343,7 @@ static void try_envelopes(const uint8_t peer[16])
 		{"feed: no channel", RK__KIND__FEED, no_channel, RK_MALFORMED},
 		{"feed: revises nothing", RK__KIND__FEED, revise_nothing, RK_UNKNOWN_OBJECT},
 		{"feed: body of another length", RK__KIND__FEED, wrong_len, RK_MALFORMED},
-		{"internal", RK__KIND__OPEN, as_internal, RK_UNSUPPORTED},
+		{"internal: to another organisation", RK__KIND__OPEN, as_internal, RK_MALFORMED},
 		{"proposal by SUBMIT", RK__KIND__OPEN, as_proposal, RK_NOT_PERMITTED},
 		{"open: to nobody", RK__KIND__OPEN, to_nobody, RK_MALFORMED},
 		{"open: to oneself", RK__KIND__OPEN, to_self, RK_MALFORMED},

@@ -1,17 +1,16 @@
 /*
  * Receipts.  Kind 0: an archive as it comes.  Else: a genuine receipt, and a list of edits to it {member, where, bytes}: the archive
- * stays well formed, as somebody who holds the file would make it.  Nothing verifies but what the exchange made.
+ * stays well formed, as somebody who holds the file would make it.  Nothing verifies but what the exchange made, fed at once or in pieces.
  */
 #include <stdlib.h>
 
 #include "proto/errcode.h"
-#include "proto/receipt.h"
-#include "proto/ustar.h"
+#include "proto/receipt_tail.h"
 #include "tests/fuzz/fuzz_kit.h"
 #include "tests/unit/receipt_kit.h"
 
 #define BUDGET ((size_t)1 << 20)
-#define SAMPLES 3
+#define SAMPLES 4
 
 static struct {
 	struct arena *arena;
@@ -22,11 +21,13 @@ static struct {
 /* All within one exchange: that of fuzz_exchange. */
 static void make_genuine(void)
 {
-	const struct kit_step *const steps[SAMPLES] = {receipt_kit_plain, receipt_kit_three, receipt_kit_deposit};
+	const struct kit_step *const steps[SAMPLES] = {receipt_kit_plain, receipt_kit_three, receipt_kit_deposit, receipt_kit_plain};
+	static const size_t lens[] = {0, 1000};
 
 	genuine.arena = fuzz_arena(SAMPLES * BUDGET);
 	for (int i = 0; i < SAMPLES; i++) {
-		struct receipt_kit k = {.steps = steps[i], .is_three = i == 1, .has_content = true};
+		struct receipt_kit k = {.steps = steps[i], .is_three = i == 1, .has_content = true, .attachment_lens = lens,
+		                        .attachment_count = i == 3 ? 2 : 0};
 
 		MUST(ustar_read(receipt_kit_make(&k, genuine.arena), genuine.members[i], USTAR_MEMBERS_MAX, &genuine.count[i]) == RK_OK);
 	}
@@ -43,12 +44,28 @@ static bool is_genuine(const struct ustar_member *members, size_t n, int sample)
 	return found == n;
 }
 
+/* As a file is read. */
+static int verify_in_pieces(struct bytes archive, size_t piece, struct arena *a, struct receipt *out)
+{
+	struct receipt_tail *tail;
+	size_t at, used;
+	int r = receipt_verify_start(archive, fuzz_exchange()->exchange_id, a, out, &used);
+
+	if (r != RK_OK)
+		return r;
+	MUST((tail = receipt_tail_new(out, a)) != NULL);
+	for (at = used; at + piece < archive.len; at += piece)
+		(void)receipt_tail_feed(tail, bytes_make(archive.data + at, piece));
+	(void)receipt_tail_feed(tail, bytes_make(archive.data + at, archive.len - at));
+	return receipt_tail_end(tail);
+}
+
 static void verify(struct bytes archive)
 {
 	static struct ustar_member members[USTAR_MEMBERS_MAX];
 	struct arena *a = fuzz_arena(arena_budget(archive.len));
 	bool is_known = false;
-	struct receipt out;
+	struct receipt out, pieces;
 	struct bytes again;
 	size_t n;
 	int r = receipt_verify(archive, fuzz_exchange()->exchange_id, a, &out);
@@ -56,6 +73,8 @@ static void verify(struct bytes archive)
 	MUST(r == RK_OK || r == RK_EINTEGRITY);
 	MUST(out.check_count > 0 && (r == RK_OK) == (out.checks[out.check_count - 1].code == RK_OK));
 	MUST((r == RK_OK) == (out.level != RECEIPT_UNPROVEN));
+	MUST(verify_in_pieces(archive, 1 + archive.len % 700, a, &pieces) == r && pieces.check_count == out.check_count);
+	MUST(pieces.checks[pieces.check_count - 1].step == out.checks[out.check_count - 1].step);
 	if (ustar_read(archive, members, USTAR_MEMBERS_MAX, &n) == RK_OK) {
 		MUST(out.checks[0].code == RK_OK);
 		MUST(ustar_write(members, n, a, &again) == RK_OK && bytes_equal(archive, again));

@@ -1,9 +1,10 @@
 /*
- * What people type or paste: card, invite, vkey, fingerprints, hex.  First byte: bit 0 asks for the check sum to be put right, since
+ * What people type or paste: cards, invite, a device's request, vkey, fingerprints, hex.  First byte: bit 0 asks for the check sum to be put right, since
  * no fuzzer would guess it; then the rest is the raw layout.  One text for one thing: what is taken comes out again in the same letters.
  */
 #include <stdlib.h>
 
+#include "proto/device_text.h"
 #include "proto/errcode.h"
 #include "proto/ids.h"
 #include "proto/invite.h"
@@ -14,7 +15,9 @@ static void take_text(const char *text)
 {
 	char again[INVITE_TEXT_CHARS], name[NOTE_NAME_CHARS], vkey[NOTE_VKEY_CHARS], fingerprint[IDS_ORG_FINGERPRINT_CHARS];
 	uint8_t type, pk[32] = {0}, raw[IDS_TEXT_BYTES_MAX];
+	struct device_request request;
 	struct broker_card card;
+	struct org_card org;
 	struct invite invite;
 	size_t len;
 
@@ -25,6 +28,14 @@ static void take_text(const char *text)
 	if (invite_parse(&invite, text) == RK_OK) {
 		fuzz_accepted++;
 		MUST(invite_text(again, &invite) == RK_OK && strcmp(again, text) == 0);
+	}
+	if (org_card_parse(&org, text) == RK_OK) {
+		fuzz_accepted++;
+		MUST(org_card_text(again, &org) == RK_OK && strcmp(again, text) == 0);
+	}
+	if (device_request_parse(&request, text) == RK_OK) {
+		fuzz_accepted++;
+		MUST(device_request_text(again, &request) == RK_OK && strcmp(again, text) == 0);
 	}
 	if (note_vkey_parse(text, name, &type, pk) == RK_OK) {
 		fuzz_accepted++;
@@ -39,6 +50,8 @@ static void take_text(const char *text)
 	(void)ids_fingerprint_matches(text, fingerprint);
 }
 
+static const char *const prefixes[] = {"rk-broker:", "rk-inv:", "rk-org:", "rk-dev:"};
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct bytes in = bytes_make(data, len);
@@ -50,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 			memcpy(raw, in.data, in.len);
 		ids_sha256(sum, in);
 		memcpy(raw + in.len, sum, 4);
-		MUST(ids_text(made, sizeof(made), how & 2 ? "rk-inv:" : "rk-broker:", bytes_make(raw, in.len + 4)) == RK_OK);
+		MUST(ids_text(made, sizeof(made), prefixes[how >> 1 & 3], bytes_make(raw, in.len + 4)) == RK_OK);
 		take_text(made);
 	} else {
 		text = fuzz_text(in);

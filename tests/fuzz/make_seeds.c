@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "proto/age.h"
+#include "proto/device_text.h"
 #include "proto/errcode.h"
 #include "proto/ids.h"
 #include "proto/invite.h"
@@ -211,6 +213,8 @@ static void make_text(struct seed *s)
 	const struct fixed *f = fuzz_exchange();
 	struct broker_card card = {.endpoint = FIXED_ENDPOINT};
 	struct invite invite = {.expires_at = FIXED_TIME_MS, .endpoint = FIXED_ENDPOINT};
+	struct org_card org = {.endpoint = FIXED_ENDPOINT};
+	struct device_request request = {.accepts_max = 1, .label = "Lab A", .kx_len = 150};
 	char text[INVITE_TEXT_CHARS], name[NOTE_NAME_CHARS];
 	uint8_t life[8];
 
@@ -227,6 +231,14 @@ static void make_text(struct seed *s)
 	seed_add_u8(s, 0);
 	seed_add(s, bytes_str(text));
 	seed_write("text", "invite", s);
+	MUST(org_card_text(text, &org) == RK_OK);
+	seed_add_u8(s, 0);
+	seed_add(s, bytes_str(text));
+	seed_write("text", "org-card", s);
+	MUST(device_request_text(text, &request) == RK_OK);
+	seed_add_u8(s, 0);
+	seed_add(s, bytes_str(text));
+	seed_write("text", "device-request", s);
 	note_origin(name, f->exchange_id, 1);
 	MUST(note_vkey(text, name, 1, f->log.pk) == RK_OK);
 	seed_add_u8(s, 0);
@@ -342,7 +354,7 @@ static void make_receipt(struct seed *s, struct arena *a)
 	seed_add_u8(s, 0);
 	seed_add(s, archive);
 	seed_write("receipt", "archive", s);
-	for (unsigned sample = 1; sample <= 3; sample++) {
+	for (unsigned sample = 1; sample <= 4; sample++) {
 		snprintf(name, sizeof(name), "genuine-%u", sample);
 		seed_add_u8(s, sample);
 		seed_write("receipt", name, s);
@@ -357,6 +369,39 @@ static void make_receipt(struct seed *s, struct arena *a)
 			seed_write("receipt", name, s);
 		}
 	}
+}
+
+/* Of both forms with the identity and the code of fuzz_age; and one that asks for a gigabyte of scrypt. */
+static void make_age(struct seed *s)
+{
+	static const char *const plains[] = {"", "a short dossier"};
+	uint8_t file[AGE_HEADER_MAX_BYTES + AGE_NONCE_BYTES + 64], identity[32], pk[32];
+	struct age_random random;
+	char name[32];
+	struct age age;
+	size_t len;
+
+	memset(identity, 5, sizeof(identity));
+	MUST(crypto_scalarmult_base(pk, identity) == 0);
+	for (unsigned i = 0; i < 4; i++) {
+		struct bytes plain = bytes_str(plains[i / 2]);
+		bool is_scrypt = i % 2;
+
+		age_random(&random);
+		MUST((is_scrypt ? age_begin_scrypt(&age, &random, bytes_str("code"), 3, file, &len) : age_begin_x25519(&age, &random, pk, file, &len)) ==
+		     RK_OK);
+		MUST(age_seal_chunk(&age, plain, true, file + len) == RK_OK);
+		snprintf(name, sizeof(name), "%s-%zu", is_scrypt ? "scrypt" : "x25519", plain.len);
+		seed_add_u8(s, is_scrypt);
+		seed_add(s, bytes_make(file, len + plain.len + AGE_TAG_BYTES));
+		seed_write("age", name, s);
+	}
+	/* The cost stands behind version line, stanza and salt. */
+	seed_add_u8(s, 1);
+	seed_add(s, bytes_make(file, 22 + 10 + 22 + 1));
+	seed_add(s, bytes_str("20"));
+	seed_add(s, bytes_make(file + 22 + 10 + 22 + 2, len - (22 + 10 + 22 + 2)));
+	seed_write("age", "scrypt-huge", s);
 }
 
 int main(int argc, char **argv)
@@ -382,6 +427,7 @@ int main(int argc, char **argv)
 	make_message(s, a);
 	make_newer(s, a);
 	make_receipt(s, a);
+	make_age(s);
 	arena_free(a);
 	free(s);
 	return EXIT_SUCCESS;

@@ -15,6 +15,7 @@
 
 #define BUDGET ((size_t)8 << 20)
 #define ROUNDS 1000
+#define MANY_ACTS 102
 
 static struct arena *arena;
 
@@ -41,6 +42,25 @@ static void write_receipt(const char *folder, const char *name, struct receipt_k
 	write_file(folder, "fingerprint", bytes_str(fingerprint));
 }
 
+/* More acts than two digits number: held and resumed again and again. */
+static const struct kit_step *many_acts(void)
+{
+	static struct kit_step steps[MANY_ACTS + 16];
+	const struct kit_step *from = receipt_kit_held;
+	size_t n = 0;
+
+	while (from->what != KIT_ENVELOPE)
+		steps[n++] = *from++;
+	for (int i = 4; i < MANY_ACTS; i++) {
+		steps[n] = steps[n - 2];
+		steps[n].at_ms = steps[n - 1].at_ms + 1;
+		n++;
+	}
+	while (from->what != KIT_END)
+		steps[n++] = *from++;
+	return steps;
+}
+
 static void write_log(const char *folder, struct receipt_kit *k)
 {
 	struct note old = receipt_kit_checkpoint(k, 5), new = receipt_kit_checkpoint(k, k->edge.size);
@@ -58,13 +78,16 @@ static void write_log(const char *folder, struct receipt_kit *k)
 	write_file(folder, "consistency", bytes_make(text, len));
 }
 
+static const size_t attachment_lens[] = {0, 300000, 65536};
+
 static void make_all(const char *folder)
 {
 	struct receipt_kit lodged = {.steps = receipt_kit_lodged}, opened = {.steps = receipt_kit_plain, .has_content = true},
 		held = {.steps = receipt_kit_held, .has_many_checkpoints = true, .is_uncosigned = true},
 		three = {.steps = receipt_kit_three, .is_three = true, .has_content = true},
 		deep = {.steps = receipt_kit_plain, .deep_size = 10 * 1000 * 1000},
-		deposit = {.steps = receipt_kit_deposit, .has_content = true};
+		deposit = {.steps = receipt_kit_deposit, .has_content = true}, many = {.steps = many_acts()},
+		attached = {.steps = receipt_kit_plain, .has_content = true, .attachment_lens = attachment_lens, .attachment_count = 3};
 
 	write_receipt(folder, "lodged", &lodged);
 	write_receipt(folder, "opened", &opened);
@@ -72,6 +95,8 @@ static void make_all(const char *folder)
 	write_receipt(folder, "three", &three);
 	write_receipt(folder, "deep", &deep);
 	write_receipt(folder, "deposit", &deposit);
+	write_receipt(folder, "many", &many);
+	write_receipt(folder, "attached", &attached);
 	write_log(folder, &opened);
 }
 

@@ -82,6 +82,11 @@ void fixed_box_key(struct fixed_box *k, const char *name)
 
 void fixed_init(struct fixed *f)
 {
+	fixed_init_many(f, FIXED_ORGS);
+}
+
+void fixed_init_many(struct fixed *f, int n)
+{
 	char name[32];
 
 	memset(f, 0, sizeof(*f));
@@ -92,10 +97,12 @@ void fixed_init(struct fixed *f)
 	fixed_box_key(&f->broker, "broker");
 	fixed_bytes(f->ek, sizeof(f->ek), "ek");
 	ids_exchange(f->exchange_id, f->root.pk);
-	for (int i = 0; i < FIXED_ORGS; i++) {
+	need(n >= FIXED_ORGS && n <= FIXED_ORGS_MAX, "number of organisations");
+	f->org_count = n;
+	for (int i = 0; i < n; i++) {
 		struct fixed_org *o = &f->orgs[i];
 
-		memset(o->org_id, 0x10 * (i + 1), sizeof(o->org_id));
+		memset(o->org_id, i < FIXED_ORGS ? 0x10 * (i + 1) : 0x10 * FIXED_ORGS + i, sizeof(o->org_id));
 		snprintf(name, sizeof(name), "org %d", i);
 		fixed_sign_key(&o->org, name);
 		snprintf(name, sizeof(name), "device %d", i);
@@ -183,7 +190,7 @@ static Rk__Org *org_row(const struct fixed *f, int i, struct arena *a)
 
 	o->org_id = copy(a, f->orgs[i].org_id, 16);
 	o->n_names = 1;
-	o->names = names(titles[i], a);
+	o->names = names(i < FIXED_ORGS ? titles[i] : "Another Works", a);
 	o->kind = i == 0 ? RK__ORG_KIND__COORDINATOR : RK__ORG_KIND__COMPANY;
 	o->roles = i == 0 ? TRUST_ROLE_SECRETARIAT : 0;
 	o->country = text(a, "JP");
@@ -204,9 +211,9 @@ Rk__Directory *fixed_directory(const struct fixed *f, struct arena *a)
 	d->issued_at = FIXED_TIME_MS;
 	d->expires_at = FIXED_TIME_MS + TRUST_DIRECTORY_AGE_MS;
 	d->signer_id = signer_id(f, a);
-	d->n_orgs = FIXED_ORGS;
-	d->orgs = fixed_alloc(a, FIXED_ORGS * sizeof(*d->orgs));
-	for (int i = 0; i < FIXED_ORGS; i++)
+	d->n_orgs = (size_t)f->org_count;
+	d->orgs = fixed_alloc(a, d->n_orgs * sizeof(*d->orgs));
+	for (int i = 0; i < f->org_count; i++)
 		d->orgs[i] = org_row(f, i, a);
 	return d;
 }
@@ -432,8 +439,8 @@ Rk__NdaAct *fixed_act(const struct fixed *f, int org, Rk__ActKind kind, struct a
 
 static void set_recipients(const struct fixed *f, Rk__EnvelopeHeader *h, unsigned to, struct arena *a)
 {
-	h->recipients = fixed_alloc(a, FIXED_ORGS * sizeof(*h->recipients));
-	for (int i = 0; i < FIXED_ORGS; i++) {
+	h->recipients = fixed_alloc(a, FIXED_ORGS_MAX * sizeof(*h->recipients));
+	for (int i = 0; i < f->org_count; i++) {
 		if (!(to >> i & 1))
 			continue;
 		NEW_MESSAGE(r, recipient, Recipient, a);
@@ -491,11 +498,11 @@ int fixed_seal(const struct fixed *f, Rk__EnvelopeHeader *h, int sender, unsigne
                struct arena *a, struct envelope_wire *out)
 {
 	bool is_feed = h->kind == RK__KIND__FEED;
-	struct envelope_target targets[FIXED_ORGS];
+	struct envelope_target targets[FIXED_ORGS_MAX];
 	struct envelope_random random;
 	size_t n = 0;
 
-	for (int i = 0; i < FIXED_ORGS && !is_feed; i++) {
+	for (int i = 0; i < f->org_count && !is_feed; i++) {
 		if (i != sender && !(to >> i & 1))
 			continue;
 		memcpy(targets[n].device_id, f->orgs[i].device_id, 16);

@@ -9,6 +9,7 @@
 #include "renkei.pb-c.h"
 
 #define FIXED_ORGS 3
+#define FIXED_ORGS_MAX 17 /* the secretariat and as many parties as an agreement has */
 #define FIXED_TIME_MS ((int64_t)1760000000000) /* 2025-10-09 */
 #define FIXED_ENDPOINT "tcp://127.0.0.1:7400"
 
@@ -28,10 +29,13 @@ struct fixed {
 	struct fixed_sign root, secretariat, log, witness;
 	struct fixed_box broker;
 	uint8_t ek[32];
-	struct fixed_org orgs[FIXED_ORGS]; /* sorted by org_id; 0 is the secretariat */
+	struct fixed_org orgs[FIXED_ORGS_MAX]; /* sorted by org_id; 0 is the secretariat */
+	int org_count;                         /* FIXED_ORGS, or what fixed_init_many was told */
 };
 
 void fixed_init(struct fixed *);
+/** The same with n organisations; those of fixed_init come first. */
+void fixed_init_many(struct fixed *, int n);
 void fixed_sign_key(struct fixed_sign *, const char *name);
 void fixed_box_key(struct fixed_box *, const char *name);
 /** len bytes that follow from a name. */

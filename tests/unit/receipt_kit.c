@@ -163,28 +163,33 @@ static void log_signed(struct receipt_kit *k, const struct kit_step *s, struct k
 
 /* ---- steps */
 
+/* Org 0 and all others, as the two of fixed_terms. */
+static void set_parties(struct receipt_kit *k, Rk__NdaTerms *t)
+{
+	Rk__Party **parties = fixed_alloc(k->arena, (size_t)k->party_count * sizeof(*parties));
+	uint8_t fp[32];
+
+	for (int i = 0; i < k->party_count; i++) {
+		ids_sha256(fp, BYTES_OF(k->f.orgs[i].org.pk));
+		parties[i] = fixed_alloc(k->arena, sizeof(**parties));
+		*parties[i] = *t->parties[0];
+		parties[i]->org_id = pb_kept(k, k->f.orgs[i].org_id, 16);
+		parties[i]->org_key_fp = pb_kept(k, fp, 32);
+	}
+	t->parties = parties;
+	t->n_parties = (size_t)k->party_count;
+}
+
 static void add_terms(struct receipt_kit *k, const struct kit_step *s)
 {
 	Rk__NdaTerms *t = fixed_terms(&k->f, k->arena);
 	Rk__NdaCover cover = RK__NDA_COVER__INIT;
 	struct bytes packed, parts[2];
 	uint8_t commit[32];
-	Rk__CoverParty *list[FIXED_ORGS], rows[FIXED_ORGS];
+	Rk__CoverParty *list[FIXED_ORGS_MAX], rows[FIXED_ORGS_MAX];
 
-	if (k->is_three) {
-		Rk__Party **parties = fixed_alloc(k->arena, 3 * sizeof(*parties));
-		uint8_t fp[32];
-
-		ids_sha256(fp, BYTES_OF(k->f.orgs[0].org.pk));
-		parties[0] = fixed_alloc(k->arena, sizeof(**parties));
-		*parties[0] = *t->parties[0];
-		parties[0]->org_id = pb_kept(k, k->f.orgs[0].org_id, 16);
-		parties[0]->org_key_fp = pb_kept(k, fp, 32);
-		parties[1] = t->parties[0];
-		parties[2] = t->parties[1];
-		t->parties = parties;
-		t->n_parties = 3;
-	}
+	if (k->party_count > 0)
+		set_parties(k, t);
 	cover.version = 1;
 	cover.language = "en";
 	cover.purpose = "To weigh a joint development.";
@@ -217,7 +222,7 @@ static void add_terms(struct receipt_kit *k, const struct kit_step *s)
 
 static ProtobufCBinaryData nda_set(struct receipt_kit *k)
 {
-	struct nda_act acts[RECEIPT_KIT_OBJECTS];
+	static struct nda_act acts[NDA_ACTS_MAX];
 	uint8_t set[32];
 
 	memset(acts, 0, sizeof(acts));
@@ -254,9 +259,9 @@ static struct bytes body_plain(struct receipt_kit *k, struct bytes message)
 
 static void add_envelope(struct receipt_kit *k, const struct kit_step *s)
 {
-	unsigned to = k->to ? k->to : k->is_three ? 5u : 4u;
+	unsigned to = k->to ? k->to : k->party_count > 0 ? ((1u << k->party_count) - 1) & ~2u : 4u;
 	Rk__EnvelopeHeader *h = fixed_header(&k->f, k->kind ? k->kind : RK__KIND__NDA, s->org, to, k->arena);
-	struct bytes message = fixed_message("How hot the kiln must be.", k->arena);
+	struct bytes message = k->attachment_count > 0 ? receipt_kit_attach(k, h) : fixed_message("How hot the kiln must be.", k->arena);
 	struct fixed_sign own = k->f.orgs[s->org].device;
 	const uint8_t *sk = own.sk;
 	struct envelope_wire wire;
@@ -428,6 +433,14 @@ static void prove_all(struct receipt_kit *k, struct kit_list *list)
 		receipt_kit_prove(k, &list->objects[i], list->index[i]);
 }
 
+static void make_room(struct receipt_kit *k, struct kit_list *list)
+{
+	list->objects = fixed_alloc(k->arena, RECEIPT_KIT_OBJECTS * sizeof(*list->objects));
+	list->index = fixed_alloc(k->arena, RECEIPT_KIT_OBJECTS * sizeof(*list->index));
+	memset(list->objects, 0, RECEIPT_KIT_OBJECTS * sizeof(*list->objects));
+	list->count = 0;
+}
+
 /* The sender's list first. */
 static void sort_devices(struct receipt_kit *k)
 {
@@ -451,7 +464,10 @@ void receipt_kit_run(struct receipt_kit *k, struct arena *a)
 	int64_t last_ms = 0;
 
 	k->arena = a;
-	fixed_init(&k->f);
+	k->party_count = k->is_three ? 3 : k->party_count;
+	fixed_init_many(&k->f, k->party_count > FIXED_ORGS ? k->party_count : FIXED_ORGS);
+	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++)
+		make_room(k, lists[i]);
 	k->nodes = fixed_alloc(a, 2 * LEAVES_MAX * sizeof(*k->nodes));
 	for (const struct kit_step *s = k->steps; s->what != KIT_END; s++) {
 		add_step(k, s);
@@ -476,8 +492,12 @@ void receipt_kit_run(struct receipt_kit *k, struct arena *a)
 	p->nacks = k->nacks.objects;
 	p->nack_count = k->nacks.count;
 	p->deposit = k->deposit.objects[0];
-	if (!k->has_content)
-		p->body_plain = p->cover = p->document = p->doc_salt = p->file = bytes_make(NULL, 0);
+	if (k->has_content) {
+		p->identities = (const uint8_t (*)[32])k->identities;
+		p->identity_count = k->attachment_count;
+		return;
+	}
+	p->body_plain = p->cover = p->document = p->doc_salt = p->file = bytes_make(NULL, 0);
 }
 
 struct bytes receipt_kit_make(struct receipt_kit *k, struct arena *a)
@@ -494,5 +514,5 @@ struct bytes receipt_kit_make(struct receipt_kit *k, struct arena *a)
 		        last ? last->member : "", errcode_name(last ? last->code : r));
 		abort();
 	}
-	return archive;
+	return out.has_attachments ? receipt_kit_tail(k, archive, &out, k->blobs) : archive;
 }

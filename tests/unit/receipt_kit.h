@@ -10,7 +10,7 @@
 #include "proto/receipt.h"
 #include "tests/unit/fixed_kit.h"
 
-#define RECEIPT_KIT_OBJECTS 12
+#define RECEIPT_KIT_OBJECTS 300 /* of one kind */
 #define RECEIPT_KIT_HOUR_MS ((int64_t)3600000)
 #define RECEIPT_KIT_START_MS (INT64_C(1761922800000) - FIXED_TIME_MS) /* first day of fixed_terms */
 
@@ -33,8 +33,8 @@ typedef void kit_bend(struct receipt_kit *, const struct kit_step *, ProtobufCMe
 typedef void kit_bend_entry(struct receipt_kit *, const struct kit_step *, unsigned *type, int64_t *time_ms, uint8_t oh[32]);
 
 struct kit_list {
-	struct receipt_object objects[RECEIPT_KIT_OBJECTS];
-	uint64_t index[RECEIPT_KIT_OBJECTS];
+	struct receipt_object *objects;
+	uint64_t *index;
 	size_t count;
 };
 
@@ -44,10 +44,13 @@ struct receipt_kit {
 	kit_bend *bend;
 	kit_bend_entry *bend_entry;
 	bool is_three, is_one_way;   /* three parties: org 0 is the third; one way: only org 1 discloses */
+	int party_count;             /* more: orgs 0 … party_count - 1 */
 	Rk__Kind kind;               /* 0: NDA */
 	unsigned to;                 /* recipients of org 1's envelope, a bit each; 0: org 2 */
 	bool has_content, is_uncosigned, has_many_checkpoints;
 	int64_t witness_ms;          /* 0: an hour after the last step */
+	const size_t *attachment_lens; /* lengths of their plaintexts */
+	size_t attachment_count;
 	uint64_t deep_size;          /* not 0: every proof leads to a tree of about this size */
 	/* What comes of it; all in the arena. */
 	struct fixed f;
@@ -55,7 +58,9 @@ struct receipt_kit {
 	struct kit_list charter, directory, devices, terms, envelope, acts, pickups, nacks, deposit;
 	struct receipt_parts parts;
 	uint8_t nda_id[32], env_id[32];
-	uint8_t act_oh[RECEIPT_KIT_OBJECTS][32];
+	uint8_t identities[RECEIPT_ATTACHMENTS_MAX][32];
+	struct bytes blobs[RECEIPT_ATTACHMENTS_MAX];
+	uint8_t act_oh[NDA_ACTS_MAX][32];
 	struct merkle_edge edge;
 	merkle_hash *nodes;
 	uint64_t node_count;
@@ -74,6 +79,11 @@ void receipt_kit_run(struct receipt_kit *, struct arena *);
 
 /** The same, made: the archive in the arena.  Ends the test if it does not verify. */
 struct bytes receipt_kit_make(struct receipt_kit *, struct arena *);
+
+/** receipt_kit_attach.c: makes the attachments, names them in the header, and gives the packed message that has their keys. */
+struct bytes receipt_kit_attach(struct receipt_kit *, Rk__EnvelopeHeader *);
+/** The archive of receipt_make with what follows of attachments; `blobs` may be others than the kit's. */
+struct bytes receipt_kit_tail(struct receipt_kit *, struct bytes archive, const struct receipt *, const struct bytes *blobs);
 
 /** The checkpoint of the first `size` leaves, signed and, unless the kit says otherwise, cosigned. */
 struct note receipt_kit_checkpoint(struct receipt_kit *, uint64_t size);

@@ -95,6 +95,29 @@ static void void_once_another_was_signed(void **state)
 	assert_int_equal(office_duty(OFFICE_DIRECTORY).why, OFFICE_WHY_AGE);
 }
 
+/* The right serial is not enough: it must name the very directory that it follows. */
+static void void_where_the_predecessor_is_another(void **state)
+{
+	uint64_t first = office_serial(), item;
+	struct txn *t;
+	uint8_t key[8];
+	unsigned count;
+	(void)state;
+
+	assert_int_equal(secretariat_ahead(office.c, office.now_ms + 22 * DAY, &count), RK_OK);
+	put_u64be(key, first + 1);
+	t = office_begin(true);
+	assert_int_equal(env_del(t, C_AHEAD, BYTES_OF(key)), RK_OK);
+	assert_int_equal(env_commit(t), RK_OK);
+	assert_int_equal(secretariat_set_status(office.c, office.f.orgs[2].org_id, RK__ORG_STATUS__SUSPENDED, &item), RK_OK);
+	office_take_all();
+	assert_int_equal(office_serial(), first + 1);
+	office.now_ms += 15 * DAY;
+	assert_int_equal(look_ahead().count, 0);
+	assert_false(ahead_turn());
+	assert_int_equal(counted(AHEAD_ALERT), 1);
+}
+
 /* The machine slept: what was due a week ago goes first, and then the next; what has expired goes no more. */
 static void late_but_in_time_and_too_late(void **state)
 {
@@ -137,7 +160,7 @@ static void refused_and_tried_again(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(signed_ahead_and_put_week_by_week), TEST(void_once_another_was_signed), TEST(late_but_in_time_and_too_late),
+		TEST(signed_ahead_and_put_week_by_week), TEST(void_once_another_was_signed), TEST(void_where_the_predecessor_is_another), TEST(late_but_in_time_and_too_late),
 		TEST(refused_and_tried_again),
 	};
 

@@ -26,6 +26,28 @@
 static struct world w;
 static char start[256]; /* a copy of the store as the adoption left it */
 
+/* Attachments: what the files said is part of the command, so a replay needs none of them. */
+static void attach(const uint8_t nda[32], const uint8_t other[32])
+{
+	Rk__BlobRef *b[4];
+	struct command *c;
+	uint8_t env_id[32];
+
+	for (int i = 0; i < 3; i++)
+		b[i] = world_blob_ready(&w, A, nda, 1000 + (uint64_t)i);
+	assert_int_equal(world_blob_disclose(&w, A, TO_B, nda, b, 2, env_id), RK_OK);
+	assert_int_equal(world_blob_fetch(&w, A, 0, env_id, 2, 0, 500), RK_OK);
+	b[3] = world_blob(&w, 5000);
+	world_blob_open(&w, B, other, b[3]);
+	c = world_blob_put_command(&w, B, b[3], 400, false);
+	c->blob.code = RK_OUT_OF_ORDER;
+	assert_int_equal(world_run(&w, c), RK_OUT_OF_ORDER);
+	world_blob_put(&w, B, b[3], 400, false);
+	world_blob_open(&w, C, nda, world_blob(&w, 300)); /* an upload of one who will be expelled */
+	w.now_ms += 1000;
+	world_blob_open(&w, A, nda, b[2]);
+}
+
 /* A day in the life of an exchange, refusals included. */
 static void live(void)
 {
@@ -51,6 +73,7 @@ static void live(void)
 	assert_int_equal(world_nack(&w, B, 0, nda, env[0], RK__NACK_REASON__NACK_UNOPENED), RK_OK);
 	assert_int_equal(world_nack(&w, B, 0, nda, env[2], RK__NACK_REASON__NACK_DECLINED), RK_OK);
 	assert_int_equal(world_deposit(&w, C, 0), RK_OK);
+	attach(nda, other);
 	world_disclose(&w, RK__KIND__NDA_NOTICE, C, TO_B, nda, NULL);
 	world_do_act(&w, C, nda, RK__ACT_KIND__HOLD);
 	world_disclose(&w, RK__KIND__NDA, A, TO_B, nda, NULL);

@@ -169,7 +169,7 @@ enum bend {
 	B_REVISE_VERSION_1, B_WITHDRAW, B_RENEW, B_NDA_ID, B_NO_NDA_ID, B_NDA_SET, B_NO_NDA_SET, B_NO_RECIPIENT, B_TO_SELF,
 	B_UNSORTED, B_TWICE, B_SEVENTEEN, B_DESK, B_THREAD, B_PREV, B_REPLY, B_REPLY_THREAD, B_MARKED, B_UNMARKED,
 	B_MARKING_9, B_EXPIRES_NOW, B_LIFE_20, B_LIFE_20_1, B_LIFE_180, B_LIFE_180_1, B_BODY_16K, B_BODY_16K_1,
-	B_BODY_256K, B_BODY_256K_1,
+	B_BODY_256K, B_BODY_256K_1, B_BLOB, B_BLOBS_32, B_BLOB_TWICE, B_BLOB_REPLY,
 };
 
 /* Short names, that the table may be read. */
@@ -180,6 +180,7 @@ static const struct {
 } header_rows[] = {
 #define ALL(code) {[F] = code, [O] = code, [P] = code, [N] = code, [T] = code, [I] = code}
 #define BAD RK_MALFORMED
+#define NEW RK_UNSUPPORTED
 	{B_EXCHANGE, ALL(RK_WRONG_EXCHANGE)}, {B_SUITE, ALL(RK_UNSUPPORTED)},
 	{B_INTERNAL, {[F] = BAD, [O] = BAD, [P] = BAD, [N] = BAD, [T] = BAD, [I] = RK_OK}},
 	{B_KIND_NONE, ALL(BAD)}, {B_KIND_7, ALL(BAD)}, {B_FEED_ID, ALL(RK_UNSUPPORTED)}, {B_RELEASE, ALL(RK_UNSUPPORTED)},
@@ -215,6 +216,10 @@ static const struct {
 	{B_BODY_16K_1, {[F] = RK_OK, [O] = RK_TOO_LARGE, [P] = RK_OK, [N] = RK_OK, [T] = RK_TOO_LARGE, [I] = RK_OK}},
 	{B_BODY_256K, {[F] = RK_OK, [O] = RK_TOO_LARGE, [P] = RK_OK, [N] = RK_OK, [T] = RK_TOO_LARGE, [I] = RK_OK}},
 	{B_BODY_256K_1, ALL(RK_TOO_LARGE)},
+	{B_BLOB, {[F] = NEW, [O] = NEW, [P] = NEW, [N] = RK_OK, [T] = NEW, [I] = NEW}},
+	{B_BLOBS_32, {[F] = NEW, [O] = NEW, [P] = NEW, [N] = RK_OK, [T] = NEW, [I] = NEW}},
+	{B_BLOB_TWICE, {[F] = NEW, [O] = NEW, [P] = NEW, [N] = BAD, [T] = NEW, [I] = NEW}},
+	{B_BLOB_REPLY, ALL(NEW)},
 };
 
 static void bend_post(Rk__EnvelopeHeader *h, enum bend bend)
@@ -238,6 +243,20 @@ static Rk__Recipient **make_recipients(void)
 		list[k]->org_id.data[0] = (uint8_t)(0x80 + k);
 	}
 	return list;
+}
+
+static void add_blobs(Rk__EnvelopeHeader *h, size_t n, bool are_alike)
+{
+	h->blobs = fixed_alloc(arena, n * sizeof(*h->blobs));
+	for (h->n_blobs = 0; h->n_blobs < n; h->n_blobs++) {
+		Rk__BlobRef *b = fixed_alloc(arena, sizeof(*b));
+
+		rk__blob_ref__init(b);
+		b->sha256 = fixed_data(arena, 32, "blob");
+		b->sha256.data[0] = are_alike ? 0 : (uint8_t)h->n_blobs;
+		b->len = 1000;
+		h->blobs[h->n_blobs] = b;
+	}
 }
 
 static void bend_header(Rk__EnvelopeHeader *h, enum bend bend)
@@ -297,6 +316,10 @@ static void bend_header(Rk__EnvelopeHeader *h, enum bend bend)
 	case B_BODY_16K_1: h->body_len = 16 * 1024 + 1; break;
 	case B_BODY_256K: h->body_len = 256 * 1024; break;
 	case B_BODY_256K_1: h->body_len = 256 * 1024 + 1; break;
+	case B_BLOB: add_blobs(h, 1, false); break;
+	case B_BLOBS_32: add_blobs(h, 32, false); break;
+	case B_BLOB_TWICE: add_blobs(h, 2, true); break;
+	case B_BLOB_REPLY: add_blobs(h, 1, false); h->reply_only = 1; h->thread_id = fixed_data(arena, 16, "t"); break;
 	}
 }
 

@@ -18,6 +18,7 @@
 #include "proto/strict.h"
 #include "tests/unit/home_kit.h"
 #include "tests/unit/log_kit.h"
+#include "tests/unit/receipt_kit.h"
 
 #define FIRST_MAIL_INDEX 20 /* trust objects have the indexes below */
 
@@ -100,18 +101,45 @@ static void note_agreement(void)
 		note_entry(ag->acts[i].log_index, RK__ENTRY_KIND__ENTRY_NDA_ACT, ag->details[i].wire);
 }
 
-static void pick_up(int org, int64_t time_ms)
+/* In knowledge of which acts: those that there are, or of others. */
+static void pick_up_knowing(int org, int64_t time_ms, bool knows)
 {
+	static const uint8_t other_acts[32] = {1};
 	Rk__Pickup *p = fixed_pickup(&h.f, org, h.a);
 	struct bytes wire;
 
 	p->env_ids[0] = pb_of(bytes_make(sent.wire.env_id, 32));
 	p->nda_id = pb_of(BYTES_OF(deal.nda_id));
-	p->nda_set = pb_of(bytes_make(deal_load(&h, &deal)->row.nda_set, 32));
+	p->nda_set = pb_of(bytes_make(knows ? deal_load(&h, &deal)->row.nda_set : other_acts, 32));
 	p->time = time_ms;
 	assert_int_equal(object_make(OBJECT_KIND_PICKUP, h.f.exchange_id, h.f.orgs[org].device.sk, &p->base, h.a, &wire), RK_OK);
 	home_deliver(&h, mail_on_pickup, wire, (struct bytes){0}, (struct bytes){0}, true);
 	note_entry(h.log_index, RK__ENTRY_KIND__ENTRY_PICKUP, wire);
+}
+
+static void pick_up(int org, int64_t time_ms)
+{
+	pick_up_knowing(org, time_ms, true);
+}
+
+static struct receipt_kit attachments; /* of what is sent, if there are any */
+
+static void send_ours(void)
+{
+	Rk__EnvelopeHeader *header;
+	struct bytes message;
+	struct txn *t;
+
+	deal_conclude(&h, &deal);
+	header = home_header(&h, RK__KIND__NDA, HOME_SELF, &deal);
+	attachments.arena = h.a;
+	message = attachments.attachment_count > 0 ? receipt_kit_attach(&attachments, header) : fixed_message("ours", h.a);
+	home_seal(&h, header, HOME_SELF, message, &sent);
+	t = begin(true);
+	assert_int_equal(mail_on_sent(h.client, t, sent.wire.head, sent.wire.wraps, sent.wire.body), RK_OK);
+	assert_int_equal(env_commit(t), RK_OK);
+	home_deliver_sent(&h, &sent);
+	note_entry(h.log_index, RK__ENTRY_KIND__ENTRY_ENVELOPE, sent.wire.head);
 }
 
 static void make_history(void)
@@ -119,13 +147,7 @@ static void make_history(void)
 	Rkl__EvidenceRecord *record;
 	struct txn *t;
 
-	deal_conclude(&h, &deal);
-	home_seal(&h, home_header(&h, RK__KIND__NDA, HOME_SELF, &deal), HOME_SELF, fixed_message("ours", h.a), &sent);
-	t = begin(true);
-	assert_int_equal(mail_on_sent(h.client, t, sent.wire.head, sent.wire.wraps, sent.wire.body), RK_OK);
-	assert_int_equal(env_commit(t), RK_OK);
-	home_deliver_sent(&h, &sent);
-	note_entry(h.log_index, RK__ENTRY_KIND__ENTRY_ENVELOPE, sent.wire.head);
+	send_ours();
 	pick_up(1, home_now_ms);
 	/* The same device once more, as it can beside another dossier: no receipt may fail by that. */
 	pick_up(1, home_now_ms + 1);
@@ -173,14 +195,19 @@ static void write_log(void)
 	log_kit_fill(ledger, 3, 1);
 }
 
-static void tell_entries(void)
+static void tell_entries_from(uint64_t first, uint64_t end)
 {
 	struct txn *t = begin(true);
 
-	for (uint64_t i = 0; i <= h.log_index; i++)
+	for (uint64_t i = first; i < end; i++)
 		if (entries[i].d.object.data)
 			assert_int_equal(log_on_entry(h.client, t, &entries[i].d), RK_OK);
 	assert_int_equal(env_commit(t), RK_OK);
+}
+
+static void tell_entries(void)
+{
+	tell_entries_from(0, h.log_index + 1);
 }
 
 /* Asks until nothing is to be asked. */
@@ -212,17 +239,24 @@ static void prove_all(void)
 static struct evidence_lack lack;
 static struct receipt out;
 
-static int make(bool with_content)
+static struct bytes archive;
+
+/* Verified by itself where it is whole: attachments follow. */
+static int make_showing(enum evidence_content content)
 {
 	struct txn *t = begin(false);
-	struct bytes archive;
-	int r = evidence_receipt(h.client, t, sent.wire.env_id, with_content, (struct bytes){0}, h.a, &archive, &out, &lack);
+	int r = evidence_receipt(h.client, t, sent.wire.env_id, content, (struct bytes){0}, h.a, &archive, &out, &lack);
 
 	env_abort(t);
 	assert_true((r == RK_OK) == (archive.data != NULL));
-	if (r == RK_OK)
+	if (r == RK_OK && !out.has_attachments)
 		assert_int_equal(receipt_verify(archive, h.f.exchange_id, h.a, &out), RK_OK);
 	return r;
+}
+
+static int make(bool with_content)
+{
+	return make_showing(with_content ? EVIDENCE_ATTACHMENTS : EVIDENCE_BARE);
 }
 
 static void a_receipt_waits_for_the_proofs(void **state)
@@ -259,6 +293,104 @@ static void what_came_later_is_not_shown(void **state)
 	tell_entries();
 	prove_all();
 	assert_int_equal(make(true), RK_OK);
+	assert_int_equal(out.level, RECEIPT_OPENED);
+}
+
+/* Objects whose copies the record names, after a history that make_history did not write. */
+static void note_all(void)
+{
+	Rkl__EvidenceRecord *record;
+	struct txn *t = begin(false);
+
+	assert_int_equal(evidence_load(t, sent.wire.env_id, h.a, &record), RK_OK);
+	env_abort(t);
+	note_objects(record);
+	note_agreement();
+}
+
+/* Nor does what is not proven yet keep anything back that does not need it. */
+static void what_came_later_need_not_be_proven(void **state)
+{
+	uint64_t known;
+
+	(void)state;
+	make_history();
+	known = h.log_index + 1;
+	deal_deliver_act(&h, deal_act(&h, &deal, 2, RK__ACT_KIND__TERMINATE, "over"));
+	pick_up(1, home_now_ms + 2);
+	note_agreement();
+	write_log();
+	tell_entries_from(0, known);
+	prove_all();
+	assert_int_equal(make(true), RK_OK);
+	assert_int_equal(out.pickup_count, 1);
+	assert_int_equal(lack.left_out, 1);
+	tell_entries_from(known, h.log_index + 1);
+	assert_int_equal(make(true), RK_OK);
+	assert_int_equal(lack.left_out, 1);
+	prove_all();
+	assert_int_equal(make(true), RK_OK);
+	assert_int_equal(out.pickup_count, 1);
+	assert_int_equal(lack.left_out + lack.bad_pickups, 0);
+}
+
+/* One that its signer, or the exchange, got wrong is left out and counted; the same device's next one is shown. */
+static void an_answer_that_does_not_prove_itself_is_left_out(void **state)
+{
+	(void)state;
+	send_ours();
+	pick_up_knowing(1, home_now_ms, false);
+	note_all();
+	write_log();
+	tell_entries();
+	prove_all();
+	assert_int_equal(make(true), RK_OK);
+	assert_int_equal(out.level, RECEIPT_LODGED);
+	assert_int_equal(lack.bad_pickups, 1);
+	assert_int_equal(lack.left_out, 0);
+}
+
+static void the_next_answer_of_the_same_device_is_shown(void **state)
+{
+	(void)state;
+	send_ours();
+	for (int i = 0; i < 3; i++)
+		pick_up_knowing(1, home_now_ms + i, false);
+	pick_up(1, home_now_ms + 3);
+	note_all();
+	write_log();
+	tell_entries();
+	prove_all();
+	assert_int_equal(make(true), RK_OK);
+	assert_int_equal(out.level, RECEIPT_OPENED);
+	assert_int_equal(out.pickup_count, 1);
+	assert_int_equal(out.pickups[0].event.index, h.log_index);
+	assert_int_equal(lack.bad_pickups, 3);
+	assert_int_equal(lack.bad_nacks + lack.left_out, 0);
+}
+
+static void attachments_are_shown_with_their_keys_or_only_named(void **state)
+{
+	static const size_t lens[] = {3, 70000};
+
+	(void)state;
+	attachments.attachment_lens = lens;
+	attachments.attachment_count = 2;
+	make_history();
+	write_log();
+	tell_entries();
+	prove_all();
+	attachments.attachment_count = 0;
+	assert_int_equal(make_showing(EVIDENCE_MESSAGE), RK_OK);
+	assert_int_equal(out.level, RECEIPT_OPENED);
+	assert_false(out.has_attachments);
+	assert_int_equal(out.attachments[1]->plain_len, 70000);
+	assert_int_equal(make_showing(EVIDENCE_BARE), RK_OK);
+	assert_null(out.attachments[1]);
+	assert_int_equal(make_showing(EVIDENCE_ATTACHMENTS), RK_OK);
+	assert_true(out.has_attachments);
+	archive = receipt_kit_tail(&attachments, archive, &out, attachments.blobs);
+	assert_int_equal(receipt_verify(archive, h.f.exchange_id, h.a, &out), RK_OK);
 	assert_int_equal(out.level, RECEIPT_OPENED);
 }
 
@@ -333,6 +465,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_receipt_waits_for_the_proofs),
 		TEST(what_came_later_is_not_shown),
+		TEST(what_came_later_need_not_be_proven),
+		TEST(an_answer_that_does_not_prove_itself_is_left_out),
+		TEST(the_next_answer_of_the_same_device_is_shown),
+		TEST(attachments_are_shown_with_their_keys_or_only_named),
 		TEST(a_destroyed_key_leaves_a_receipt_without_content),
 		TEST(another_log_proves_what_it_took_over),
 		TEST(nothing_is_known_of_others),

@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <sodium.h>
@@ -265,6 +267,38 @@ static void killed_before_it_was_offered(void **state)
 	assert_false(tick());
 }
 
+/* Neither knows of the other, nor of a lock: the store makes them take turns, and the second finds it done. */
+static void processes_at_once_make_one_key(void **state)
+{
+	struct keys_kx keys[KEYS_KX_MAX];
+	pid_t children[4];
+	int status, made = 0;
+	(void)state;
+
+	day(30);
+	client_close(h.c);
+	h.c = NULL;
+	for (size_t i = 0; i < 4; i++) {
+		if ((children[i] = fork()) != 0)
+			continue;
+		bool queued = false;
+		bare_reopen(&h);
+		int r = kx_tick(h.c, &queued);
+		client_close(h.c);
+		_exit(r != RK_OK ? 9 : queued ? 1 : 0);
+	}
+	for (size_t i = 0; i < 4; i++) {
+		assert_int_equal(waitpid(children[i], &status, 0), children[i]);
+		assert_true(WIFEXITED(status) && WEXITSTATUS(status) <= 1);
+		made += WEXITSTATUS(status);
+	}
+	bare_reopen(&h);
+	assert_int_equal(keys_unlock(h.c, KEY_DEVICE), RK_OK);
+	assert_int_equal(made, 1);
+	assert_int_equal(ring(keys), 2);
+	assert_int_equal(bare_table_count(&h, C_OUTBOX), 1);
+}
+
 /* One that never got out and has grown old over it makes way for another of the same serial. */
 static void made_and_forgotten(void **state)
 {
@@ -333,14 +367,17 @@ static void away_for_too_long(void **state)
 static void put_back_from_a_copy(void **state)
 {
 	struct keys_kx lost = {.serial = 2, .not_before = FIXED_TIME_MS, .not_after = FIXED_TIME_MS + TRUST_KX_AGE_MS}, keys[KEYS_KX_MAX];
+	struct keys_kx never_told = lost;
 	(void)state;
 
+	/* The copy has a key of that serial too, which was never told to anybody. */
+	assert_int_equal(keys_kx_make(h.c, &never_told), RK_OK);
 	assert_int_equal(crypto_scalarmult_base(lost.pk, (const uint8_t[32]){1, 2, 3}), 0);
 	day(10);
 	assert_int_equal(take(&lost), RK_OK);
 	assert_true(tick());
-	assert_int_equal(ring(keys), 2);
-	assert_int_equal(keys[1].serial, 3);
+	assert_int_equal(ring(keys), 3);
+	assert_int_equal(keys[2].serial, 3);
 	assert_int_equal(bare_counter(&h, KX_ALERT), 1);
 }
 
@@ -384,7 +421,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(when_it_is_due), TEST(in_turn_or_not), TEST(a_new_one_each_month), TEST(forgetting_keeps_the_rest),
-		TEST(killed_before_it_was_offered), TEST(made_and_forgotten), TEST(refused_and_offered_again),
+		TEST(killed_before_it_was_offered), TEST(processes_at_once_make_one_key), TEST(made_and_forgotten), TEST(refused_and_offered_again),
 		TEST(not_under_an_expired_directory), TEST(away_for_too_long), TEST(put_back_from_a_copy), TEST(a_device_that_was_removed),
 	};
 

@@ -22,7 +22,7 @@
 
 enum trick {
 	HONEST, FORK, SAME_SIZE, ROLLBACK, DENIES, NO_PROOF, OTHER_LEAF, BAD_SIGNATURE, GARBAGE, HUGE_SET, UNSUPPORTED, NO_ANSWER_FRAME, SILENT,
-	LATE, READ_ONLY,
+	LATE, READ_ONLY, UNSUPPORTED_BETWEEN,
 };
 
 struct rogue {
@@ -30,6 +30,7 @@ struct rogue {
 	struct home *h;
 	struct log_kit log, other;
 	unsigned shown;              /* LATE: how often the newest was asked for */
+	unsigned ends;               /* sessions that it ends by the next question but that for the newest */
 	void *context, *sock;
 	pthread_t thread;
 	char endpoint[128];
@@ -113,6 +114,9 @@ static void bend(struct rogue *g, const Rk__GetProof *get, struct log_kit_answer
 	case UNSUPPORTED:
 		a->code = RK_UNSUPPORTED;
 		break;
+	case UNSUPPORTED_BETWEEN:
+		a->code = get->size != 0 ? RK_UNSUPPORTED : a->code;
+		break;
 	default:
 		break;
 	}
@@ -128,6 +132,13 @@ static void answer_proof(struct rogue *g, const Rk__Request *q, Rk__Reply *r)
 	static const uint8_t huge[900 * 1024];
 	struct bytes set;
 
+	if (get->size != 0 && g->ends > 0) {
+		g->ends--;
+		r->code = RK_GENERATION;
+		reply(g, q, r, (struct bytes){0});
+		free(a);
+		return;
+	}
 	log_kit_answer(log, late ? 25 : get->size, get->from_size, get->indexes, get->n_indexes, g->a, a);
 	if (late)
 		a->reply.note = pb_of(log_kit_note(log, 25, 0, g->a));
@@ -454,6 +465,37 @@ static void a_read_only_broker(void **state)
 	tear_down(&g);
 }
 
+/* Each session ends with the question about what a peer saw: counted in each process, until it is told; and the proof that comes then ends it. */
+static void sessions_that_end_by_the_question_are_counted(void **state)
+{
+	struct log_fork fork;
+	struct rogue g;
+	struct home h;
+	struct txn *t;
+
+	(void)state;
+	set_up(&g, &h);
+	assert_int_equal(run(&g, HONEST, 0), RK_OK);
+	log_kit_fill(&g.log, 5, 4);
+	assert_int_equal(env_begin(client_env(h.client), true, &t), RK_OK);
+	assert_int_equal(log_on_seen(h.client, t, log_kit_note(&g.log, 20, 0, h.a), home_org(&h, 1)), RK_OK);
+	assert_int_equal(env_commit(t), RK_OK);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(known(&h).fault, LOG_FAULT_NONE);
+		g.ends = 1;
+		assert_int_equal(run(&g, i < 2 ? UNSUPPORTED_BETWEEN : HONEST, 0), RK_OK);
+		assert_int_equal(g.ends, 0);
+		home_now_ms += LOG_PROVE_WITHIN_MS / 2 - 1 + 2 * (i == 1);
+	}
+	assert_int_equal(env_begin(client_env(h.client), false, &t), RK_OK);
+	assert_int_equal(log_fork_at(h.client, t, 1, h.a, &fork), RK_OK);
+	env_abort(t);
+	assert_int_equal(fork.fault, LOG_FAULT_UNPROVEN);
+	assert_false(fork.stands);
+	assert_int_equal(known(&h).fault, LOG_FAULT_NONE);
+	tear_down(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -461,6 +503,7 @@ int main(void)
 		cmocka_unit_test(an_older_broker),
 		cmocka_unit_test(the_cosigned_checkpoint_goes_out),
 		cmocka_unit_test(a_read_only_broker),
+		cmocka_unit_test(sessions_that_end_by_the_question_are_counted),
 	};
 
 	return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);

@@ -292,6 +292,91 @@ static void a_leaf_out_of_reach_hinders_no_other_question(void **state)
 	assert_int_equal(q.size, 0);
 }
 
+static void vain(struct world *w, const struct log_question *q)
+{
+	struct txn *t = begin(w);
+
+	assert_int_equal(log_on_vain(w->h.client, t, q), RK_OK);
+	commit(t);
+}
+
+/* Each session ends with the question: the others are answered, and that one counts until it is. */
+static void asked_in_vain_for_a_day(void **state)
+{
+	struct world *w = *state;
+	struct log_question q;
+
+	settle(w, &w->log);
+	log_kit_fill(&w->log, 5, 4);
+	see(w, log_kit_note(&w->log, 30, 0, w->h.a), 1);
+	home_now_ms += 3 * LOG_PROVE_WITHIN_MS; /* away: nothing was asked */
+	for (unsigned i = 0; i < 5; i++) {
+		assert_true(next(w, false, &q));
+		assert_int_equal(q.from_size, 25);
+		vain(w, &q);
+		assert_int_equal(fault_of(w), LOG_FAULT_NONE);
+	}
+	home_now_ms += LOG_PROVE_WITHIN_MS - 1;
+	vain(w, &q);
+	assert_int_equal(fault_of(w), LOG_FAULT_NONE);
+	home_now_ms += 1;
+	vain(w, &q);
+	assert_int_equal(fault_of(w), LOG_FAULT_UNPROVEN);
+	assert_memory_equal(fork_of(w).from_org, home_org(&w->h, 1), 16);
+	/* It was a line that broke, after all. */
+	settle(w, &w->log);
+	assert_int_equal(fault_of(w), LOG_FAULT_NONE);
+}
+
+/* Two broken lines in a month are none. */
+static void seldom_in_vain_is_nothing(void **state)
+{
+	struct world *w = *state;
+	struct log_question q;
+
+	settle(w, &w->log);
+	log_kit_fill(&w->log, 5, 4);
+	see(w, log_kit_note(&w->log, 30, 0, w->h.a), 1);
+	assert_true(next(w, false, &q));
+	for (unsigned i = 0; i < 2; i++) {
+		vain(w, &q);
+		home_now_ms += 15 * DAY_MS;
+		assert_int_equal(fault_of(w), LOG_FAULT_NONE);
+	}
+	vain(w, &q);
+	assert_int_equal(fault_of(w), LOG_FAULT_UNPROVEN);
+}
+
+/* The newest that it shows ends the count of that question, and of no other; an entry that was promised is asked for by a call of its own. */
+static void a_promise_whose_call_is_in_vain(void **state)
+{
+	struct world *w = *state;
+	struct log_question q, newest;
+	uint8_t oh[32] = {7};
+	struct txn *t;
+
+	settle(w, &w->log);
+	t = begin(w);
+	assert_int_equal(log_on_promise(w->h.client, t, 25, oh), RK_OK);
+	commit(t);
+	home_now_ms += LOG_PROVE_WITHIN_MS;
+	for (unsigned i = 0; i < 25; i++) {
+		assert_true(next(w, true, &newest));
+		assert_false(newest.is_last_call);
+		vain(w, &newest);
+		assert_int_equal(answer(w, &w->log, &newest, NULL), RK_OK);
+		assert_int_equal(fault_of(w), LOG_FAULT_NONE);
+		assert_true(next(w, false, &q));
+		assert_true(q.is_last_call);
+		vain(w, &q);
+		if (i < 24)
+			assert_int_equal(fault_of(w), LOG_FAULT_NONE);
+		home_now_ms += HOUR_MS;
+	}
+	assert_int_equal(fault_of(w), LOG_FAULT_UNPROVEN);
+	assert_int_equal(fork_of(w).leaf, 25);
+}
+
 /* A broker from before the tree promises no proofs, however long one waits. */
 static void an_older_broker_is_no_liar(void **state)
 {
@@ -323,6 +408,9 @@ int main(void)
 		TEST(a_frozen_head_is_unproven_after_a_day),
 		TEST(a_head_that_grows_too_slowly_is_no_excuse),
 		TEST(a_leaf_out_of_reach_hinders_no_other_question),
+		TEST(asked_in_vain_for_a_day),
+		TEST(seldom_in_vain_is_nothing),
+		TEST(a_promise_whose_call_is_in_vain),
 		TEST(an_older_broker_is_no_liar),
 	};
 

@@ -364,12 +364,64 @@ static void an_older_copy(void **state)
 	assert_int_equal(bare_table_count(h, C_INBOX), 1);
 }
 
+/* What the other copy of this home may have sent since: nothing confidential goes twice, and that is told. */
+static void an_older_copy_sends_nothing_confidential_twice(void **state)
+{
+	struct bare *h = *state;
+	const uint64_t numbers[1] = {3};
+	uint64_t dossier = add(h, RK__KIND__NDA, 2), ids[1];
+	struct reconciled r;
+	Rkl__OutboxItem *item;
+	uint8_t key_id[32], key[32];
+	unsigned queued_n, sent;
+	size_t frames;
+
+	assert_int_equal(outbox_load(h->t, dossier, h->a, &item), RK_OK);
+	memcpy(key_id, item->key_id.data, 32);
+	reconcile(h, &r, numbers, 1, 3, 9, ids);
+	assert_int_equal(state_of(h, dossier, &frames), RKL__ITEM_STATE__DONE);
+	assert_int_equal(outbox_load(h->t, dossier, h->a, &item), RK_OK);
+	assert_int_equal(item->code, RK_EOTHERHOME);
+	assert_int_equal(item->sealed_compose.len, 0);
+	assert_int_equal(keys_dossier(h->c, key_id, false, key), RK_ENOTFOUND);
+	assert_int_equal(state_of(h, ids[0], &frames), RKL__ITEM_STATE__QUEUED);
+	assert_int_equal(bare_table_count(h, C_INBOX), 2);
+	assert_int_equal(outbox_count(h->t, &queued_n, &sent), RK_OK);
+	assert_int_equal(queued_n, 1);
+	assert_int_equal(sent, 0);
+}
+
+/* A home from a backup: all that was open then ends here, what came since goes, and so does a fetch. */
+static void what_waited_in_a_backup_is_not_sent(void **state)
+{
+	struct bare *h = *state;
+	const uint8_t env_id[32] = {4};
+	const struct outbox_request fetch = {.op = RK__OP__OP_FETCH, .what = "fetch", .env_id = env_id};
+	const uint64_t numbers[1] = {1};
+	uint64_t ids[1], fetched, later, waiting = add(h, RK__KIND__OPEN, 2);
+	struct reconciled r;
+	size_t frames;
+
+	assert_int_equal(outbox_add(h->c, h->t, &fetch, &fetched), RK_OK);
+	assert_int_equal(meta_put_u64(h->t, META_ASIDE, meta_u64(h->t, META_NEXT_ID)), RK_OK);
+	later = add(h, RK__KIND__NDA, 2);
+	reconcile(h, &r, numbers, 1, 1, 0, ids);
+	assert_int_equal(state_of(h, waiting, &frames), RKL__ITEM_STATE__DONE);
+	assert_int_equal(state_of(h, fetched, &frames), RKL__ITEM_STATE__QUEUED);
+	assert_int_equal(state_of(h, later, &frames), RKL__ITEM_STATE__QUEUED);
+	assert_int_equal(state_of(h, ids[0], &frames), RKL__ITEM_STATE__SENT);
+	assert_int_equal(meta_u64(h->t, META_ASIDE), 0);
+	assert_int_equal(bare_table_count(h, C_INBOX), 1);
+	assert_int_equal(bare_counter(h, "restored"), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(queued), TEST(sealed_for_the_wire), TEST(what_is_not_sealed), TEST(other_requests), TEST(what_is_confidential_waits_under_its_own_key), TEST(large_objects),
 		TEST(sent_again_in_order), TEST(a_hole), TEST(refused_without_consuming), TEST(an_older_copy),
+		TEST(an_older_copy_sends_nothing_confidential_twice), TEST(what_waited_in_a_backup_is_not_sent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

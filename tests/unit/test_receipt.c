@@ -604,15 +604,15 @@ static const struct attack {
 	{"a directory by the witness's key", receipt_kit_plain, directory_by_the_witness, NULL, NULL, RECEIPT_SIGNATURE, "directory", RK_BAD_SIGNATURE},
 	{"a secretariat key before its time", receipt_kit_plain, secretariat_key_not_yet_valid, NULL, NULL, RECEIPT_SIGNATURE, "directory", RK_BAD_SIGNATURE},
 	{"a device list by another organisation", receipt_kit_plain, devices_by_another, NULL, NULL, RECEIPT_SIGNATURE, "orgdevices-B", RK_BAD_SIGNATURE},
-	{"an organisation key that the terms do not name", receipt_kit_plain, org_key_swapped, NULL, NULL, RECEIPT_SIGNATURE, "act-02", RK_BAD_SIGNATURE},
+	{"an organisation key that the terms do not name", receipt_kit_plain, org_key_swapped, NULL, NULL, RECEIPT_SIGNATURE, "act-002", RK_BAD_SIGNATURE},
 	{"an entry of other terms", receipt_kit_plain, NULL, entry_of_other_terms, NULL, RECEIPT_ENTRY, "terms", RK_BAD_SIGNATURE},
 	{"terms of another exchange", receipt_kit_plain, terms_of_another_exchange, NULL, NULL, RECEIPT_RULES, "terms", RK_WRONG_EXCHANGE},
 	{"terms logged after an act", terms_after, NULL, NULL, terms_proven_later, RECEIPT_ORDER, "terms", RK_OUT_OF_ORDER},
-	{"an acceptance by a device", receipt_kit_plain, accepted_by_a_device, NULL, NULL, RECEIPT_SIGNATURE, "act-02", RK_BAD_SIGNATURE},
-	{"an acceptance of another agreement", receipt_kit_plain, accepts_another_agreement, NULL, NULL, RECEIPT_ACT, "act-02", RK_NO_NDA},
-	{"an acceptance too late", accepted_too_late, NULL, NULL, NULL, RECEIPT_ACT, "act-02", RK_NDA_LAPSED},
-	{"two acceptances of one party", accepted_twice, NULL, NULL, NULL, RECEIPT_ACT, "act-03", RK_DUPLICATE},
-	{"a hold by a device of another organisation", receipt_kit_held, held_by_a_stranger, NULL, NULL, RECEIPT_SIGNATURE, "act-03", RK_BAD_SIGNATURE},
+	{"an acceptance by a device", receipt_kit_plain, accepted_by_a_device, NULL, NULL, RECEIPT_SIGNATURE, "act-002", RK_BAD_SIGNATURE},
+	{"an acceptance of another agreement", receipt_kit_plain, accepts_another_agreement, NULL, NULL, RECEIPT_ACT, "act-002", RK_NO_NDA},
+	{"an acceptance too late", accepted_too_late, NULL, NULL, NULL, RECEIPT_ACT, "act-002", RK_NDA_LAPSED},
+	{"two acceptances of one party", accepted_twice, NULL, NULL, NULL, RECEIPT_ACT, "act-003", RK_DUPLICATE},
+	{"a hold by a device of another organisation", receipt_kit_held, held_by_a_stranger, NULL, NULL, RECEIPT_SIGNATURE, "act-003", RK_BAD_SIGNATURE},
 	{"a disclosure by a key that is not listed", receipt_kit_plain, disclosed_by_an_unlisted_key, NULL, NULL, RECEIPT_SIGNATURE, "envelope", RK_BAD_SIGNATURE},
 	{"a disclosure by a device that had left", receipt_kit_plain, device_retired, NULL, NULL, RECEIPT_SIGNATURE, "envelope", RK_BAD_SIGNATURE},
 	{"a device list older than the directory's", receipt_kit_plain, directory_knows_a_newer_list, NULL, NULL, RECEIPT_SIGNATURE, "envelope", RK_BAD_SIGNATURE},
@@ -654,7 +654,7 @@ static const struct attack {
 	{"two pickups by one device", picked_up_twice, NULL, NULL, NULL, RECEIPT_PICKUP, "pickup-2", RK_NOT_PERMITTED},
 	{"a refusal of another envelope", refused, refuses_another, NULL, NULL, RECEIPT_NACK, "nack-1", RK_UNKNOWN_OBJECT},
 	{"a refusal without a reason", refused, refuses_without_reason, NULL, NULL, RECEIPT_NACK, "nack-1", RK_MALFORMED},
-	{"an act after all that it could change", act_too_many, NULL, NULL, NULL, RECEIPT_ORDER, "act-03", RK_OUT_OF_ORDER},
+	{"an act after all that it could change", act_too_many, NULL, NULL, NULL, RECEIPT_ORDER, "act-003", RK_OUT_OF_ORDER},
 	{"another plaintext", receipt_kit_plain, NULL, NULL, other_body, RECEIPT_CONTENT, "body_plain", RK_BAD_SIGNATURE},
 	{"a shorter plaintext", receipt_kit_plain, NULL, NULL, shorter_body, RECEIPT_CONTENT, "body_plain", RK_BAD_SIGNATURE},
 	{"another document", receipt_kit_plain, NULL, NULL, other_document, RECEIPT_DOCUMENT, "nda-document", RK_EINTEGRITY},
@@ -681,7 +681,7 @@ static void need_step(const char *name, const struct receipt *out, enum receipt_
 static void each_check_notices(void **state)
 {
 	bool is_tried[RECEIPT_STEP_COUNT] = {[RECEIPT_ARCHIVE] = true, [RECEIPT_FORM] = true, [RECEIPT_EXCHANGE] = true,
-	                                     [RECEIPT_WITNESS] = true};
+	                                     [RECEIPT_WITNESS] = true, [RECEIPT_ATTACHMENT] = true /* test_receipt_tail */};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(attacks) / sizeof(*attacks); i++) {
@@ -749,8 +749,6 @@ static void parts_that_no_receipt_has(void **state)
 		many[i] = k.acts.objects[0];
 	k.parts.acts = many;
 	k.parts.act_count = RECEIPT_ACTS_MAX + 1;
-	assert_int_equal(receipt_make(&k.parts, arena, &archive, &out), RK_TOO_LARGE);
-	k.parts.act_count = 80; /* more members than an archive holds */
 	assert_int_equal(receipt_make(&k.parts, arena, &archive, &out), RK_TOO_LARGE);
 	k.parts.act_count = 1;
 	many[0].payload.len--;

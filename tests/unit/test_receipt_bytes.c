@@ -155,8 +155,8 @@ static void each_member(void **state)
 /* Whole parts: no list, act or pickup can be taken out without notice but those after the last question to the gate. */
 static void each_part(void **state)
 {
-	static const char *const parts[] = {"orgdevices-A.", "orgdevices-B.", "orgdevices-C.", "terms.", "act-01.", "act-02.", "act-03.",
-	                                    "act-04.", "envelope.", "charter.", "directory."};
+	static const char *const parts[] = {"orgdevices-A.", "orgdevices-B.", "orgdevices-C.", "terms.", "act-001.", "act-002.", "act-003.",
+	                                    "act-004.", "envelope.", "charter.", "directory."};
 	struct ustar_member bent[USTAR_MEMBERS_MAX];
 
 	(void)state;

@@ -22,6 +22,9 @@ static const char *const names[TEXT_COUNT] = {
 #include "client/cli/text_log.inc"
 #include "client/cli/text_notice.inc"
 #include "client/cli/text_dossier.inc"
+#include "client/cli/text_receipt.inc"
+#include "client/cli/text_backup.inc"
+#include "client/cli/text_device.inc"
 #undef T
 };
 

@@ -423,16 +423,16 @@ static void rows_are_found_by_id(void **state)
 static void desks_decide_who_opens(void **state)
 {
 	uint32_t ab[] = {1, 2}, b[] = {2}, c[] = {3};
-	Rk__Device none = RK__DEVICE__INIT, of_ab = RK__DEVICE__INIT, of_b = RK__DEVICE__INIT, of_c = RK__DEVICE__INIT;
+	Rk__Device of_none = RK__DEVICE__INIT, of_ab = RK__DEVICE__INIT, of_b = RK__DEVICE__INIT, of_c = RK__DEVICE__INIT;
 	(void)state;
 
 	of_ab.desks = ab, of_ab.n_desks = 2;
 	of_b.desks = b, of_b.n_desks = 1;
 	of_c.desks = c, of_c.n_desks = 1;
-	assert_true(trust_is_at_desk(&of_c, 0) && trust_is_at_desk(&none, 0) && trust_is_at_desk(&of_ab, 2));
-	assert_false(trust_is_at_desk(&of_b, 1) || trust_is_at_desk(&none, 1) || trust_is_at_desk(&of_ab, 3));
-	assert_true(trust_shares_desk(&of_ab, &of_b) && trust_shares_desk(&of_b, &of_ab) && trust_shares_desk(&none, &of_c));
-	assert_false(trust_shares_desk(&of_ab, &of_c) || trust_shares_desk(&of_b, &none));
+	assert_true(trust_is_at_desk(&of_c, 0) && trust_is_at_desk(&of_none, 0) && trust_is_at_desk(&of_ab, 2));
+	assert_false(trust_is_at_desk(&of_b, 1) || trust_is_at_desk(&of_none, 1) || trust_is_at_desk(&of_ab, 3));
+	assert_true(trust_shares_desk(&of_ab, &of_b) && trust_shares_desk(&of_b, &of_ab) && trust_shares_desk(&of_none, &of_c));
+	assert_false(trust_shares_desk(&of_ab, &of_c) || trust_shares_desk(&of_b, &of_none));
 }
 
 static void v_nothing(Rk__OrgDevices *o) { (void)o; }

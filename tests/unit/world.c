@@ -218,6 +218,7 @@ static bool is_numbered(Rk__Op op)
 	case RK__OP__OP_PUT_CHECKPOINT:
 	case RK__OP__OP_NACK:
 	case RK__OP__OP_DEPOSIT:
+	case RK__OP__OP_BLOB_OPEN:
 		return true;
 	default:
 		return false;
@@ -321,7 +322,7 @@ static void read_effects(struct world *w, struct command **commands, size_t n, i
 	size_t count, replies = 0;
 	const struct effect *e = apply_effects(w->apply, &count);
 
-	w->cut_count = w->stream_count = 0;
+	w->cut_count = w->stream_count = w->blob_drop_count = 0;
 	for (size_t i = 0; i < count; i++) {
 		switch (e[i].kind) {
 		case EFFECT_REPLY:
@@ -335,6 +336,10 @@ static void read_effects(struct world *w, struct command **commands, size_t n, i
 			break;
 		case EFFECT_STREAM:
 			w->stream_count++;
+			break;
+		case EFFECT_BLOB_DROP:
+			need(w->blob_drop_count < WORLD_BLOB_DROPS);
+			memcpy(w->blob_drops[w->blob_drop_count++], e[i].sha256, 32);
 			break;
 		}
 	}
@@ -517,6 +522,8 @@ Rk__OrgDevices *world_devices(struct world *w, int org)
 		d->label = text(w, "desk");
 		d->accepts_max = 1;
 		d->retired_at = from->retired_at;
+		d->desks = (uint32_t *)(void *)world_copy(w, from->desks, sizeof(from->desks)).data;
+		d->n_desks = from->desk_count;
 		list->devices[list->n_devices++] = d;
 	}
 	return list;

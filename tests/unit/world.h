@@ -16,6 +16,7 @@
 #define WORLD_ORGS 6
 #define WORLD_DEVICES 3
 #define WORLD_COMMANDS_MAX 4096
+#define WORLD_BLOB_DROPS 128
 #define WORLD_DAY_MS ((int64_t)86400000)
 
 struct world_device {
@@ -27,6 +28,9 @@ struct world_device {
 	uint64_t number;          /* last one used */
 	int64_t retired_at;
 	bool is_listed;
+	uint32_t desks[2];
+	size_t desk_count;
+	bool gets_no_wrap;        /* left out of the next envelopes */
 };
 
 struct world_org {
@@ -77,6 +81,8 @@ struct world {
 	size_t cut_count;
 	uint8_t cuts[64][16];
 	size_t stream_count;
+	size_t blob_drop_count;
+	uint8_t blob_drops[WORLD_BLOB_DROPS][32];
 };
 
 /** Ends the program with file and line where a test kit's own step fails. */
@@ -174,6 +180,25 @@ int world_nack(struct world *, int org, int device, const uint8_t nda_id[32], co
 Rk__Deposit *world_deposit_of(struct world *, int org, int device);
 struct command *world_deposit_command(struct world *, int org, int device, const Rk__Deposit *);
 int world_deposit(struct world *, int org, int device);
+
+/* ---- attachments: world_blob.c */
+/** Its SHA-256 is of bytes that nobody had before; len is what the rows say. */
+Rk__BlobRef *world_blob(struct world *, uint64_t len);
+struct command *world_blob_open_command(struct world *, int org, const uint8_t nda_id[32], const Rk__BlobRef *);
+int world_blob_open(struct world *, int org, const uint8_t nda_id[32], const Rk__BlobRef *);
+/** As blobs leaves it, which found that much. */
+struct command *world_blob_put_command(struct world *, int org, const Rk__BlobRef *, uint64_t have, bool is_complete);
+int world_blob_put(struct world *, int org, const Rk__BlobRef *, uint64_t have, bool is_complete);
+/** Opened and complete: must be ok. */
+Rk__BlobRef *world_blob_ready(struct world *, int org, const uint8_t nda_id[32], uint64_t len);
+/** A dossier with these attachments. */
+struct command *world_blob_disclose_command(struct world *, int org, unsigned to, const uint8_t nda_id[32], Rk__BlobRef **, size_t n,
+					    uint8_t env_id[32]);
+int world_blob_disclose(struct world *, int org, unsigned to, const uint8_t nda_id[32], Rk__BlobRef **, size_t n, uint8_t env_id[32]);
+/** FETCH of the blob-th (from 1), as blobs leaves it, which read that many bytes (0: nothing). */
+struct command *world_blob_fetch_command(struct world *, int org, int device, const uint8_t env_id[32], uint32_t blob, uint64_t offset,
+					 uint32_t len);
+int world_blob_fetch(struct world *, int org, int device, const uint8_t env_id[32], uint32_t blob, uint64_t offset, uint32_t len);
 
 /* ---- looking at the store */
 /** Head of a stream. */

@@ -81,7 +81,7 @@ static void seal(struct world *w, int org, int device, Rk__EnvelopeHeader *h, un
 
 			if (!(wraps_to >> o & 1) && o != org)
 				continue;
-			if (!to->is_listed || to->kx_serial == 0)
+			if (!to->is_listed || to->kx_serial == 0 || to->gets_no_wrap)
 				continue;
 			memcpy(targets[n].device_id, to->id, 16);
 			memcpy(targets[n].kx_pk, to->kx[(to->kx_serial + 2) % 3].pk, 32);

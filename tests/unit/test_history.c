@@ -1,0 +1,287 @@
+/* history: out of a home and back in: whole or not at all, proven again, nothing replaced, nothing brought back (P1, P5). */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <sodium.h>
+
+#include "client/history_internal.h"
+#include "proto/strict.h"
+#include "tests/unit/home_kit.h"
+
+#define ARRAY_LEN(a) (sizeof(a) / sizeof(*(a)))
+#define CODE "AAAA-BBBB-CCCC-DDDD-EEEE-FFFF-GGGG"
+
+static struct home h;
+static struct deal deal;
+static struct sent sent;
+static struct history_result result;
+static char file[96];
+
+static struct txn *begin(bool write)
+{
+	struct txn *t;
+
+	assert_int_equal(env_begin(client_env(h.client), write, &t), RK_OK);
+	return t;
+}
+
+/* A home with an agreement, and a dossier under it that was picked up and opened. */
+static int set_up(void **state)
+{
+	(void)state;
+	home_open(&h);
+	deal_init(&h, &deal);
+	deal_finish(&h, &deal);
+	deal_conclude(&h, &deal);
+	home_seal(&h, home_header(&h, RK__KIND__NDA, 1, &deal), 1, home_dossier(&h, "a.txt", "secret words", true), &sent);
+	home_deliver_sent(&h, &sent);
+	assert_int_equal(home_grant(&h, &deal, &sent, true), RK_OK);
+	home_give_bulk(&h, &sent, sent.wire.wraps, sent.wire.body);
+	assert_true(home_has_content(&h, sent.wire.env_id));
+	snprintf(file, sizeof(file), "%s.age", h.folder);
+	assert_int_equal(history_export(h.client, file, CODE, &result), RK_OK);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	unlink(file);
+	home_close(&h);
+	return 0;
+}
+
+static int import(const char *code)
+{
+	return history_import(h.client, file, code, &result);
+}
+
+static void forget(unsigned table, const uint8_t id[32])
+{
+	struct txn *t = begin(true);
+
+	assert_int_equal(env_del(t, table, bytes_make(id, 32)), RK_OK);
+	assert_int_equal(env_commit(t), RK_OK);
+}
+
+static void what_is_missing_comes_back_and_nothing_else(void **state)
+{
+	Rkl__EnvelopeRecord *before = home_record(&h, sent.wire.env_id), *after;
+	struct stat st;
+	Rk__Message *m;
+	struct txn *t;
+	(void)state;
+
+	assert_true(result.envelopes >= 1 && result.bytes > 0);
+	assert_int_equal(history_export(h.client, file, CODE, &result), RK_EEXISTS);
+	assert_int_equal(stat(file, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	assert_int_equal(import(CODE), RK_OK);
+	assert_true(result.envelopes >= 1);
+	assert_int_equal(result.taken, 0);
+	assert_int_equal(result.refused, 0);
+	/* Content, and the whole record. */
+	forget(C_CONTENT, sent.wire.env_id);
+	assert_int_equal(import(CODE), RK_OK);
+	assert_int_equal(result.taken, 1);
+	forget(C_CONTENT, sent.wire.env_id);
+	forget(C_ENVELOPE, sent.wire.env_id);
+	assert_int_equal(import(CODE), RK_OK);
+	assert_int_equal(result.taken, 1);
+	after = home_record(&h, sent.wire.env_id);
+	assert_int_equal(after->state, RKL__ENVELOPE_STATE__OPENED);
+	assert_int_equal(after->n_pickups, before->n_pickups);
+	t = begin(false);
+	assert_int_equal(mail_message(h.client, t, after, h.a, &m), RK_OK);
+	assert_memory_equal(m->dossier->files[0]->data.data, "secret words", 12);
+	env_abort(t);
+}
+
+/* The agreement's document proves itself against the terms, and then stands where it stood. */
+static void documents_come_back_by_their_letters(void **state)
+{
+	Rkl__NdaRecord *record;
+	struct agreement *ag = deal_load(&h, &deal);
+	uint8_t proposal[32];
+	struct txn *t;
+	(void)state;
+
+	memcpy(proposal, ag->record->proposal_env.data, 32);
+	forget(C_CONTENT, proposal);
+	t = begin(true);
+	assert_int_equal(record_get(t, C_NDA, BYTES_OF(deal.nda_id), &rkl__nda_record__descriptor, h.a, (ProtobufCMessage **)&record), RK_OK);
+	record->proposal_env.len = 0;
+	record->n_pages = 0;
+	assert_int_equal(record_put(t, C_NDA, BYTES_OF(deal.nda_id), &record->base), RK_OK);
+	assert_int_equal(env_commit(t), RK_OK);
+	assert_int_equal(import(CODE), RK_OK);
+	assert_int_equal(result.refused, 0);
+	ag = deal_load(&h, &deal);
+	assert_memory_equal(ag->record->proposal_env.data, proposal, 32);
+	assert_non_null(ag->proposal);
+}
+
+static void what_was_destroyed_stays_destroyed(void **state)
+{
+	Rkl__EnvelopeRecord *record = home_record(&h, sent.wire.env_id);
+	struct txn *t;
+	(void)state;
+
+	assert_int_equal(keys_dossier_destroy(h.client, sent.wire.env_id), RK_OK);
+	forget(C_CONTENT, sent.wire.env_id);
+	record->destroyed_at = home_now_ms;
+	t = begin(true);
+	assert_int_equal(record_put(t, C_ENVELOPE, bytes_of(record->env_id), &record->base), RK_OK);
+	assert_int_equal(env_commit(t), RK_OK);
+	assert_int_equal(import(CODE), RK_OK);
+	assert_int_equal(result.taken, 0);
+	assert_false(home_has_content(&h, sent.wire.env_id));
+}
+
+/* ---- what does not prove itself */
+
+enum bend { B_NOTHING, B_CONTENT, B_SALT, B_NO_SALT, B_HEAD, B_NAME, B_RECORD };
+
+/* An item as an export makes it, one thing changed; the home has lost record and content. */
+static int take_bent(enum bend bend, bool *taken)
+{
+	Rkl__EnvelopeRecord *record = home_record(&h, sent.wire.env_id);
+	struct bytes message = home_dossier(&h, "a.txt", "secret words", true);
+	Rkl__HistoryItem item = RKL__HISTORY_ITEM__INIT;
+	uint8_t id[32], *packed, *content, *salt;
+	struct txn *t;
+	int r;
+
+	content = fixed_alloc(h.a, message.len);
+	memcpy(content, message.data, message.len);
+	salt = fixed_alloc(h.a, 32);
+	t = begin(false);
+	{
+		uint8_t key[33] = {'S'};
+		struct bytes sealed;
+		uint8_t dossier[32];
+		struct bytes plain;
+
+		memcpy(key + 1, sent.wire.env_id, 32);
+		assert_int_equal(env_get(t, C_EVIDENCE, BYTES_OF(key), &sealed), RK_OK);
+		assert_int_equal(keys_dossier(h.client, sent.wire.env_id, false, dossier), RK_OK);
+		assert_int_equal(vault_open(dossier, VAULT_SALT, bytes_make(sent.wire.env_id, 32), sealed, h.a, &plain), RK_OK);
+		memcpy(salt, plain.data, 32);
+	}
+	env_abort(t);
+	memcpy(id, sent.wire.env_id, 32);
+	if (bend == B_CONTENT)
+		content[message.len - 1] ^= 1;
+	if (bend == B_SALT)
+		salt[0] ^= 1;
+	if (bend == B_HEAD)
+		record->head.data[record->head.len - 100] ^= 1;
+	if (bend == B_NAME)
+		id[0] ^= 1;
+	packed = fixed_alloc(h.a, rkl__envelope_record__get_packed_size(record));
+	item.record = pb_of(bytes_make(packed, rkl__envelope_record__pack(record, packed)));
+	if (bend == B_RECORD)
+		item.record.len--;
+	item.content = pb_of(bytes_make(content, message.len));
+	item.secret = pb_of(bytes_make(salt, bend == B_NO_SALT ? 0 : 32));
+	t = begin(true);
+	assert_int_equal(env_del(t, C_ENVELOPE, BYTES_OF(sent.wire.env_id)), RK_OK);
+	assert_int_equal(env_del(t, C_CONTENT, BYTES_OF(sent.wire.env_id)), RK_OK);
+	r = history_take(h.client, t, HISTORY_ENVELOPE, id, &item, taken);
+	env_abort(t);
+	return r;
+}
+
+static void a_content_is_the_one_that_was_signed_for(void **state)
+{
+	bool taken;
+	(void)state;
+
+	assert_int_equal(take_bent(B_NOTHING, &taken), RK_OK);
+	assert_true(taken);
+	for (enum bend b = B_CONTENT; b <= B_RECORD; b++) {
+		if (take_bent(b, &taken) != RK_EINTEGRITY || taken)
+			fail_msg("bend %d", (int)b);
+	}
+}
+
+static void a_file_is_taken_whole_or_not_at_all(void **state)
+{
+	static uint8_t whole[1 << 20];
+	char other[128];
+	ssize_t len;
+	int fd;
+	(void)state;
+
+	forget(C_CONTENT, sent.wire.env_id);
+	assert_int_equal(import("AAAA-BBBB-CCCC-DDDD-EEEE-FFFF-GGGH"), RK_EPASSPHRASE);
+	assert_true((fd = open(file, O_RDONLY)) >= 0);
+	len = read(fd, whole, sizeof(whole));
+	close(fd);
+	assert_in_range(len, 1000, sizeof(whole) - 1);
+	for (int i = 1; i <= 8; i++) {
+		/* Cut, and then a bit of the payload bent. */
+		size_t cut = (size_t)len * (size_t)i / 9, at = 300 + ((size_t)len - 301) * (size_t)i / 9;
+
+		snprintf(other, sizeof(other), "%s.%d", file, i);
+		for (int bent = 0; bent < 2; bent++) {
+			int r;
+
+			assert_true((fd = open(other, O_WRONLY | O_CREAT | O_TRUNC, 0600)) >= 0);
+			whole[at] ^= bent ? 1 : 0;
+			assert_int_equal(write(fd, whole, bent ? (size_t)len : cut), bent ? len : (ssize_t)cut);
+			whole[at] ^= bent ? 1 : 0;
+			close(fd);
+			r = history_import(h.client, other, CODE, &result);
+			if (r != RK_EINTEGRITY && r != RK_MALFORMED)
+				fail_msg("cut or bit %d: %s", i, errcode_name(r));
+			assert_int_equal(result.taken, 0);
+			assert_false(home_has_content(&h, sent.wire.env_id));
+		}
+		unlink(other);
+	}
+	assert_int_equal(history_import(h.client, "/no/such/file", CODE, &result), RK_EIO);
+}
+
+static void a_history_is_of_one_organisation(void **state)
+{
+	struct client_options options = {.home = h.folder};
+	struct txn *t = begin(true);
+	uint8_t id[16];
+	(void)state;
+
+	memcpy(id, client_org_id(h.client), 16);
+	id[0] ^= 1;
+	assert_int_equal(meta_put(t, META_ORG, bytes_make(id, 16)), RK_OK);
+	assert_int_equal(env_commit(t), RK_OK);
+	/* As a new process of that home. */
+	client_close(h.client);
+	assert_int_equal(client_open(&options, &h.client), RK_OK);
+	assert_int_equal(history_import(h.client, file, CODE, &result), RK_NOT_PERMITTED);
+	assert_int_equal(result.taken, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(what_is_missing_comes_back_and_nothing_else),
+		TEST(documents_come_back_by_their_letters),
+		TEST(what_was_destroyed_stays_destroyed),
+		TEST(a_content_is_the_one_that_was_signed_for),
+		TEST(a_file_is_taken_whole_or_not_at_all),
+		TEST(a_history_is_of_one_organisation),
+	};
+
+	return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
+}
