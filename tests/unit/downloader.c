@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <time.h>
 
+#include <sodium.h>
+
 int64_t downloader_now_ms(void)
 {
 	struct timespec t;
@@ -40,6 +42,12 @@ static void on_reply(void *user, const Rk__Reply *r, const struct bytes *frames,
 		q->code = (int)r->code;
 		q->seq = r->seq;
 		w->open_count -= !q->is_late;
+		if (q->is_part)
+			w->is_part_under_way = false;
+		if (r->code == RK_OK && q->is_part && r->blob != NULL) {
+			w->blob_have = r->blob->have;
+			atomic_fetch_add(&w->got_parts, 1);
+		}
 		if (r->code == RK_OK && q->is_post)
 			atomic_fetch_add(&w->got_acks, 1);
 		if (r->code == RK_OK && !q->is_post && n > 0 && frames[n - 1].len > DOWNLOADER_BODY_BYTES / 2)
@@ -83,8 +91,38 @@ static void ask_post(struct downloader *w, bool is_late)
 	r.op = RK__OP__OP_SUBMIT;
 	r.head = post->signed_head;
 	r.writer_epoch = (ProtobufCBinaryData){8, (uint8_t *)(uintptr_t)rawpeer_epoch(w->peer)};
-	r.number = w->posted;
+	r.number = rawpeer_number(w->peer) + w->posted;
 	q->tag = rawpeer_post(w->peer, &r, &post->body, 1);
+}
+
+static void ask_part(struct downloader *w, bool is_late)
+{
+	static const uint8_t part[DOWNLOADER_PART_BYTES];
+	struct bytes frame = BYTES_OF(part);
+	Rk__Request r = RK__REQUEST__INIT;
+	Rk__BlobPut put = RK__BLOB_PUT__INIT;
+	struct asked *q = new_asked(w, is_late);
+
+	q->is_part = w->is_part_under_way = true;
+	put.sha256 = (ProtobufCBinaryData){32, w->blob};
+	put.offset = w->blob_have;
+	r.op = RK__OP__OP_BLOB_PUT;
+	r.blob_put = &put;
+	q->tag = rawpeer_post(w->peer, &r, &frame, 1);
+}
+
+/* Its first numbered request. */
+static void open_upload(struct downloader *w)
+{
+	Rk__Request r = RK__REQUEST__INIT;
+	Rk__BlobOpen open = RK__BLOB_OPEN__INIT;
+
+	open.nda_id = (ProtobufCBinaryData){32, w->nda_id};
+	open.sha256 = (ProtobufCBinaryData){32, w->blob};
+	open.len = DOWNLOADER_BLOB_BYTES;
+	r.op = RK__OP__OP_BLOB_OPEN;
+	r.blob_open = &open;
+	exchange_must(rawpeer_numbered(w->peer, &r, NULL, 0, NULL), "opening an upload");
 }
 
 static void subscribe_mailbox(struct downloader *w)
@@ -106,7 +144,7 @@ static bool may_ask(const struct downloader *w, bool is_late)
 {
 	if (is_late)
 		return w->late_count < DOWNLOADER_LATE_ASKS && (!w->is_silent || w->is_quiet);
-	if (w->is_silent && atomic_load(&w->got_bulk) >= 3 && atomic_load(&w->got_acks) >= 3)
+	if (w->is_silent && atomic_load(&w->got_bulk) >= 3 && atomic_load(&w->got_acks) >= 3 && atomic_load(&w->got_parts) >= 3)
 		return false;
 	return w->open_count < DOWNLOADER_DEPTH && w->asked_count < DOWNLOADER_ASKED - DOWNLOADER_LATE_ASKS - 1;
 }
@@ -120,12 +158,15 @@ void *downloader_run(void *user)
 	exchange_must(rawpeer_hello(w->peer), "hello");
 	exchange_must(rawpeer_subscribe(w->peer, RK__CHANNEL__OFFER, 0, NULL), "subscribing");
 	subscribe_mailbox(w);
+	open_upload(w);
 	exchange_must(rawpeer_credit(w->peer, 4000, 64 * 1024 * 1024), "credit");
 	while (!atomic_load(&w->stop)) {
 		bool is_late = atomic_load(&w->acked);
 
 		while (may_ask(w, is_late)) {
-			if (w->asked_count % 2 == 0 && w->posted < DOWNLOADER_POSTS)
+			if (w->asked_count % 3 == 2 && !w->is_part_under_way)
+				ask_part(w, is_late);
+			else if (w->asked_count % 2 == 0 && w->posted < DOWNLOADER_POSTS)
 				ask_post(w, is_late);
 			else
 				ask_fetch(w, is_late);
@@ -137,7 +178,8 @@ void *downloader_run(void *user)
 	return NULL;
 }
 
-void downloader_prepare(struct downloader *w, struct exchange *x, unsigned home, const uint8_t env_id[32], struct arena *a)
+void downloader_prepare(struct downloader *w, struct exchange *x, unsigned home, const uint8_t nda_id[32], const uint8_t env_id[32],
+                        struct arena *a)
 {
 	struct client *c = exchange_client(x, home);
 	Rk__Directory *directory;
@@ -146,6 +188,8 @@ void downloader_prepare(struct downloader *w, struct exchange *x, unsigned home,
 	struct txn *t;
 
 	memcpy(w->env_id, env_id, 32);
+	memcpy(w->nda_id, nda_id, 32);
+	randombytes_buf(w->blob, sizeof(w->blob));
 	w->m.client = c;
 	w->m.arena = a;
 	snprintf(w->m.endpoint, sizeof(w->m.endpoint), "%s", x->broker.endpoint);

@@ -22,6 +22,7 @@
 #include "broker/signer.h"
 #include "broker/socket.h"
 #include "proto/errcode.h"
+#include "proto/ids.h"
 #include "proto/strict.h"
 #include "store/tables.h"
 
@@ -81,6 +82,7 @@ struct exchange_run {
 	struct path path;
 	struct apply *apply;
 	struct server *server;
+	char blobs[400];
 };
 
 static struct env *open_store(struct exchange_broker *b, bool create)
@@ -146,6 +148,8 @@ static void open_apply(struct exchange_broker *b, struct exchange_run *r)
 
 	limits.rate_per_s = (uint32_t)r->config.rate_per_s;
 	limits.burst = (uint32_t)r->config.burst;
+	limits.org_blob_bytes = (uint64_t)r->config.org_blob_bytes;
+	limits.blob_reserve_bytes = 0;
 	exchange_need((r->path.roster = roster_new()) != NULL, "roster");
 	exchange_must(apply_open(r->path.env, &limits, r->path.roster, &r->apply), "apply_open");
 	exchange_need(roster_exchange(r->path.roster, r->path.exchange_id) && apply_generation(r->apply, r->path.generation), "an exchange");
@@ -186,6 +190,8 @@ void exchange_broker_start(struct exchange_broker *b)
 	log_set(getenv("RENKEI_YEARS_VERBOSE") != NULL ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR, 0);
 	exchange_must(secrets_load(b->data, &r->keys, NULL), "the broker's keys");
 	exchange_must(path_init(&r->path, &r->config), "path_init");
+	snprintf(r->blobs, sizeof(r->blobs), "%s/blobs", b->data);
+	r->path.blobs_folder = r->blobs;
 	r->path.env = open_store(b, false);
 	open_apply(b, r);
 	start_clock(r);
@@ -265,4 +271,39 @@ bool exchange_broker_entry(struct exchange_broker *b, const struct stream_id *id
 	}
 	env_abort(t);
 	return r == RK_OK;
+}
+
+/* By its name in the folder of attachments, while it grows or whole. */
+static bool has_file(const char *folder, const uint8_t sha256[32])
+{
+	char hex[65], path[520];
+
+	ids_hex(hex, bytes_make(sha256, 32));
+	for (unsigned i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s/%.2s/%s%s", folder, hex, hex, i == 0 ? ".part" : "");
+		if (access(path, F_OK) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool exchange_broker_has_upload(struct exchange_broker *b, const uint8_t org_id[16], const uint8_t sha256[32])
+{
+	const struct timespec pause = {.tv_nsec = 10000000};
+	struct txn *t = look(b);
+	struct rows_blob row;
+	uint8_t key[48];
+	bool is_there;
+
+	memcpy(key, org_id, 16);
+	memcpy(key + 16, sha256, 32);
+	is_there = env_has(t, T_UPLOAD, BYTES_OF(key)) || rows_get_blob(t, sha256, &row) == RK_OK;
+	env_abort(t);
+	/* The rows went with the directory; the file follows. */
+	for (unsigned i = 0; !is_there && i < 1000; i++) {
+		if (!has_file(b->run->blobs, sha256))
+			return false;
+		nanosleep(&pause, NULL);
+	}
+	return true;
 }

@@ -47,5 +47,7 @@ void exchange_broker_stop(struct exchange_broker *);
  *  (false: it is gone). */
 uint64_t exchange_broker_head(struct exchange_broker *, const struct stream_id *);
 bool exchange_broker_entry(struct exchange_broker *, const struct stream_id *, uint64_t seq, struct arena *, struct stream_entry *);
+/** Does anything of this upload of an organisation remain: a row, or its file once the thread of the files has come to it? */
+bool exchange_broker_has_upload(struct exchange_broker *, const uint8_t org_id[16], const uint8_t sha256[32]);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * A member is expelled in the middle of a download, of posts and of a live subscription, at a random moment.  After the directory is
+ * A member is expelled in the middle of a download, of an upload, of posts and of a live subscription, at a random moment.  After the directory is
  * acknowledged nothing reaches it: what it asks from then on is answered `revoked` or not at all, and no entry that the broker took in
  * after the directory is ever delivered to it.  What counts is order, as it stands in the broker's store, and what was asked after the
  * acknowledgement by CLOCK_MONOTONIC of the one host; frames that were in the network by then may still arrive (SECURITY.md).
@@ -176,6 +176,7 @@ static void *keep_posting(void *user)
 
 struct round {
 	unsigned home;
+	uint8_t nda[32];
 	uint8_t taken[32], waiting[32];  /* dossiers: picked up, and not */
 	uint64_t queued;                 /* a post in the outbox of its home */
 	uint64_t mailbox;                /* how long its mailbox is */
@@ -184,15 +185,14 @@ struct round {
 static void set_up(struct round *r, unsigned i)
 {
 	const struct agreement_new terms = {.last_day = 20271231, .window_days = -1, .survival_months = -1};
-	uint8_t nda[32];
 	char name[32];
 
 	snprintf(name, sizeof(name), "Member %u", i);
 	r->home = exchange_join(&x, name, RK__ORG_KIND__SME);
 	exchange_must(verb_sync(&x, sender, NULL), "sync");
-	exchange_must(verb_agree(&x, sender, r->home, &terms, nda), "agree");
-	exchange_must(verb_send(&x, sender, nda, "large", DOWNLOADER_BODY_BYTES, r->taken), "send");
-	exchange_must(verb_send(&x, sender, nda, "waits", 1000, r->waiting), "send");
+	exchange_must(verb_agree(&x, sender, r->home, &terms, r->nda), "agree");
+	exchange_must(verb_send(&x, sender, r->nda, "large", DOWNLOADER_BODY_BYTES, r->taken), "send");
+	exchange_must(verb_send(&x, sender, r->nda, "waits", 1000, r->waiting), "send");
 	exchange_must(verb_get(&x, r->home, r->taken, "large", DOWNLOADER_BODY_BYTES), "get");
 	verb_post_later(&x, r->home, "Never sent", 0, &r->queued);
 }
@@ -227,14 +227,15 @@ static void run_round(unsigned i, struct downloader *w)
 	box = stream_mailbox(x.home[r.home].org_id);
 	r.mailbox = exchange_broker_head(&x.broker, &box);
 	w->is_silent = i % 2 == 0;
-	downloader_prepare(w, &x, r.home, r.taken, a);
+	downloader_prepare(w, &x, r.home, r.nda, r.taken, a);
 	phase_us = (unsigned)rand() % 20000;
 	atomic_store(&is_over, false);
 	assert_int_equal(pthread_create(&other, NULL, keep_posting, NULL), 0);
 	assert_int_equal(pthread_create(&thread, NULL, downloader_run, w), 0);
-	while (atomic_load(&w->got_bulk) < 3 || atomic_load(&w->got_acks) < 3)
+	while (atomic_load(&w->got_bulk) < 3 || atomic_load(&w->got_acks) < 3 || atomic_load(&w->got_parts) < 3)
 		nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
 	nanosleep(&(struct timespec){.tv_nsec = phase_us * 1000L}, NULL);
+	assert_true(exchange_broker_has_upload(&x.broker, x.home[r.home].org_id, w->blob));
 	expel(w, r.home, &e);
 	while (!atomic_load(&w->stop)) {
 		nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
@@ -254,8 +255,9 @@ static void run_round(unsigned i, struct downloader *w)
 	assert_int_equal(w->mailbox_count, r.mailbox);
 	check_epoch(w, r.home, exchange_broker_head(&x.broker, &offers), a);
 	check_home(&r);
-	printf("round %u%s: after %u us; %u posts taken of %u, bulk %u times; of the channel %llu before and %llu after\n", i,
-	       w->is_silent ? ", silent" : "", phase_us, taken, w->posted, atomic_load(&w->got_bulk), (unsigned long long)(first_after - 1),
+	assert_false(exchange_broker_has_upload(&x.broker, x.home[r.home].org_id, w->blob));
+	printf("round %u%s: after %u us; %u posts taken of %u, bulk %u times, %u parts sent; of the channel %llu before and %llu after\n", i,
+	       w->is_silent ? ", silent" : "", phase_us, taken, w->posted, atomic_load(&w->got_bulk), atomic_load(&w->got_parts), (unsigned long long)(first_after - 1),
 	       (unsigned long long)(exchange_broker_head(&x.broker, &offers) + 1 - first_after));
 	exchange_close(&x, r.home);
 	arena_free(a);
