@@ -243,7 +243,7 @@ void years_begin(struct years *y)
 	const char *days = getenv("RENKEI_YEARS_STEP_DAYS");
 
 	memset(y, 0, sizeof(*y));
-	y->step_ms = (days != NULL && atoi(days) > 0 ? atoi(days) : 6) * EXCHANGE_DAY_MS;
+	y->step_ms = (days != NULL && atoi(days) > 0 ? atoi(days) : 5) * EXCHANGE_DAY_MS;
 	y->is_strict = true;
 	exchange_begin(&y->x, EXCHANGE_START_MS, "Asia/Tokyo");
 	(void)exchange_join(&y->x, "Alpha", RK__ORG_KIND__SME);
