@@ -244,6 +244,9 @@ static int round_of(struct link *l, bool *done)
 		return r;
 	if (l->state == LINK_UP && ((r = link_log_tick(l)) != RK_OK || (r = send_tick(l)) != RK_OK || (r = blob_tick(l)) != RK_OK))
 		return r;
+	/* What the ticks have found settled need not wait for a message that nobody owes us. */
+	if ((r = check_done(l, done)) != RK_OK || *done)
+		return r;
 	if ((r = receive_all(l)) != RK_OK)
 		return r;
 	if ((r = receive_commit(l, &moved)) != RK_OK)

@@ -261,10 +261,14 @@ int session_tick(struct link *l)
 {
 	int64_t now = monotonic_ms();
 	Rk__Request q = RK__REQUEST__INIT;
+	int r = RK_OK;
 
 	switch (l->state) {
 	case LINK_DOWN:
-		return now >= l->retry_at ? connect_now(l) : RK_OK;
+		/* HELLO at once: it waits in the socket for the handshake, not for our next round. */
+		if (now < l->retry_at || (r = connect_now(l)) != RK_OK)
+			return r;
+		return say_hello(l);
 	case LINK_HELLO:
 		if (l->hello_tag == 0 && !l->hello_answered && now >= l->hello_at)
 			return say_hello(l);
