@@ -213,7 +213,7 @@ static void attachments_line(struct cli *c, const struct facts *f)
 
 static int status_lines(struct cli *c, const struct facts *f)
 {
-	char hex[OUT_ID_CHARS], until[OUT_TIME_CHARS], number[32];
+	char hex[OUT_ID_CHARS], number[32], made[OUT_TIME_CHARS];
 	out_field(c, TEXT_F_STATUS, cli_word(c, f->state));
 	if (*f->exchange)
 		out_field(c, TEXT_F_EXCHANGE, f->exchange);
@@ -241,10 +241,10 @@ static int status_lines(struct cli *c, const struct facts *f)
 	out_field(c, TEXT_F_QUEUED, number);
 	if (f->blob_bytes > 0)
 		attachments_line(c, f);
-	out_field(c, TEXT_F_BACKUP_AT, f->backup.made_at ? out_time(until, f->backup.made_at) : text(TEXT_BACKUP_NEVER, c->lang));
+	out_field(c, TEXT_F_BACKUP_AT, f->backup.made_at ? out_time(made, f->backup.made_at) : text(TEXT_BACKUP_NEVER, c->lang));
 	out_field(c, TEXT_F_HOME, c->home);
 	if (f->backup.is_old && f->backup.made_at)
-		out_warn(c, TEXT_BACKUP_DUE, out_time(until, f->backup.made_at));
+		out_warn(c, TEXT_BACKUP_DUE, out_time(made, f->backup.made_at));
 	else if (f->backup.is_old)
 		out_warn(c, TEXT_BACKUP_DUE_NEVER);
 	if (cli_device_key_is_open(c))
