@@ -111,6 +111,18 @@ bool blob_is_resting(const struct link *, struct blob_way *);
 int upload_tick(struct link *);
 int upload_on_reply(struct link *, const Rk__Reply *, const struct blob_flight *);
 
+/* ---- link_pace.c */
+/** The place to send from was told anew: what passes is measured from here. */
+void pace_begin(struct link_upload *);
+/** A part was answered. */
+void pace_passed(struct link_upload *, const struct blob_flight *);
+/** Something was lost. */
+void pace_down(struct link_upload *);
+/** May so many bytes go out now?  Counts them if so. */
+bool pace_may_send(struct link *, uint32_t len);
+/** When a part that is not answered counts as lost. */
+int64_t pace_lost_after_ms(const struct link_upload *);
+
 /* ---- link_download.c */
 int download_tick(struct link *);
 int download_on_reply(struct link *, const Rk__Reply *, struct incoming *, const struct blob_flight *);

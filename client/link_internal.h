@@ -10,7 +10,7 @@
  *   link_stream.c    subscriptions and credit, entries as they come
  *   link_receive.c   entries into the store: one transaction for all that is there
  *   link_log.c       questions about the exchange's log
- *   link_blob.c      attachments: link_upload.c, link_download.c (link_blob.h)
+ *   link_blob.c      attachments: link_upload.c, link_pace.c, link_download.c (link_blob.h)
  *   link_keep.c      kx keys, directories signed ahead
  *   link_enrol.c     the invite connection
  *

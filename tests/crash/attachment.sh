@@ -1,6 +1,6 @@
 #!/bin/bash
-# attachment.sh [SIZE_MIB [KILLS [SEED]]]: one attachment from end to end on the real programs, with kill -9 of client and broker at random
-# moments of the upload and of the download (KILLS of each).  The hash must be the file's; peak memory of every process is printed.
+# attachment.sh [SIZE_MIB [KILLS [SEED]]]: one attachment from end to end on the real programs, with kill -9 of client or broker at random
+# moments of the upload and of the download (2 x KILLS each way).  The hash must be the file's; peak memory of every process is printed.
 # Not part of make check: 2 GiB (the default) take minutes, and four times that on the disk.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 size=${1:-2048} kills=${2:-4} seed=${3:-$(date +%s)}
 . tests/e2e/kit.bash
 RANDOM=$((seed % 32768))
-echo "attachment: $size MiB, $kills kills of each side each way, seed $seed"
+echo "attachment: $size MiB, $((2 * kills)) kills each way, seed $seed"
 setup
 trap 'broker_kill; kill -9 ${RUNNING:-} 2>/dev/null || true; rm -rf "$T"' EXIT
 
