@@ -48,7 +48,7 @@ FUZZ_LIBS := $(addprefix $(BUILD)/,libtestkit.a librenkei.a libbroker.a libstore
 FUZZ_SEED := $(call obj,$(addprefix tests/fuzz/,make_seeds.c seed_requests.c fuzz_kit.c canonical.c))
 HEADERS   := $(wildcard proto/*.h store/*.h broker/*.h client/*.h client/cli/*.h tests/unit/*.h tests/fuzz/*.h)
 
-.PHONY: all deps tests headers unit unit-threads e2e fuzz fuzz-programs check demo bench install clean help
+.PHONY: all deps tests headers unit unit-threads e2e fuzz fuzz-programs check demo bench soak-attachment install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -61,6 +61,7 @@ help:
 	@echo "check    deps, and every test there is         tests    build all tests, run none"
 	@echo "fuzz     replay the corpora and fuzz each target for RENKEI_FUZZ_SECONDS (5)"
 	@echo "demo     deps, build, and a guided tour        bench    measure"
+	@echo "soak-attachment  2 GiB (or SIZE, in MiB) through kills of both sides; by hand"
 	@echo "install  programs, manual pages and units into DESTDIR/PREFIX ($(PREFIX))"
 	@echo "clean    remove every build folder             headers  compile every header by itself"
 	@echo "settings: CC=clang BUILD=dir SANITIZE=address,undefined|thread WERROR=0 CFLAGS=..."
@@ -171,6 +172,9 @@ demo:
 	@deploy/install-deps.sh build
 	@+$(MAKE) --no-print-directory all
 	@RENKEI_BUILD=$(abspath $(BUILD)) deploy/demo.sh
+
+soak-attachment: all
+	@RENKEI_BUILD=$(abspath $(BUILD)) tests/crash/attachment.sh $(SIZE) $(KILLS) $(SEED)
 
 bench: all $(HELPERS)
 	@RENKEI_BUILD=$(abspath $(BUILD)) tests/bench/run.sh

@@ -49,6 +49,8 @@ enum client_table {
 	C_DEPOSIT,   /* oh -> DepositRecord */
 	C_EVIDENCE,  /* kind u8 || id 32 -> see evidence.h: copies of what was signed, by oh; which of them prove an envelope or deposit */
 	C_AHEAD,     /* serial u64be -> AheadRecord (secretariat): directories signed ahead */
+	C_UPLOAD,    /* outbox item u64be || index u8 -> UploadRecord: attachments that the item waits for; gone with its end */
+	C_BLOB,      /* env_id || index u8 -> BlobRecord: attachments that were sent, or asked for.  Files of HOME/blobs that neither names go */
 	CLIENT_TABLE_COUNT
 };
 
@@ -264,6 +266,8 @@ struct outbox_request {
 	Rk__NackReason nack_reason;       /* NACK, with nda_id */
 	const uint8_t (*env_ids)[32]; size_t env_id_count; const uint8_t *nda_id; /* PICKUP */
 	struct bytes ref;
+	const uint8_t *blob_sha256; uint64_t blob_len; /* BLOB_OPEN, with nda_id */
+	unsigned attachments;             /* SUBMIT: of header->blobs, which attach_add puts on record in the same transaction */
 };
 /** Appends durably within the caller's write transaction; *id names it. */
 int outbox_add(struct client *, struct txn *, const struct outbox_request *, uint64_t *id);
@@ -274,6 +278,8 @@ int outbox_count(struct txn *, unsigned *queued, unsigned *sent);
 /** Calls fn for each unanswered item that must not be sent by itself in a home that was restored (META_ASIDE), or of all that are
  *  confidential (is_any).  fn must not write.  Not RK_OK ends it with that code. */
 int outbox_each_aside(struct txn *, bool is_any, int (*fn)(void *user, const Rkl__OutboxItem *), void *user);
+/** When it was queued; 0 if it is not there. */
+int64_t outbox_created_at(struct txn *, uint64_t id);
 
 /* ---- seal (client/seal.c): makes the frames of an item for the wire; the gate is asked once more (agreement_check_send) */
 int seal_item(struct client *, struct txn *, Rkl__OutboxItem *, uint64_t number, struct arena *);
@@ -294,6 +300,8 @@ struct link_options {
 	bool *holds;                      /* true while this process has the link, false while it looks on; may be NULL */
 	/* with the link, each minute while control and mailbox are caught up: may queue what is due; non-zero as step's; may be NULL */
 	int (*caught_up)(struct client *, void *user);
+	const uint8_t *until_blobs;       /* end when nothing of this envelope (32) is to be fetched any more; NULL */
+	bool without_bulk;                /* until_synced does not wait for attachments under way */
 };
 /** Runs the link if the lock is free; else waits on the store for what another process's link does, taking the lock when it falls
  *  free.  RK_OK, RK_EUNREACHABLE, RK_ETIMEOUT, RK_EINTERRUPTED, RK_REVOKED, RK_SUPERSEDED, RK_EOTHERHOME, step's code … */

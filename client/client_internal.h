@@ -1,5 +1,5 @@
 /*
- * client_internal: what a struct client is made of, for home.c, keys.c, book.c, evidence.c and link*.c only.
+ * client_internal: what a struct client is made of, for home.c, keys.c, book.c, evidence.c, spool.c and link*.c only.
  */
 #ifndef RENKEI_CLIENT_CLIENT_INTERNAL_H
 #define RENKEI_CLIENT_CLIENT_INTERNAL_H

@@ -11,6 +11,7 @@
 #include <sodium.h>
 
 #include "client/agreement.h"
+#include "client/attach.h"
 #include "client/desk.h"
 #include "client/mail.h"
 #include "proto/ids.h"
@@ -18,7 +19,6 @@
 
 #define DOSSIER_LIFETIME_MS ((int64_t)20 * NDA_DAY_MS)
 #define NAME_MAX_BYTES 200
-#define TEXT_FILE "message.txt"
 #define ARENA_BUDGET ((size_t)256 * 1024)
 
 static const struct {
@@ -27,6 +27,7 @@ static const struct {
 	{".txt", "text/plain"}, {".md", "text/markdown"}, {".csv", "text/csv"}, {".html", "text/html"}, {".json", "application/json"},
 	{".xml", "application/xml"}, {".pdf", "application/pdf"}, {".png", "image/png"}, {".jpg", "image/jpeg"}, {".jpeg", "image/jpeg"},
 	{".gif", "image/gif"}, {".svg", "image/svg+xml"}, {".tif", "image/tiff"}, {".tiff", "image/tiff"}, {".zip", "application/zip"},
+	{".tar", "application/x-tar"}, {".mp4", "video/mp4"}, {".mov", "video/quicktime"},
 	{".docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"},
 	{".xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"},
 	{".pptx", "application/vnd.openxmlformats-officedocument.presentationml.presentation"},
@@ -169,12 +170,56 @@ static int check_parts(const struct dossier_new *n)
 	if (n->part_count > DOSSIER_FILES_MAX || total > 65536)
 		return RK_TOO_LARGE;
 	for (size_t i = 0; i < n->part_count; i++) {
-		total += n->parts[i].data.len;
+		total += n->parts[i].blob == NULL ? n->parts[i].data.len : 0;
 		for (size_t j = 0; j < i; j++)
 			if (strcasecmp(n->parts[i].name, n->parts[j].name) == 0)
 				return RK_EUSAGE;
 	}
 	return total > DOSSIER_MAX_BYTES ? RK_TOO_LARGE : RK_OK;
+}
+
+/* One file: its bytes, or where they are and what opens them. */
+static void make_file(const struct dossier_part *part, Rk__DossierFile *f, uint8_t digest[32])
+{
+	rk__dossier_file__init(f);
+	f->name = pb_text(part->name);
+	f->media_type = pb_text(part->media_type);
+	if (part->blob == NULL) {
+		ids_sha256(digest, part->data);
+		f->plain_len = part->data.len;
+		f->plain_sha256 = pb_of(bytes_make(digest, 32));
+		f->data = pb_of(part->data);
+		return;
+	}
+	f->plain_len = part->blob->plain_len;
+	f->plain_sha256 = pb_of(BYTES_OF(part->blob->plain_sha256));
+	f->blob_len = part->blob->len;
+	f->blob_sha256 = pb_of(BYTES_OF(part->blob->sha256));
+	f->age_identity = pb_of(BYTES_OF(part->blob->identity));
+}
+
+/* What the broker may see of them, in the order of the files. */
+static int put_blobs(struct sending *s)
+{
+	const struct dossier_new *n = s->n;
+	Rk__BlobRef *refs;
+
+	arena_raise(s->a, n->part_count * (sizeof(*refs) + sizeof(refs)) + 64);
+	refs = arena_alloc(s->a, (n->part_count + 1) * sizeof(*refs));
+	s->header.blobs = arena_alloc(s->a, (n->part_count + 1) * sizeof(*s->header.blobs));
+	if (refs == NULL || s->header.blobs == NULL)
+		return RK_ENOMEM;
+	for (size_t i = 0; i < n->part_count; i++) {
+		Rk__BlobRef *ref = &refs[s->header.n_blobs];
+
+		if (n->parts[i].blob == NULL)
+			continue;
+		rk__blob_ref__init(ref);
+		ref->sha256 = pb_of(BYTES_OF(n->parts[i].blob->sha256));
+		ref->len = n->parts[i].blob->len;
+		s->header.blobs[s->header.n_blobs++] = ref;
+	}
+	return RK_OK;
 }
 
 static int make_message(struct sending *s, struct bytes *message)
@@ -186,13 +231,7 @@ static int make_message(struct sending *s, struct bytes *message)
 	uint8_t digests[DOSSIER_FILES_MAX][32];
 
 	for (size_t i = 0; i < n->part_count; i++) {
-		rk__dossier_file__init(&files[i]);
-		files[i].name = pb_text(n->parts[i].name);
-		files[i].media_type = pb_text(n->parts[i].media_type);
-		files[i].plain_len = n->parts[i].data.len;
-		ids_sha256(digests[i], n->parts[i].data);
-		files[i].plain_sha256 = pb_of(BYTES_OF(digests[i]));
-		files[i].data = pb_of(n->parts[i].data);
+		make_file(&n->parts[i], &files[i], digests[i]);
 		list[i] = &files[i];
 	}
 	d.title = pb_text(n->title);
@@ -211,30 +250,64 @@ static int make_message(struct sending *s, struct bytes *message)
 	return STRICT_PACK(&m, s->a, message);
 }
 
+/* Up to our own gate, which comes first: who may not send learns that, not that the files are too large. */
+static int prepare(struct sending *s)
+{
+	const struct dossier_new *n = s->n;
+	Rkl__EnvelopeRecord *answered;
+	int r;
+
+	if ((r = agreement_load(s->c, s->t, n->nda_id, false, s->a, &s->ag)) != RK_OK)
+		return r == RK_ENOTFOUND ? RK_NO_NDA : r;
+	s->header.kind = RK__KIND__NDA;
+	s->header.sender_org = pb_of(bytes_make(client_org_id(s->c), 16));
+	s->header.nda_id = pb_of(bytes_make(n->nda_id, 32));
+	s->header.marking = n->marking;
+	if ((r = set_thread(s, &answered)) != RK_OK)
+		return r;
+	if ((r = choose_recipients(s, answered)) != RK_OK)
+		return r;
+	return agreement_check_send(s->c, s->t, &s->header, s->a);
+}
+
+int dossier_check_send(struct client *c, struct txn *t, const struct dossier_new *n, struct arena *a)
+{
+	struct sending s = {.c = c, .t = t, .n = n, .a = a, .header = RK__ENVELOPE_HEADER__INIT};
+
+	return prepare(&s);
+}
+
+static int add_uploads(struct sending *s, uint64_t item)
+{
+	struct spooled list[DOSSIER_FILES_MAX];
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n->part_count; i++) {
+		if (s->n->parts[i].blob == NULL)
+			continue;
+		list[n] = *s->n->parts[i].blob;
+		sodium_memzero(list[n++].identity, 32);
+	}
+	return attach_add(s->c, s->t, item, s->n->nda_id, list, n);
+}
+
 int dossier_send(struct client *c, struct txn *t, const struct dossier_new *n, struct arena *a, uint64_t *item)
 {
 	struct sending s = {.c = c, .t = t, .n = n, .a = a, .header = RK__ENVELOPE_HEADER__INIT};
 	struct outbox_request request = {.op = RK__OP__OP_SUBMIT, .what = "dossier send", .header = &s.header,
 	                                 .lifetime_ms = DOSSIER_LIFETIME_MS, .ref = bytes_make(n->nda_id, 32)};
-	Rkl__EnvelopeRecord *answered;
 	int r;
 
-	if ((r = agreement_load(c, t, n->nda_id, false, a, &s.ag)) != RK_OK)
-		return r == RK_ENOTFOUND ? RK_NO_NDA : r;
-	s.header.kind = RK__KIND__NDA;
-	s.header.sender_org = pb_of(bytes_make(client_org_id(c), 16));
-	s.header.nda_id = pb_of(bytes_make(n->nda_id, 32));
-	s.header.marking = n->marking;
-	if ((r = set_thread(&s, &answered)) != RK_OK)
+	if ((r = prepare(&s)) != RK_OK || (r = check_parts(n)) != RK_OK || (r = put_blobs(&s)) != RK_OK ||
+	    (r = make_message(&s, &request.message)) != RK_OK)
 		return r;
-	if ((r = choose_recipients(&s, answered)) != RK_OK)
+	/* A file that large is somebody's own content. */
+	if (s.header.n_blobs > 0 && n->reply_only)
+		return RK_UNSUPPORTED;
+	request.attachments = (unsigned)s.header.n_blobs;
+	if ((r = outbox_add(c, t, &request, item)) != RK_OK)
 		return r;
-	/* The gate first: who may not send learns that, not that the files are too large. */
-	if ((r = agreement_check_send(c, t, &s.header, a)) != RK_OK)
-		return r;
-	if ((r = check_parts(n)) != RK_OK || (r = make_message(&s, &request.message)) != RK_OK)
-		return r;
-	return outbox_add(c, t, &request, item);
+	return add_uploads(&s, *item);
 }
 
 /* ---- getting */
@@ -286,60 +359,4 @@ int dossier_fetch(struct client *c, struct txn *t, const uint8_t env_id[32], uin
 	                                 .ref = bytes_make(env_id, 32)};
 
 	return outbox_add(c, t, &request, item);
-}
-
-/* ---- saving */
-
-static bool is_taken(int dir_fd, const struct dossier_saved *saved, size_t count, const char *name)
-{
-	for (size_t i = 0; i < count; i++)
-		if (strcasecmp(saved[i].name, name) == 0)
-			return true;
-	return savefile_exists(dir_fd, name);
-}
-
-static int plan(const Rk__Message *m, int dir_fd, struct dossier_saved *saved, size_t *count)
-{
-	const Rk__Dossier *d = m->dossier;
-	const char *text = d != NULL ? d->text : m->text;
-
-	for (size_t i = 0; d != NULL && i < d->n_files && i < DOSSIER_FILES_MAX; i++) {
-		const Rk__DossierFile *f = d->files[i];
-		uint8_t digest[32];
-
-		ids_sha256(digest, bytes_of(f->data));
-		if (f->data.len != f->plain_len || memcmp(digest, f->plain_sha256.data, 32) != 0)
-			return RK_EINTEGRITY;
-		savefile_name(saved[*count].name, f->name);
-		if (is_taken(dir_fd, saved, *count, saved[*count].name))
-			return RK_EEXISTS;
-		saved[(*count)++].data = bytes_of(f->data);
-	}
-	if (text[0] == '\0')
-		return RK_OK;
-	snprintf(saved[*count].name, SAVEFILE_NAME_MAX, "%s", TEXT_FILE);
-	if (is_taken(dir_fd, saved, *count, saved[*count].name))
-		snprintf(saved[*count].name, SAVEFILE_NAME_MAX, "renkei-%s", TEXT_FILE);
-	if (is_taken(dir_fd, saved, *count, saved[*count].name))
-		return RK_EEXISTS;
-	saved[(*count)++].data = bytes_str(text);
-	return RK_OK;
-}
-
-int dossier_save(const Rk__Message *m, const char *folder, struct dossier_saved *saved, size_t *count)
-{
-	int dir_fd, r, s;
-
-	*count = 0;
-	if ((r = savefile_open(folder, &dir_fd)) != RK_OK)
-		return r;
-	if ((r = plan(m, dir_fd, saved, count)) == RK_OK) {
-		size_t n = *count;
-
-		for (*count = 0; *count < n; (*count)++)
-			if ((r = savefile_write(dir_fd, saved[*count].name, saved[*count].data)) != RK_OK)
-				break;
-	}
-	s = savefile_close(dir_fd);
-	return r != RK_OK ? r : s;
 }

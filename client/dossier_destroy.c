@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <stdlib.h>
 
+#include "client/attach.h"
 #include "client/mail.h"
 #include "client/notice.h"
 #include "proto/nda.h"
@@ -67,7 +68,7 @@ int dossier_destroy(struct client *c, struct txn *t, Rkl__EnvelopeRecord *record
 		return r;
 	if ((r = keys_dossier_destroy(c, record->env_id.data)) != RK_OK && r != RK_ENOTFOUND)
 		return r;
-	if ((r = env_del(t, C_CONTENT, bytes_of(record->env_id))) != RK_OK)
+	if ((r = env_del(t, C_CONTENT, bytes_of(record->env_id))) != RK_OK || (r = attach_forget(t, record->env_id.data)) != RK_OK)
 		return r;
 	record->destroyed_at = client_now(c);
 	return store(t, record);

@@ -7,6 +7,7 @@
 #define RENKEI_CLIENT_DOSSIER_DESTROY_H
 
 #include "client/dossier.h"
+#include "client/dossier_save.h"
 
 #define DOSSIER_COPIES_MAX 1024     /* remembered of one dossier; later ones take the place of the oldest */
 

@@ -44,6 +44,8 @@ const char *const client_tables[CLIENT_TABLE_COUNT] = {
 	[C_LOG_FORK] = "log_fork",
 	[C_DEPOSIT] = "deposit",
 	[C_EVIDENCE] = "evidence",
+	[C_UPLOAD] = "upload",
+	[C_BLOB] = "blob",
 	[C_AHEAD] = "ahead",
 };
 

@@ -49,6 +49,9 @@ static int on_reply(struct link *l, const Rk__Reply *reply)
 	r = link_log_on_reply(l, reply, &l->in, &is_taken);
 	if (r != RK_OK || is_taken)
 		return r;
+	r = blob_on_reply(l, reply, &l->in, &is_taken);
+	if (r != RK_OK || is_taken)
+		return r;
 	/* To ACK, PING, UNSUBSCRIBE, or to what was asked in a session before: only an unknown session matters. */
 	if (reply->code == RK_GENERATION && reply->tag & LINK_TAG_OWN)
 		link_again(l, 50);
@@ -123,6 +126,13 @@ static int look_at_store(struct link *l, bool *changed)
 		}
 		r = r == RK_BUSY ? RK_OK : r;
 	}
+	if (r == RK_OK && l->o->until_blobs != NULL) {
+		bool any;
+		int code;
+
+		r = attach_wanted(txn, l->o->until_blobs, &any, &code);
+		l->blobs_done = r == RK_OK && !any;
+	}
 	env_abort(txn);
 	return r;
 }
@@ -130,7 +140,7 @@ static int look_at_store(struct link *l, bool *changed)
 /* Nothing waits to be sent (or nothing is taken), all that was there when we last asked has been taken in, and the log is asked about. */
 static int is_synced(struct link *l, bool *yes)
 {
-	unsigned queued, sent;
+	unsigned queued, sent, held = 0;
 	struct txn *txn;
 	int r;
 
@@ -141,9 +151,10 @@ static int is_synced(struct link *l, bool *yes)
 		return r;
 	if ((r = env_begin(l->c->env, false, &txn)) != RK_OK)
 		return r;
-	r = outbox_count(txn, &queued, &sent);
+	if ((r = outbox_count(txn, &queued, &sent)) == RK_OK && queued > 0)
+		held = attach_held(txn);
 	env_abort(txn);
-	*yes = r == RK_OK && ((queued == 0 && sent == 0) || l->read_only);
+	*yes = r == RK_OK && ((queued <= held && sent == 0) || l->read_only);
 	if (*yes && l->heads_old) {
 		streams_ask_heads(l);
 		*yes = false;
@@ -180,6 +191,10 @@ static int check_done(struct link *l, bool *done)
 		return r;
 	if (l->o->until_item != 0)
 		*done = l->item_done && (synced || !l->item_ok || monotonic_ms() - l->item_done_at > SETTLE_MS);
+	else if (l->o->until_blobs != NULL)
+		*done = l->blobs_done;
+	else if (l->o->until_synced && synced && !l->o->without_bulk && !l->read_only)
+		return blob_is_idle(l, done);
 	else if (l->o->until_synced)
 		*done = synced;
 	return RK_OK;
@@ -187,7 +202,7 @@ static int check_done(struct link *l, bool *done)
 
 static int check_limits(struct link *l)
 {
-	bool finite = l->o->until_synced || l->o->until_item != 0;
+	bool finite = l->o->until_synced || l->o->until_item != 0 || l->o->until_blobs != NULL;
 	int64_t now = monotonic_ms(), down = now - l->down_since;
 
 	if (l->o->stop != NULL && *l->o->stop)
@@ -197,7 +212,7 @@ static int check_limits(struct link *l)
 	if (l->refused != RK_OK)
 		return l->refused;
 	/* The item stays queued; its verb need not wait for an operator. */
-	if (l->read_only && l->o->until_item != 0 && !l->item_done)
+	if (l->read_only && ((l->o->until_item != 0 && !l->item_done) || l->o->until_blobs != NULL))
 		return RK_READ_ONLY;
 	if (l->state == LINK_UP || !finite)
 		return RK_OK;
@@ -227,7 +242,10 @@ static int round_of(struct link *l, bool *done)
 		return r;
 	if (l->state == LINK_UP && (r = streams_tick(l)) != RK_OK)
 		return r;
-	if (l->state == LINK_UP && ((r = link_log_tick(l)) != RK_OK || (r = send_tick(l)) != RK_OK))
+	if (l->state == LINK_UP && ((r = link_log_tick(l)) != RK_OK || (r = send_tick(l)) != RK_OK || (r = blob_tick(l)) != RK_OK))
+		return r;
+	/* What the ticks have found settled need not wait for a message that nobody owes us. */
+	if ((r = check_done(l, done)) != RK_OK || *done)
 		return r;
 	if ((r = receive_all(l)) != RK_OK)
 		return r;
@@ -272,6 +290,7 @@ static void link_end(struct link *l)
 {
 	keep_end(l);
 	streams_forget(l);
+	blob_end(&l->blob);
 	for (size_t i = 0; i < l->answer_count; i++)
 		free(l->answers[i].memory);
 	wire_close(l->wire);
@@ -291,6 +310,8 @@ static int hold(struct client *c, const struct link_options *o, int64_t began_at
 	l->o = o;
 	l->last = &l->first;
 	l->log.fresh = true;
+	blob_init(&l->blob);
+	spool_sweep(c);
 	l->began_at = began_at;
 	l->down_since = l->heard_at = l->tokens_at = monotonic_ms();
 	l->rate = 100;
@@ -348,6 +369,13 @@ static int look_on(struct client *c, const struct link_options *o, struct waitin
 		wants_wish = w->item_done && outcome.code == RK_OK;
 		*done = w->item_done && outcome.code != RK_OK;
 		r = r == RK_BUSY ? RK_OK : r;
+	}
+	if (r == RK_OK && o->until_blobs != NULL) {
+		bool any;
+		int code;
+
+		r = attach_wanted(txn, o->until_blobs, &any, &code);
+		*done = r == RK_OK && !any;
 	}
 	if (r == RK_OK && meta_get(txn, META_STALE, &stale) == RK_OK)
 		r = RK_EOTHERHOME;

@@ -10,6 +10,7 @@
  *   link_stream.c    subscriptions and credit, entries as they come
  *   link_receive.c   entries into the store: one transaction for all that is there
  *   link_log.c       questions about the exchange's log
+ *   link_blob.c      attachments: link_upload.c, link_pace.c, link_download.c (link_blob.h)
  *   link_keep.c      kx keys, directories signed ahead
  *   link_enrol.c     the invite connection
  *
@@ -19,6 +20,7 @@
 #define RENKEI_CLIENT_LINK_INTERNAL_H
 
 #include "client/client_internal.h"
+#include "client/link_blob.h"
 #include "client/log.h"
 #include "proto/invite.h"
 
@@ -50,6 +52,8 @@ void wire_close(struct wire *);
 int wire_send(struct wire *, const struct bytes *frames, size_t n);
 /** Packs a request and sends it, with an object frame if object.len > 0. */
 int wire_request(struct wire *, Rk__Request *, struct bytes object);
+/** The same with a frame that no signature is about, and whose hash is known elsewhere: a part of an attachment. */
+int wire_request_bulk(struct wire *, Rk__Request *, struct bytes bulk);
 /**
  * The next message, waiting at most wait_ms.  RK_OK; RK_ETIMEOUT (nothing, or something that is not a message: dropped);
  * RK_EUNREACHABLE (the connection has ended); RK_NOT_ADMITTED (the broker does not know our key).
@@ -157,6 +161,7 @@ struct link {
 	uint64_t scan_from;          /* no QUEUED item has a lower id */
 	int64_t reseal_at;           /* no sealing before: keys that follow an epoch may still be on their way */
 	bool cursor_lost;            /* the broker had less than we have taken in: to be told to people */
+	bool must_sweep;             /* files of HOME/blobs have lost their records */
 	bool must_again;             /* a refusal leaves open whether its number was consumed: HELLO tells */
 	double tokens, rate, burst;  /* our share of the broker's patience */
 	int64_t tokens_at;
@@ -177,9 +182,11 @@ struct link {
 	/* link_log.c */
 	struct link_log log;
 
+	struct link_blob blob;       /* link_blob.h */
+
 	/* done? */
 	bool heads_old;              /* something was done since the heads were told: ask again before saying "synced" */
-	bool item_done, item_ok;
+	bool item_done, item_ok, blobs_done;
 	int64_t item_done_at;
 	uint64_t sync_asked, sync_done;
 	int64_t kept_at, pruned_at;  /* link_keep.c; 0: not yet on this link */
@@ -219,6 +226,8 @@ void send_forget(struct link *);
 bool send_token(struct link *);
 /** The same for a request that counts as `cost` of them: whoever has one may go into debt, as at the broker. */
 bool send_tokens(struct link *, unsigned cost);
+/** The same for a part of an attachment: some are left for everything else. */
+bool send_token_bulk(struct link *l);
 /** (link_number.c) Deletes outcomes older than a week, some at a time. */
 int send_prune(struct client *);
 

@@ -17,7 +17,7 @@ bool send_token(struct link *l)
 	return send_tokens(l, 1);
 }
 
-bool send_tokens(struct link *l, unsigned cost)
+static void refill(struct link *l)
 {
 	int64_t now = monotonic_ms();
 
@@ -25,6 +25,20 @@ bool send_tokens(struct link *l, unsigned cost)
 	l->tokens_at = now;
 	if (l->tokens > l->burst / 2)
 		l->tokens = l->burst / 2;
+}
+
+bool send_token_bulk(struct link *l)
+{
+	refill(l);
+	if (l->tokens < 1 + l->burst / 16)
+		return false;
+	l->tokens -= 1;
+	return true;
+}
+
+bool send_tokens(struct link *l, unsigned cost)
+{
+	refill(l);
 	if (l->tokens < 1)
 		return false;
 	l->tokens -= cost;
@@ -155,6 +169,9 @@ static int find_queued(struct link *l, struct txn *txn, uint64_t *ids, size_t ma
 			l->scan_from = item->id + 1;
 		if (item->state != RKL__ITEM_STATE__QUEUED || send_find(l, item->id) != NULL || is_answered(l, item->id))
 			continue;
+		/* Its attachments are still on their way: others pass it. */
+		if (item->attachments > 0 && attach_is_held(txn, item->id))
+			continue;
 		if (item->op == RK__OP__OP_FETCH && (*count > 0 || has_numbered(l)))
 			break; /* it is about what the ones before it have asked for */
 		ids[(*count)++] = item->id;
@@ -280,9 +297,12 @@ int send_tick(struct link *l)
 		return RK_OK;
 	if ((r = env_begin(l->c->env, false, &txn)) != RK_OK)
 		return r;
-	if (meta_u64(txn, META_QUEUED) > 0)
+	if (meta_u64(txn, META_QUEUED) > 0 && (l->blob.scanned_txn != l->store_txn || l->flight_count > 0))
 		r = find_queued(l, txn, ids, room < SEAL_BATCH ? room : SEAL_BATCH, &count, &is_fetch);
 	env_abort(txn);
+	/* While attachments are on their way there are many rounds, and nothing new to be sealed in most of them. */
+	if (r == RK_OK && count == 0 && l->flight_count == 0)
+		l->blob.scanned_txn = l->store_txn;
 	if (r != RK_OK || count == 0)
 		return r;
 	if (is_fetch)

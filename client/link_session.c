@@ -34,6 +34,7 @@ void link_drop(struct link *l)
 	streams_forget(l);
 	send_forget(l);
 	link_log_forget(l);
+	blob_forget(l);
 }
 
 void link_again(struct link *l, int64_t delay_ms)
@@ -48,6 +49,7 @@ void link_again(struct link *l, int64_t delay_ms)
 	streams_forget(l);
 	send_forget(l);
 	link_log_forget(l);
+	blob_forget(l);
 }
 
 static int mark_stale(struct link *l)
@@ -259,10 +261,14 @@ int session_tick(struct link *l)
 {
 	int64_t now = monotonic_ms();
 	Rk__Request q = RK__REQUEST__INIT;
+	int r = RK_OK;
 
 	switch (l->state) {
 	case LINK_DOWN:
-		return now >= l->retry_at ? connect_now(l) : RK_OK;
+		/* HELLO at once: it waits in the socket for the handshake, not for our next round. */
+		if (now < l->retry_at || (r = connect_now(l)) != RK_OK)
+			return r;
+		return say_hello(l);
 	case LINK_HELLO:
 		if (l->hello_tag == 0 && !l->hello_answered && now >= l->hello_at)
 			return say_hello(l);

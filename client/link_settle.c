@@ -13,6 +13,7 @@
 #include "proto/strict.h"
 
 #define SEALINGS_MAX 3
+#define MISSING_MAX 8
 #define RESEAL_PAUSE_MS 300
 
 /* ---- the end of an item */
@@ -28,6 +29,24 @@ static int tell_unsent(struct link *l, struct txn *txn, const Rkl__OutboxItem *i
 	return inbox_add(txn, RKL__INBOX_KIND__INBOX_ALERT, bytes_of(item->ref), NULL, client_now(l->c), detail);
 }
 
+/* An upload may go on, or will never: then neither will the dossier that waits for it. */
+static int settle_open(struct link *l, struct txn *txn, const Rkl__OutboxItem *item, int code, int64_t time_ms)
+{
+	struct arena *arena = arena_new(0);
+	Rkl__OutboxItem *dossier;
+	uint64_t waits;
+	int r;
+
+	if (arena == NULL)
+		return RK_ENOMEM;
+	r = attach_on_opened(l->c, txn, item->id, bytes_of(item->ref), code, &waits);
+	if (r == RK_OK && waits != 0 && (r = outbox_load(txn, waits, arena, &dossier)) == RK_OK &&
+	    dossier->state != RKL__ITEM_STATE__DONE)
+		r = settle_end(l, txn, dossier, code, time_ms);
+	arena_free(arena);
+	return r == RK_ENOTFOUND ? RK_OK : r;
+}
+
 /* The key goes first: should the commit fail, the frames still stand for what was sent, and what was not sent had failed anyway. */
 static int end_item(struct link *l, struct txn *txn, Rkl__OutboxItem *item, int code, int64_t time_ms)
 {
@@ -41,7 +60,12 @@ static int end_item(struct link *l, struct txn *txn, Rkl__OutboxItem *item, int 
 	item->time_ms = time_ms;
 	item->sealed_compose = (ProtobufCBinaryData){0};
 	send_clear_frames(item);
-	return outbox_store(txn, item, was);
+	if (item->attachments > 0 && (r = attach_drop(txn, item->id)) != RK_OK)
+		return r;
+	l->must_sweep |= item->attachments > 0;
+	if ((r = outbox_store(txn, item, was)) != RK_OK || item->op != RK__OP__OP_BLOB_OPEN)
+		return r;
+	return settle_open(l, txn, item, code, time_ms);
 }
 
 int settle_end(struct link *l, struct txn *txn, Rkl__OutboxItem *item, int code, int64_t time_ms)
@@ -211,6 +235,17 @@ static int expect_leaf(struct link *l, struct txn *txn, const Rkl__OutboxItem *i
 	return log_on_promise(l->c, txn, a->log_index, oh);
 }
 
+static int seal_later(struct link *l, struct txn *txn, Rkl__OutboxItem *item, int code)
+{
+	Rkl__ItemState was = item->state;
+
+	client_log(l->c, "link: item %llu is sealed anew: %s", (unsigned long long)item->id, errcode_name(code));
+	send_clear_frames(item);
+	item->number = 0;
+	item->state = RKL__ITEM_STATE__QUEUED;
+	return outbox_store(txn, item, was);
+}
+
 static int settle_one(struct link *l, struct txn *txn, const struct answer *a)
 {
 	struct arena *arena = arena_new(0);
@@ -224,19 +259,22 @@ static int settle_one(struct link *l, struct txn *txn, const struct answer *a)
 		goto out;
 	}
 	if (is_resealed(code) && item->sealings < SEALINGS_MAX) {
-		Rkl__ItemState was = item->state;
-
-		client_log(l->c, "link: item %llu is sealed anew: %s", (unsigned long long)a->id, errcode_name(code));
-		send_clear_frames(item);
-		item->number = 0;
-		item->state = RKL__ITEM_STATE__QUEUED;
-		r = outbox_store(txn, item, was);
+		r = seal_later(l, txn, item, code);
+		goto out;
+	}
+	/* Complete there once, and not any more: its orphans were collected, or its store is an older one.  From the beginning. */
+	if (code == RK_UNKNOWN_OBJECT && item->attachments > 0 && item->sealings < MISSING_MAX) {
+		r = attach_on_missing(txn, item->id);
+		if (r == RK_OK)
+			r = seal_later(l, txn, item, code);
 		goto out;
 	}
 	if (code == RK_OK && item->op == RK__OP__OP_FETCH)
 		r = item->env_id.len != ID32_BYTES ? RK_ESTORE : mail_on_bulk(l->c, txn, item->env_id.data, a->wraps, a->body);
 	else if (code == RK_OK)
 		r = remember_sent(l, txn, item, a, arena);
+	if (r == RK_OK && code == RK_OK && item->attachments > 0 && item->env_id.len == ID32_BYTES)
+		r = attach_on_sent(txn, item->id, item->env_id.data);
 	if (r == RK_OK && code == RK_OK)
 		r = expect_leaf(l, txn, item, a, arena);
 	if (r == RK_OK)

@@ -148,23 +148,28 @@ int wire_send(struct wire *w, const struct bytes *frames, size_t n)
 
 int wire_request(struct wire *w, Rk__Request *q, struct bytes object)
 {
-	struct arena *arena = arena_new(arena_budget(WIRE_HEADER_MAX));
 	uint8_t sha[32];
-	struct bytes frames[2];
-	int r;
 
-	if (arena == NULL)
-		return RK_ENOMEM;
-	q->protocol = 1;
 	if (object.len > 0) {
 		ids_sha256(sha, object);
 		q->object_sha256 = pb_of(BYTES_OF(sha));
 		q->object_len = (uint32_t)object.len;
 	}
-	frames[1] = object;
+	return wire_request_bulk(w, q, object);
+}
+
+int wire_request_bulk(struct wire *w, Rk__Request *q, struct bytes bulk)
+{
+	struct arena *arena = arena_new(arena_budget(WIRE_HEADER_MAX));
+	struct bytes frames[2] = {{0}, bulk};
+	int r;
+
+	if (arena == NULL)
+		return RK_ENOMEM;
+	q->protocol = 1;
 	r = STRICT_PACK(q, arena, &frames[0]);
 	if (r == RK_OK)
-		r = wire_send(w, frames, object.len > 0 ? 2 : 1);
+		r = wire_send(w, frames, bulk.len > 0 ? 2 : 1);
 	arena_free(arena);
 	return r;
 }

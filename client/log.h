@@ -97,6 +97,7 @@ struct log_question {
 	struct checkpoint from;       /* what from_size's root must be */
 	struct checkpoint to;         /* with size != 0: the checkpoint proven against */
 	bool is_last_call;            /* asked because an entry is a day late: log_promise.c */
+	uint64_t wanted_by;           /* 1 + index of the first leaf that the newest checkpoint did not reach; another one is another question */
 };
 /** The next thing to ask; false if nothing is.  `fresh`: the newest checkpoint, before anything else. */
 bool log_next_question(struct client *, struct txn *, bool fresh, struct log_question *);

@@ -78,6 +78,7 @@ static bool next_of(struct client *c, struct txn *t, const struct log_keys *k, c
 	if (log_first(t, C_UNPROVEN, k->number, key, LOG_LEAF_KEY_BYTES) != RK_OK)
 		return false;
 	ask_newest(q, head);
+	q->wanted_by = get_u64be(key + 4) + 1;
 	return true;
 }
 

@@ -3,6 +3,7 @@
 #include <sodium.h>
 
 #include "client/agreement.h"
+#include "client/attach.h"
 #include "client/evidence.h"
 #include "client/log.h"
 #include "client/notice.h"
@@ -254,6 +255,8 @@ static int take_confidential(struct letter *l, const Rk__Message *m, struct byte
 	} else if (m->type != RK__MESSAGE_TYPE__MESSAGE_DOSSIER && m->type != RK__MESSAGE_TYPE__MESSAGE_TEXT) {
 		return RK_NOT_PERMITTED;
 	}
+	if ((r = attach_check(l->h, m)) != RK_OK)
+		return r;
 	return content_put(l->c, l->t, l->env_id, true, packed);
 }
 

@@ -35,6 +35,10 @@ int mail_on_sent(struct client *, struct txn *, struct bytes head, struct bytes 
  */
 int mail_decline(struct client *, struct txn *, const uint8_t env_id[32], uint64_t *item);
 
+/**
+ * What was opened is not what its sender has signed after all: an attachment.  Kept as a failure, told in the inbox, and a Nack is queued.
+ */
+int mail_refuse(struct client *, struct txn *, const uint8_t env_id[32], int problem);
 /** The desk of ours that it came to; 0: it came to the whole organisation, or is our own. */
 uint32_t mail_own_desk(struct client *, const Rkl__EnvelopeRecord *);
 /** Is this device one of those that it came to?  By the desks of the newest list; true of what is our own. */

@@ -47,6 +47,32 @@ out:
 	return r;
 }
 
+int mail_refuse(struct client *c, struct txn *t, const uint8_t env_id[32], int problem)
+{
+	struct arena *a = arena_new(MAIL_ARENA);
+	Rkl__EnvelopeRecord *record;
+	int r;
+
+	if (a == NULL)
+		return RK_ENOMEM;
+	/* Our own may be damaged here; that is nobody's fault but this disk's. */
+	if ((r = mail_load(t, env_id, a, &record)) != RK_OK || record->outgoing)
+		goto out;
+	client_count(t, "mail-refused");
+	record->state = RKL__ENVELOPE_STATE__FAILED;
+	record->problem = problem;
+	if (!mail_has_nack(record, bytes_make(client_device_id(c), 16)) && !is_queued(t, record->nack_item))
+		r = mail_queue_nack(c, t, record, RK__NACK_REASON__NACK_UNOPENED, "dossier refuse");
+	/* A full outbox costs the Nack, not the judgement. */
+	if (r != RK_OK && r != RK_QUOTA)
+		goto out;
+	if ((r = mail_store(t, record)) == RK_OK)
+		r = inbox_add(t, RKL__INBOX_KIND__INBOX_ALERT, bytes_of(record->env_id), record->sender_org.data, client_now(c), errcode_name(problem));
+out:
+	arena_free(a);
+	return r;
+}
+
 static struct mail_mark own_mark(struct client *c, const struct outcome *answer)
 {
 	return (struct mail_mark){client_org_id(c), client_device_id(c), answer->time_ms, answer->log_index, true};

@@ -46,6 +46,8 @@ static int compose(Rkl__Compose *out, const struct outbox_request *rq, struct ar
 	out->nda_id = pb(rq->nda_id, ID32_BYTES);
 	out->lifetime_ms = rq->lifetime_ms;
 	out->nack_reason = (uint32_t)rq->nack_reason;
+	out->blob_sha256 = pb(rq->blob_sha256, ID32_BYTES);
+	out->blob_len = rq->blob_len;
 	out->total = (uint32_t)rq->object.len;
 	if (rq->env_id_count > 0) {
 		out->env_ids = arena_alloc(arena, rq->env_id_count * sizeof(*out->env_ids));
@@ -120,6 +122,7 @@ static int put_item(struct client *c, struct txn *txn, const struct outbox_reque
 	item.created_at = client_now(c);
 	item.what = pb_text(rq->what);
 	item.ref = pb_of(rq->ref);
+	item.attachments = rq->attachments;
 	item.env_id = pb(rq->env_id, ID32_BYTES); /* FETCH, NACK; an envelope's own comes with its sealing */
 	*id = item.id;
 	return outbox_store(txn, &item, RKL__ITEM_STATE__ITEM_NONE);
@@ -183,6 +186,18 @@ int outbox_outcome(struct txn *txn, uint64_t id, struct outcome *out)
 	}
 	arena_free(arena);
 	return r;
+}
+
+int64_t outbox_created_at(struct txn *txn, uint64_t id)
+{
+	struct arena *arena = arena_new(0);
+	Rkl__OutboxItem *item;
+	int64_t at = 0;
+
+	if (arena != NULL && outbox_load(txn, id, arena, &item) == RK_OK)
+		at = item->created_at;
+	arena_free(arena);
+	return at;
 }
 
 /* Counted beside the items, so that nobody reads every frame in the outbox to know how full it is. */

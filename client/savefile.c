@@ -141,6 +141,11 @@ int savefile_write(int dir_fd, const char *name, struct bytes content)
 	return r == RK_OK ? savefile_finish(&f, name, savefile_append(&f, content)) : r;
 }
 
+void savefile_remove(int dir_fd, const char *name)
+{
+	(void)unlinkat(dir_fd, name, 0);
+}
+
 int savefile_close(int dir_fd)
 {
 	int r = fsync(dir_fd) == 0 ? RK_OK : io_code();

@@ -42,6 +42,8 @@ int savefile_begin(int dir_fd, struct savefile *);
 int savefile_append(struct savefile *, struct bytes);
 /** Under its name if code is RK_OK; else nothing of it stays, and code is returned. */
 int savefile_finish(struct savefile *, const char *name, int code);
+/** Takes back what this run has written. */
+void savefile_remove(int dir_fd, const char *name);
 
 /** Makes the names in the folder durable.  RK_EIO. */
 int savefile_close(int dir_fd);

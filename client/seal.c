@@ -32,6 +32,7 @@ struct sealing {
 	Rk__Signed head;
 	Rk__PutObject put_object;
 	Rk__Fetch fetch;
+	Rk__BlobOpen blob_open;
 };
 
 /* ---- the envelope */
@@ -288,6 +289,13 @@ static int fill_request(struct sealing *s)
 		rk__fetch__init(&s->fetch);
 		s->fetch.env_id = what->env_id;
 		q->fetch = &s->fetch;
+		break;
+	case RK__OP__OP_BLOB_OPEN:
+		rk__blob_open__init(&s->blob_open);
+		s->blob_open.nda_id = what->nda_id;
+		s->blob_open.sha256 = what->blob_sha256;
+		s->blob_open.len = what->blob_len;
+		q->blob_open = &s->blob_open;
 		break;
 	default:
 		return RK_EINTERNAL;

@@ -138,7 +138,7 @@ static void make_mac(uint8_t mac[MAC_BYTES], struct bytes header, const uint8_t 
 {
 	uint8_t key[32];
 
-	hkdf(key, bytes_make(file_key, FILE_KEY_BYTES), bytes_make(NULL, 0), "header");
+	hkdf(key, bytes_make(file_key, FILE_KEY_BYTES), bytes_str(""), "header");
 	crypto_auth_hmacsha256(mac, header.data, header.len, key);
 	sodium_memzero(key, sizeof(key));
 }

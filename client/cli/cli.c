@@ -135,7 +135,8 @@ int cli_open_joined(struct cli *c)
 
 int cli_refresh(struct cli *c)
 {
-	const struct link_options options = {.timeout_ms = REFRESH_MS, .stop = &c->stop, .until_synced = true};
+	const struct link_options options = {.timeout_ms = REFRESH_MS, .stop = &c->stop, .until_synced = true,
+	                                    .without_bulk = true};
 	int rc = link_run(c->client, &options);
 	if (c->reported)
 		return rc;

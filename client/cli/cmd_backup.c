@@ -153,7 +153,7 @@ static int print_backup(struct cli *c, const char *file, const struct backup_res
 	return RK_OK;
 }
 
-int cmd_backup(struct cli *c, int argc, char **argv)
+int cmd_backup_home(struct cli *c, int argc, char **argv)
 {
 	const char *code_file = NULL;
 	struct backup_options o = {0};
@@ -263,7 +263,7 @@ static int print_restored(struct cli *c, const struct backup_result *result)
 	return r;
 }
 
-int cmd_restore(struct cli *c, int argc, char **argv)
+int cmd_restore_home(struct cli *c, int argc, char **argv)
 {
 	const char *code_file = NULL;
 	const struct cli_option options[] = {

@@ -82,10 +82,14 @@ static int write_request(struct cli *c, const char *path, const char *request)
 	return r == RK_OK ? r : cli_fail(c, r, TEXT_CANNOT_WRITE_REQUEST, path);
 }
 
-static int print_request(struct cli *c, const char *label, const char *request, const char *fingerprint)
+static int print_request(struct cli *c, const struct device_request *q, const char *request)
 {
-	uint8_t sign_pk[32], device_id[16];
+	char fingerprint[IDS_ORG_FINGERPRINT_CHARS];
+	const char *label = q->label;
+	uint8_t device_id[16];
 	json_t *o;
+
+	ids_device_fingerprint(fingerprint, q->sign_pk, q->curve_pk);
 
 	if (!c->json) {
 		out_field(c, TEXT_F_DEVICE, label[0] != '\0' ? label : "—");
@@ -94,8 +98,7 @@ static int print_request(struct cli *c, const char *label, const char *request, 
 		out_say(c, TEXT_DEVICE_REQUEST_NEXT);
 		return RK_OK;
 	}
-	keys_sign_pk(c->client, KEY_DEVICE, sign_pk);
-	ids_device(device_id, sign_pk);
+	ids_device(device_id, q->sign_pk);
 	o = json_object();
 	out_set_text(o, "request", request);
 	out_set_text(o, "fingerprint", fingerprint);
@@ -103,6 +106,25 @@ static int print_request(struct cli *c, const char *label, const char *request, 
 	out_set_text(o, "label", label);
 	out_set_text(o, "status", "pending");
 	return out_json(o);
+}
+
+/* The one that this home has made already. */
+static int show_request(struct cli *c)
+{
+	char request[INVITE_TEXT_CHARS];
+	struct device_request q;
+	struct txn *txn;
+	int r = cli_open(c);
+
+	if (r != RK_OK || (r = env_begin(client_env(c->client), false, &txn)) != RK_OK)
+		return r;
+	r = device_own_request(c->client, txn, &q);
+	env_abort(txn);
+	if (r == RK_ENOTFOUND)
+		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_ORG_CARD, TEXT_NO_REQUEST);
+	if (r == RK_OK && (r = device_request_text(request, &q)) == RK_OK)
+		r = print_request(c, &q, request);
+	return r;
 }
 
 int cmd_device_request(struct cli *c, int argc, char **argv)
@@ -115,14 +137,17 @@ int cmd_device_request(struct cli *c, int argc, char **argv)
 		{"no-passphrase", CLI_FLAG, &new.no_passphrase, NULL, TEXT_OPT_NO_PASSPHRASE, false},
 		{0},
 	};
-	const struct cli_usage usage = {options, "TEXT", 1, 1, TEXT_HELP_DEVICE_REQUEST};
+	const struct cli_usage usage = {options, "[TEXT]", 0, 1, TEXT_HELP_DEVICE_REQUEST};
 	char request[INVITE_TEXT_CHARS], fingerprint[IDS_ORG_FINGERPRINT_CHARS];
+	struct device_request q;
 	struct org_card card;
 	struct cli_args args;
 	int r;
 
 	if ((r = cli_parse(c, &usage, argc, argv, &args)) != RK_OK)
 		return r;
+	if (args.count == 0)
+		return show_request(c);
 	if (org_card_parse(&card, args.arg[0]) != RK_OK)
 		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_ORG_CARD, TEXT_BAD_ORG_CARD);
 	if (strlen(label) > DEVICE_LABEL_MAX || !strict_is_name(bytes_str(label)))
@@ -136,7 +161,9 @@ int cmd_device_request(struct cli *c, int argc, char **argv)
 	}
 	if (file != NULL)
 		r = write_request(c, file, request);
-	return r == RK_OK ? print_request(c, label, request, fingerprint) : r;
+	if (r == RK_OK && (r = device_request_parse(&q, request)) == RK_OK)
+		r = print_request(c, &q, request);
+	return r;
 }
 
 /* ---- list */

@@ -242,7 +242,10 @@ int cmd_device_remove(struct cli *c, int argc, char **argv)
 		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_HELP, TEXT_DEVICE_WHICH_WAY);
 	if (compromised)
 		g.change.kind = DEVICE_DROP;
-	if ((r = open_admin(c)) != RK_OK || (r = find(c, &g, args.arg[0])) != RK_OK)
+	/* A list that may be old is not signed over; whoever has the machine has it meanwhile. */
+	if ((r = open_admin(c)) == RK_EUNREACHABLE)
+		out_warn(c, TEXT_HINT_TELEPHONE);
+	if (r != RK_OK || (r = find(c, &g, args.arg[0])) != RK_OK)
 		return r;
 	if (!yes) {
 		char id[OUT_ID_CHARS];

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/attach.h"
 #include "client/backup.h"
 #include "client/cli/out.h"
 #include "client/cli/show.h"
@@ -18,6 +19,7 @@
 
 #define PROBE_MS 5000
 #define CLOCK_LIMIT_MS ENVELOPE_CLOCK_MS
+#define STUCK_MS ((int64_t)86400000)
 #define DAY_MS ((int64_t)86400000)
 
 struct exam { struct cli *c; json_t *checks; unsigned bad; };
@@ -210,6 +212,33 @@ static int check_log(struct cli *c, struct txn *txn, struct arena *a, void *user
 	return rc == RK_ENOTFOUND ? RK_OK : rc;
 }
 
+/* ---- attachments on their way */
+
+struct uploads { struct exam *e; uint64_t item; unsigned moving; };
+
+static int see_upload(void *user, const uint8_t key[ATTACH_UPLOAD_KEY_BYTES], Rkl__UploadRecord *record)
+{
+	struct uploads *u = user;
+	if (record->complete || get_u64be(key) == u->item)
+		return RK_OK;
+	u->item = get_u64be(key);
+	if (client_now(u->e->c->client) - record->moved_at > STUCK_MS)
+		say(u->e, "upload", false, TEXT_DOC_UPLOAD_STUCK, (unsigned long long)u->item, (unsigned long long)u->item);
+	else
+		u->moving++;
+	return RK_OK;
+}
+
+static int check_uploads(struct cli *c, struct txn *txn, struct arena *a, void *user)
+{
+	struct uploads u = {.e = user};
+	int rc = attach_each_upload(txn, a, see_upload, &u);
+	(void)c;
+	if (rc == RK_OK && u.moving)
+		say(user, "upload", true, TEXT_DOC_UPLOAD_OK, u.moving);
+	return rc;
+}
+
 /* ---- the last backup */
 
 static int check_backup(struct cli *c, struct txn *txn, struct arena *a, void *user)
@@ -286,6 +315,8 @@ int cmd_doctor(struct cli *c, int argc, char **argv)
 		rc = show_read(c, check_dates, &e);
 	if (rc == RK_OK && client_state(c->client) == CLIENT_JOINED)
 		rc = show_read(c, check_log, &e);
+	if (rc == RK_OK)
+		rc = show_read(c, check_uploads, &e);
 	if (rc == RK_OK)
 		rc = show_read(c, check_backup, &e);
 	if (rc == RK_OK)

@@ -348,6 +348,7 @@ static int run_destroy(struct cli *c, struct ending *e, const struct cli_args *a
 	r = destroy_all(&s, e, &item);
 	if ((r = shared_end(&s, r)) != RK_OK)
 		return r;
+	spool_sweep(c->client);
 	return item != 0 ? finish_certificate(c, item) : RK_OK;
 }
 

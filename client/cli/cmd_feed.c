@@ -249,7 +249,7 @@ static int run_watch(struct watch *w)
 	bool said = false;
 	for (;;) {
 		struct link_options options = {.timeout_ms = -1, .stop = &w->c->stop, .step = step, .user = w,
-					       .until_synced = w->until_idle};
+					       .until_synced = w->until_idle, .without_bulk = true};
 		int rc = print_new(w, 0);
 		if (rc == RK_OK)
 			rc = link_run(w->c->client, &options);

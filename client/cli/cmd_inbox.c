@@ -6,6 +6,7 @@
 #include "client/cli/notice_show.h"
 #include "client/cli/shared.h"
 #include "client/cli/show.h"
+#include "client/cli/show_attach.h"
 #include "client/kx.h"
 #include "client/mail.h"
 #include "client/secretariat.h"
@@ -218,11 +219,15 @@ static const char *what_text(struct shared *s, const Rkl__InboxRecord *record)
 {
 	enum text_id what = what_of(s, record);
 	const char *detail = detail_text(s, record);
+	Rkl__EnvelopeRecord *dossier;
 
 	if (what == TEXT_IN_NOTICE_OF)
 		detail = text(notice_show_kind(notice_of(s, record)->message_type), s->c->lang);
 	/* The table's own sentence, with one text to fill in or none. */
-	return shared_text(s, "%s%s", record->read ? "" : text(TEXT_UNREAD_MARK, s->c->lang), shared_fill(s, what, detail));
+	detail = shared_text(s, "%s%s", record->read ? "" : text(TEXT_UNREAD_MARK, s->c->lang), shared_fill(s, what, detail));
+	if (record->kind == RKL__INBOX_KIND__INBOX_DOSSIER && mail_load(s->t, record->id.data, s->a, &dossier) == RK_OK)
+		return show_attach_title(s, dossier, detail);
+	return detail;
 }
 
 static void inbox_row(struct shared *s, struct out_table *table, const Rkl__InboxRecord *record)

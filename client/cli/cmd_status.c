@@ -2,9 +2,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/attach.h"
 #include "client/backup.h"
 #include "client/cli/cmd_key.h"
 #include "client/cli/out.h"
+#include "client/cli/progress.h"
 #include "client/cli/show.h"
 #include "client/device.h"
 #include "client/cli/standing.h"
@@ -27,6 +29,8 @@ struct facts {
 	bool rejected, has_log, unwitnessed, read_only, asks_as_device;
 	char device_label[DEVICE_LABEL_MAX + 1];
 	enum device_wait waits_for;
+	uint64_t blob_bytes;
+	unsigned uploads;
 	char log_origin[NOTE_NAME_CHARS];
 	uint64_t log_size, cosigned_size;
 	int64_t log_verified_at, cosigned_at;
@@ -125,6 +129,7 @@ static int gather(struct cli *c, struct txn *txn, struct arena *a, void *user)
 		if (f->followed & 1u << channel)
 			len += (size_t)snprintf(f->follows + len, sizeof(f->follows) - len, "%s%s", len ? ", " : "",
 						cli_channel_name((Rk__Channel)channel));
+	f->uploads = attach_held(txn);
 	rc = backup_state_read(c->client, txn, a, &f->backup);
 	return rc == RK_OK ? outbox_count(txn, &f->queued, &f->sent) : rc;
 }
@@ -169,6 +174,8 @@ static int status_json(struct cli *c, const struct facts *f)
 	out_set_number(j, "members", f->orgs);
 	out_set_number(j, "queued", f->queued + f->sent);
 	out_set_bool(j, "read_only", f->read_only);
+	out_set_number(j, "uploads", f->uploads);
+	out_set_number(j, "attachment_disk_bytes", (int64_t)f->blob_bytes);
 	out_set_text(j, "follows", f->follows);
 	json_object_set_new(j, "log", log_json(f));
 	out_set_time(j, "backup_at", f->backup.made_at);
@@ -198,9 +205,16 @@ static void follows_line(struct cli *c, const struct facts *f)
 	out_field(c, TEXT_F_FOLLOWS, len ? line : "—");
 }
 
+static void attachments_line(struct cli *c, const struct facts *f)
+{
+	char size[PROGRESS_BYTES_CHARS], line[160];
+	snprintf(line, sizeof(line), text(TEXT_ATTACHMENTS_LINE, c->lang), progress_bytes(size, f->blob_bytes));
+	out_field(c, TEXT_F_ATTACHMENTS, line);
+}
+
 static int status_lines(struct cli *c, const struct facts *f)
 {
-	char hex[OUT_ID_CHARS], number[32], until[OUT_TIME_CHARS];
+	char hex[OUT_ID_CHARS], number[32], made[OUT_TIME_CHARS];
 	out_field(c, TEXT_F_STATUS, cli_word(c, f->state));
 	if (*f->exchange)
 		out_field(c, TEXT_F_EXCHANGE, f->exchange);
@@ -226,10 +240,12 @@ static int status_lines(struct cli *c, const struct facts *f)
 	}
 	snprintf(number, sizeof(number), "%u", f->queued + f->sent);
 	out_field(c, TEXT_F_QUEUED, number);
-	out_field(c, TEXT_F_BACKUP_AT, f->backup.made_at ? out_time(until, f->backup.made_at) : text(TEXT_BACKUP_NEVER, c->lang));
+	if (f->blob_bytes > 0)
+		attachments_line(c, f);
+	out_field(c, TEXT_F_BACKUP_AT, f->backup.made_at ? out_time(made, f->backup.made_at) : text(TEXT_BACKUP_NEVER, c->lang));
 	out_field(c, TEXT_F_HOME, c->home);
 	if (f->backup.is_old && f->backup.made_at)
-		out_warn(c, TEXT_BACKUP_DUE, out_time(until, f->backup.made_at));
+		out_warn(c, TEXT_BACKUP_DUE, out_time(made, f->backup.made_at));
 	else if (f->backup.is_old)
 		out_warn(c, TEXT_BACKUP_DUE_NEVER);
 	if (cli_device_key_is_open(c))
@@ -265,6 +281,8 @@ int cmd_status(struct cli *c, int argc, char **argv)
 		rc = show_read(c, gather, &f);
 	if (rc != RK_OK)
 		return rc;
+	/* Of the disk, not of the store; where it cannot be counted there is nothing to say. */
+	(void)spool_usage(c->client, &f.blob_bytes);
 	f.state = client_state(c->client) == CLIENT_JOINED ? "joined" :
 		  client_state(c->client) != CLIENT_PENDING ? "empty" : f.rejected ? "rejected" : "pending";
 	return c->json ? status_json(c, &f) : status_lines(c, &f);

@@ -14,7 +14,7 @@
 /* Old news is better than none; but a stop by the user ends the verb. */
 static int catch_up(struct cli *c)
 {
-	struct link_options options = {.timeout_ms = CATCH_UP_MS, .stop = &c->stop, .until_synced = true};
+	struct link_options options = {.timeout_ms = CATCH_UP_MS, .stop = &c->stop, .until_synced = true, .without_bulk = true};
 	int r = link_run(c->client, &options);
 
 	if (r == RK_OK || r == RK_EINTERRUPTED)

@@ -1,6 +1,7 @@
 #include "client/cli/show_dossier.h"
 
 #include "client/cli/notice_show.h"
+#include "client/cli/show_attach.h"
 #include "client/desk.h"
 #include "client/dossier.h"
 #include "proto/strict.h"
@@ -284,6 +285,7 @@ json_t *show_dossier_json(struct shared *s, const Rkl__EnvelopeRecord *record, c
 	out_set_text(o, "title", m != NULL && m->dossier != NULL ? m->dossier->title : NULL);
 	out_set_text(o, "marking", show_marking_name(record->marking));
 	out_set_bool(o, "reply_only", record->reply_only);
+	show_attach_json(s, record, o);
 	out_set_bool(o, "available", is_available(s, record, m));
 	json_object_set_new(o, "saved", copies_json(s, record));
 	return o;
@@ -327,8 +329,7 @@ static void view_content(struct shared *s, const Rk__Message *m)
 	const char *words = d != NULL ? d->text : m->text;
 
 	for (size_t i = 0; d != NULL && i < d->n_files; i++)
-		out_field(s->c, TEXT_F_FILE, shared_fill(s, TEXT_FILE_LINE, d->files[i]->name, d->files[i]->media_type,
-		                                         (unsigned long long)d->files[i]->plain_len));
+		out_field(s->c, TEXT_F_FILE, show_attach_file(s, d->files[i]));
 	if (words[0] != '\0')
 		out_field(s->c, TEXT_F_TEXT, words);
 }
@@ -396,7 +397,7 @@ void show_dossier_lines(struct shared *s, const Rkl__EnvelopeRecord *record, con
 		                                       out_time(when, record->copies[i]->time_ms)));
 	if (record->outgoing || record->state != RKL__ENVELOPE_STATE__LODGED || is_elsewhere(s, record))
 		return;
-	out_field(c, TEXT_F_SIZE, shared_text(s, "%u %s", record->body_len, text(TEXT_BYTES, c->lang)));
+	out_field(c, TEXT_F_SIZE, show_attach_size(s, record));
 	out_field(c, TEXT_F_EXPIRES, out_time(when, record->expires_at));
 	out_short(id, bytes_of(record->env_id));
 	out_say(c, TEXT_HINT_GET, id, id);

@@ -7,12 +7,13 @@
 
 #define DAY_MS ((int64_t)86400000)
 
-static const struct { const char *key; enum text_id name; int soon; } dates[STANDING_COUNT] = {
-	[STANDING_KX] = {"kx", TEXT_DOC_KX, 7},                   /* renewed 10 days before */
-	[STANDING_DIRECTORY] = {"directory", TEXT_DOC_DIRECTORY, 5}, /* 7 days before */
-	[STANDING_EPOCH] = {"feed_epoch", TEXT_DOC_EPOCH, 3},     /* 7 days before */
-	[STANDING_DEVICES] = {"device_list", TEXT_DOC_DEVICE_LIST, 30},
-	[STANDING_CHARTER] = {"charter", TEXT_DOC_CHARTER, 60},   /* 90 days before */
+/* label: for the line of a status; name: within a sentence. */
+static const struct { const char *key; enum text_id label, name; int soon; } dates[STANDING_COUNT] = {
+	[STANDING_KX] = {"kx", TEXT_F_LAST_KX, TEXT_DOC_KX, 7},                   /* renewed 10 days before */
+	[STANDING_DIRECTORY] = {"directory", TEXT_F_LAST_DIRECTORY, TEXT_DOC_DIRECTORY, 5}, /* 7 days before */
+	[STANDING_EPOCH] = {"feed_epoch", TEXT_F_LAST_EPOCH, TEXT_DOC_EPOCH, 3},     /* 7 days before */
+	[STANDING_DEVICES] = {"device_list", TEXT_F_LAST_DEVICE_LIST, TEXT_DOC_DEVICE_LIST, 30},
+	[STANDING_CHARTER] = {"charter", TEXT_F_LAST_CHARTER, TEXT_DOC_CHARTER, 60},   /* 90 days before */
 };
 
 enum text_id standing_name(enum standing_date d)
@@ -89,7 +90,7 @@ void standing_lines(struct cli *c, const struct standing *s)
 		int64_t left = days_left(c, s->until[i]);
 		snprintf(line, sizeof(line), text(left < 0 ? TEXT_STANDING_OVER : TEXT_STANDING_LEFT, c->lang), out_time(until, s->until[i]),
 			 (long long)left);
-		out_field(c, dates[i].name, line);
+		out_field(c, dates[i].label, line);
 	}
 	agent_line(c, &s->agent);
 }

@@ -16,6 +16,7 @@ enum text_id {
 #include "client/cli/text_log.inc"
 #include "client/cli/text_notice.inc"
 #include "client/cli/text_dossier.inc"
+#include "client/cli/text_attach.inc"
 #include "client/cli/text_receipt.inc"
 #include "client/cli/text_device.inc"
 #include "client/cli/text_backup.inc"

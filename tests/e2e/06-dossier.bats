@@ -43,15 +43,18 @@ setup_file() { pair_file; }
 	cmp "$T/x.txt" "$T/other/x.txt"
 }
 
-@test "more than 200 KiB is refused before anything is sent" {
+@test "what fits in no dossier is refused before anything is sent" {
 	pair
-	head -c 210000 /dev/urandom >"$T/big.bin"
-	refuses 2 as a dossier send --nda "$NDA" "$T/big.bin"
-	said '200'
-	head -c 150000 /dev/urandom >"$T/one.bin"
-	cp "$T/one.bin" "$T/two.bin"
-	refuses 2 as a dossier send --nda "$NDA" "$T/one.bin" "$T/two.bin"
-	said '200'
+	refuses 2 as a dossier send --nda "$NDA" --message "$(head -c 70000 /dev/zero | tr '\0' x)"
+	said '64 KiB'
+	truncate -s 2147483649 "$T/film.mov"
+	refuses 2 as a dossier send --nda "$NDA" "$T/film.mov"
+	said '2 GiB'
+	mkdir "$T/d"
+	echo x >"$T/x.txt"
+	echo x >"$T/d/X.TXT"
+	refuses 2 as a dossier send --nda "$NDA" "$T/x.txt" "$T/d/X.TXT"
+	said 'same name'
 }
 
 @test "a file that is not there is told by its path" {

@@ -47,6 +47,7 @@ setup_file() {
 	said 'not a text of'
 	as b3 --json device request "$card" --label "Machine three" >"$T/b3.json"
 	request=$(value request <"$T/b3.json")
+	[[ $(as b3 --json device request | value request) == "$request" ]]
 	refuses 4 as b3 sync
 	said 'has not been added'
 	refuses 4 as b3 post list
@@ -176,6 +177,19 @@ setup_file() {
 	as b sync
 	as b dossier get "$(as b --json dossier list | value dossier_id)" --output "$T/later"
 	as b device renew | grep 'valid until'
+	broker_stop
+	refuses 6 as b device remove "Machine two" --compromised --yes
+	said 'Telephone the secretariat'
+}
+
+@test "a removal that the exchange takes but cannot prove is not done" {
+	RENKEID=$RENKEI_BUILD/tests/e2e/liar
+	mkdir -p "$BATS_FILE_TMPDIR/pair/broker/lie"
+	pair
+	touch "$T/broker/lie/other-list"
+	refuses 3 as b device remove "Machine two" --compromised --yes
+	said 'does not count as done'
+	said 'Telephone the secretariat'
 }
 
 @test "history goes to a new machine by hand: contents, documents, evidence; nothing is replaced or brought back" {

@@ -3,11 +3,16 @@
 # libfaketime is preloaded; the sanitizer's own library would insist on being first.
 export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0"
 
+# The library by itself, without the `faketime` command: that keeps a semaphore named after its process id, and one that was killed blocks
+# the next process with its number.
+FAKETIME_LIBRARY=$(compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' | head -n 1) || true
+export DONT_FAKE_MONOTONIC=1 FAKETIME_DONT_FAKE_MONOTONIC=1 NO_FAKE_STAT=1
+
 # at OFFSET COMMAND...: runs a command with its wall clock moved; the monotonic clock is left alone.
 at() {
 	local offset=$1
 	shift
-	DONT_FAKE_MONOTONIC=1 FAKETIME_DONT_FAKE_MONOTONIC=1 NO_FAKE_STAT=1 timeout 60 faketime -f "$offset" "$@"
+	timeout 60 env FAKETIME="$offset" LD_PRELOAD="$FAKETIME_LIBRARY" "$@"
 }
 
 later() { # OFFSET NAME COMMAND...: renkei of a home at another time
@@ -17,7 +22,7 @@ later() { # OFFSET NAME COMMAND...: renkei of a home at another time
 }
 
 broker_at() { # OFFSET: the broker goes on at another time
-	DONT_FAKE_MONOTONIC=1 FAKETIME_DONT_FAKE_MONOTONIC=1 NO_FAKE_STAT=1 faketime -f "$1" renkeid run --data "$T/broker" 2>>"$T/broker.log" &
+	FAKETIME=$1 LD_PRELOAD=$FAKETIME_LIBRARY renkeid run --data "$T/broker" 2>>"$T/broker.log" &
 	BROKER=$!
 	for _ in $(seq 200); do
 		[[ $(tail -c "+$((BROKER_LOG_FROM + 1))" "$T/broker.log" | grep -c ' ready ') -gt 0 ]] && break
@@ -25,10 +30,6 @@ broker_at() { # OFFSET: the broker goes on at another time
 	done
 }
 
-# faketime is a wrapper process: what it started has to end too
 broker_end() {
-	broker_mark
-	pkill -TERM -P "$BROKER" 2>/dev/null || kill -TERM "$BROKER"
-	wait "$BROKER" || true
-	BROKER=
+	broker_stop
 }

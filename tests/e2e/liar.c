@@ -4,6 +4,7 @@
  *
  *   hide-terminate   a TERMINATE goes to the mailbox of the one who signed it alone
  *   other-leaf       the tree gets another leaf than the one that is told with a disclosure or a pickup
+ *   other-list       the same with a device list
  *   no-pickup        a Pickup releases, but is neither logged nor shown to the sender
  *   false-pickup     the same, and the answer says that it was logged
  *   bulk-with-head   the content of a dossier is delivered with its head, before anybody signed for it
@@ -96,8 +97,10 @@ void __wrap_merkle_leaf(merkle_hash out, struct bytes entry)
 	/* version and type are the first two fields of one byte each. */
 	bool is_disclosure = entry.len > 4 && (entry.data[3] == RK__LOG_TYPE__LOG_DISCLOSURE || entry.data[3] == RK__LOG_TYPE__LOG_PICKUP);
 
+	bool is_list = entry.len > 4 && entry.data[3] == RK__LOG_TYPE__LOG_ORG_DEVICES;
+
 	__real_merkle_leaf(out, entry);
-	if (is_disclosure && tells("other-leaf"))
+	if ((is_disclosure && tells("other-leaf")) || (is_list && tells("other-list")))
 		out[0] ^= 1;
 }
 

@@ -36,7 +36,7 @@ static const uint8_t *data;
 static uint64_t len;
 static unsigned connections, failed;
 
-static void die(const char *what, int code)
+static void __attribute__((noreturn)) die(const char *what, int code)
 {
 	fprintf(stderr, "parts: %s: %s\n", what, code == RAWPEER_NO_REPLY ? "no reply" : errcode_name(code));
 	exit(3);

@@ -18,6 +18,8 @@ struct rawpeer {
 	int timeout_ms;
 	rawpeer_delivery_fn *on_delivery;
 	void *user;
+	rawpeer_reply_fn *on_reply;
+	void *reply_user;
 	bool is_unsettled;           /* the last numbered call was refused: was its number used up? */
 };
 
@@ -123,6 +125,8 @@ static const Rk__Down *take(struct rawpeer *p)
 		if (p->on_delivery != NULL)
 			p->on_delivery(p->user, down->delivery, more, rawpeer_reply_frames(p, more, FRAMES_MAX));
 	}
+	if (down != NULL && down->reply != NULL && p->on_reply != NULL)
+		p->on_reply(p->reply_user, down->reply, more, rawpeer_reply_frames(p, more, FRAMES_MAX));
 	return down;
 }
 
@@ -165,18 +169,41 @@ void rawpeer_listen(struct rawpeer *p, int ms)
 		take(p);
 }
 
+/* The request as it goes out, with the next tag; `packed` is what its first frame borrows. */
+static size_t pack(struct rawpeer *p, Rk__Request *r, const struct bytes *more, size_t n, uint8_t packed[16384], struct bytes *frames)
+{
+	r->protocol = r->protocol == 0 ? 1 : r->protocol;
+	r->tag = ++p->tag;
+	assert(rk__request__get_packed_size(r) <= 16384 && n < FRAMES_MAX);
+	frames[0] = bytes_make(packed, rk__request__pack(r, packed));
+	for (size_t i = 0; i < n; i++)
+		frames[i + 1] = more[i];
+	return n + 1;
+}
+
 int rawpeer_call(struct rawpeer *p, Rk__Request *r, const struct bytes *more, size_t n, const Rk__Reply **reply)
 {
 	struct bytes frames[FRAMES_MAX];
 	uint8_t packed[16384];
 
-	r->protocol = r->protocol == 0 ? 1 : r->protocol;
-	r->tag = ++p->tag;
-	assert(rk__request__get_packed_size(r) <= sizeof(packed) && n < FRAMES_MAX);
-	frames[0] = bytes_make(packed, rk__request__pack(r, packed));
-	for (size_t i = 0; i < n; i++)
-		frames[i + 1] = more[i];
-	return rawpeer_ask(p, frames, n + 1, reply);
+	n = pack(p, r, more, n, packed, frames);
+	return rawpeer_ask(p, frames, n, reply);
+}
+
+uint64_t rawpeer_post(struct rawpeer *p, Rk__Request *r, const struct bytes *more, size_t n)
+{
+	struct bytes frames[FRAMES_MAX];
+	uint8_t packed[16384];
+
+	n = pack(p, r, more, n, packed, frames);
+	rawpeer_send(p, frames, n);
+	return r->tag;
+}
+
+void rawpeer_on_reply(struct rawpeer *p, rawpeer_reply_fn *fn, void *user)
+{
+	p->on_reply = fn;
+	p->reply_user = user;
 }
 
 int rawpeer_hello_as(struct rawpeer *p, const uint8_t epoch[8], uint64_t *last_number)

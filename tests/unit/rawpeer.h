@@ -39,7 +39,12 @@ int rawpeer_hello_as(struct rawpeer *, const uint8_t epoch[8], uint64_t *last_nu
 /** Called for each delivery, with the frames after its header; NULL: only counted. */
 typedef void rawpeer_delivery_fn(void *user, const Rk__Delivery *, const struct bytes *frames, size_t n);
 void rawpeer_on_delivery(struct rawpeer *, rawpeer_delivery_fn *, void *user);
-/** Reads deliveries for a time. */
+/** Called for each reply, whoever waits for it, with the frames after its header. */
+typedef void rawpeer_reply_fn(void *user, const Rk__Reply *, const struct bytes *frames, size_t n);
+void rawpeer_on_reply(struct rawpeer *, rawpeer_reply_fn *, void *user);
+/** Sends a request, packed leniently, without waiting: its tag, which the reply has too. */
+uint64_t rawpeer_post(struct rawpeer *, Rk__Request *, const struct bytes *more, size_t n);
+/** Reads deliveries and replies for a time. */
 void rawpeer_listen(struct rawpeer *, int ms);
 /** SUBSCRIBE to a channel from a cursor, then CREDIT. */
 int rawpeer_subscribe(struct rawpeer *, Rk__Channel, uint64_t cursor, uint64_t *head);

@@ -30,6 +30,26 @@ static void checkpoints_follow_each_other(void **state)
 	assert_int_equal(fault_of(w), LOG_FAULT_NONE);
 }
 
+/* For a leaf that has come since, the newest checkpoint is asked for at once: only the same question for the same leaf is a repetition. */
+static void a_newer_leaf_is_another_question(void **state)
+{
+	struct world *w = *state;
+	struct log_question fresh, first, again, second;
+
+	settle(w, &w->log);
+	assert_true(next(w, true, &fresh));
+	deliver_leaf(w, &w->log, "one", home_now_ms);
+	assert_true(next(w, false, &first));
+	assert_true(next(w, false, &again));
+	assert_int_equal(first.from_size, fresh.from_size);
+	assert_memory_not_equal(&first, &fresh, sizeof(first));
+	assert_memory_equal(&first, &again, sizeof(first));
+	settle(w, &w->log);
+	deliver_leaf(w, &w->log, "two", home_now_ms);
+	assert_true(next(w, false, &second));
+	assert_memory_not_equal(&second, &first, sizeof(second));
+}
+
 static void a_leaf_is_proven_and_its_proof_stands_alone(void **state)
 {
 	struct world *w = *state;
@@ -210,6 +230,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(checkpoints_follow_each_other),
+		TEST(a_newer_leaf_is_another_question),
 		TEST(a_leaf_is_proven_and_its_proof_stands_alone),
 		TEST(many_leaves),
 		TEST(the_same_entry_again_is_nothing_new),

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "client/dossier.h"
+#include "client/dossier_save.h"
 #include "client/interest.h"
 #include "proto/ids.h"
 #include "proto/strict.h"
@@ -456,15 +456,18 @@ static void our_own_copy_is_kept_when_the_exchange_took_it(void **state)
 
 static int save(struct bytes packed, const char *folder, struct dossier_saved *saved, size_t *n)
 {
+	struct dossier_saving how = {.folder = folder, .blobs_fd = -1};
 	Rk__Message *m;
+	int bad;
 
 	assert_int_equal(message_read(packed, h.a, &m), MESSAGE_OK);
-	return dossier_save(m, folder, saved, n);
+	how.message = m;
+	return dossier_save(&how, saved, n, &bad);
 }
 
 static void files_are_saved_without_harm(void **state)
 {
-	struct dossier_saved *saved = calloc(DOSSIER_FILES_MAX + 1, sizeof(*saved));
+	struct dossier_saved *saved = calloc(DOSSIER_SAVED_MAX, sizeof(*saved));
 	char folder[128], path[128 + SAVEFILE_NAME_MAX];
 	struct stat st;
 	size_t n;

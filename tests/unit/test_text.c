@@ -25,6 +25,7 @@ static const char *const names[TEXT_COUNT] = {
 #include "client/cli/text_receipt.inc"
 #include "client/cli/text_backup.inc"
 #include "client/cli/text_device.inc"
+#include "client/cli/text_attach.inc"
 #undef T
 };
 
