@@ -150,7 +150,7 @@ static void keys_of_one_line(void **state)
 	set_how(&next, NULL, &f.orgs[1].org, &next, NULL);
 	assert_string_equal(verdict(accepted_after), "");
 	set_how(&next, NULL, &f.orgs[1].org, NULL, NULL);
-	assert_string_equal(verdict(accepted_after), "signature act-02");
+	assert_string_equal(verdict(accepted_after), "signature act-002");
 }
 
 static void keys_of_no_line(void **state)
@@ -163,11 +163,11 @@ static void keys_of_no_line(void **state)
 	set_how(&next, NULL, NULL, NULL, NULL);
 	assert_string_equal(verdict(changed_before), "signature orgdevices-A");
 	set_how(&next, NULL, NULL, NULL, &next);
-	assert_string_equal(verdict(changed_before), "signature act-01");
+	assert_string_equal(verdict(changed_before), "signature act-001");
 	/* Nor may the new key accept for it. */
 	set_how(&next, NULL, NULL, &next, &next);
-	assert_string_equal(verdict(changed_before), "signature act-01");
-	assert_string_equal(verdict(accepted_after), "signature act-02");
+	assert_string_equal(verdict(changed_before), "signature act-001");
+	assert_string_equal(verdict(accepted_after), "signature act-002");
 	/* A link that somebody else signed. */
 	set_how(&next, NULL, &next, NULL, NULL);
 	assert_string_equal(verdict(changed_before), "rules directory");
