@@ -45,6 +45,14 @@ static int check_lost(struct apply *a, const Rk__Org *org)
 	return org->status == RK__ORG_STATUS__EXPELLED && !rows_has_key(a->txn, org->org_pk.data) ? RK_OK : RK_CONFLICT;
 }
 
+/* A key that replaces another one was never seen before; what it may follow on, trust_check_directory has said. */
+static int check_key(struct apply *a, const Rk__Org *org, const struct rows_org *row)
+{
+	if (row->status == ORG_PENDING || memcmp(org->org_pk.data, row->org_pk, 32) == 0)
+		return RK_OK;
+	return row->status != ORG_EXPELLED && !rows_has_key(a->txn, org->org_pk.data) ? RK_OK : RK_CONFLICT;
+}
+
 /* is_step: serials were stepped over. */
 static int check_rows(struct apply *a, const Rk__Directory *d, bool is_step)
 {
@@ -60,6 +68,8 @@ static int check_rows(struct apply *a, const Rk__Directory *d, bool is_step)
 		if (rc == RK_ENOTFOUND || (rc == RK_OK && row.status == ORG_REJECTED))
 			return RK_CONFLICT;
 		if (rc != RK_OK || (row.status == ORG_PENDING && (rc = check_newcomer(a, org, &row)) != RK_OK))
+			return rc;
+		if ((rc = check_key(a, org, &row)) != RK_OK)
 			return rc;
 		/* A list that a restored store has lost is nothing to one that is out: else it could never be put out. */
 		if (org->status != RK__ORG_STATUS__EXPELLED && org->min_devices_serial > row.devices_serial)
@@ -197,19 +207,45 @@ static int put_lost(struct apply *a, const Rk__Org *org)
 	return apply_load_changed_org(a, org->org_id.data, &row);
 }
 
+/* Another key: itself and those that it leads back to are known for ever, and these count as the organisation's. */
+static int change_key(struct apply *a, const Rk__Org *org, struct rows_org *row)
+{
+	struct orgkey_line line;
+	struct rows_line fps;
+	int rc = orgkey_read(org, &line);
+
+	if (rc != RK_OK)
+		return rc > 0 ? RK_EINTERNAL : rc;
+	memcpy(row->org_pk, org->org_pk.data, 32);
+	ids_sha256(row->key_fp, bytes_of(org->org_pk));
+	if ((rc = rows_put_key(apply_w(a), row->org_pk, KEY_ORG, org->org_id.data)) != RK_OK)
+		return rc;
+	fps.count = line.count;
+	for (size_t i = 0; i < line.count; i++) {
+		ids_sha256(fps.fp[i], BYTES_OF(line.pk[i]));
+		if ((rc = rows_put_key(apply_w(a), line.pk[i], KEY_ORG, org->org_id.data)) != RK_OK)
+			return rc;
+	}
+	return rows_put_line(apply_w(a), org->org_id.data, &fps);
+}
+
 static int change_org(struct apply *a, struct command *c, const Rk__Org *org)
 {
 	const uint8_t *id = org->org_id.data;
 	struct rows_org row;
+	bool is_same_key;
 	uint8_t before;
 	int rc = rows_get_org(a->txn, id, &row);
 
 	if (rc != RK_OK)
 		return rc == RK_ENOTFOUND ? put_lost(a, org) : rc;
 	before = row.status;
+	is_same_key = memcmp(row.org_pk, org->org_pk.data, 32) == 0;
 	if (before == (uint8_t)org->status && row.roles == org->roles &&
-	    row.min_devices_serial == org->min_devices_serial)
+	    row.min_devices_serial == org->min_devices_serial && is_same_key)
 		return RK_OK;
+	if (!is_same_key && (rc = change_key(a, org, &row)) != RK_OK)
+		return rc;
 	row.status = (uint8_t)org->status;
 	row.roles = org->roles;
 	row.min_devices_serial = org->min_devices_serial;

@@ -9,17 +9,37 @@
 
 #include "proto/ids.h"
 
-/* Bit i: party i is ACTIVE and still has the key that the terms name. */
+/* Is the key that the terms name the organisation's own of now, or one that leads to it by its owner's word? */
+static int counts_as(struct apply *a, const uint8_t org_id[16], const struct rows_org *org, const uint8_t fp[32], bool *counts)
+{
+	struct rows_line line;
+	int rc;
+
+	*counts = memcmp(org->key_fp, fp, 32) == 0;
+	if (*counts)
+		return RK_OK;
+	if ((rc = rows_get_line(a->txn, org_id, &line)) != RK_OK)
+		return rc;
+	for (size_t i = 0; i < line.count; i++)
+		*counts |= memcmp(line.fp[i], fp, 32) == 0;
+	return RK_OK;
+}
+
+/* Bit i: party i is ACTIVE, and the key that the terms name still counts as its own. */
 static int active_parties(struct apply *a, const struct nda_row *nda, uint16_t *active)
 {
 	*active = 0;
 	for (int i = 0; i < nda->party_count; i++) {
+		const struct nda_party *p = &nda->parties[i];
 		struct rows_org org;
-		int rc = rows_get_org(a->txn, nda->parties[i].org_id, &org);
+		bool counts = false;
+		int rc = rows_get_org(a->txn, p->org_id, &org);
 
+		if (rc == RK_OK && org.status == ORG_ACTIVE)
+			rc = counts_as(a, p->org_id, &org, p->org_key_fp, &counts);
 		if (rc != RK_OK && rc != RK_ENOTFOUND)
 			return rc;
-		if (rc == RK_OK && org.status == ORG_ACTIVE && memcmp(org.key_fp, nda->parties[i].org_key_fp, 32) == 0)
+		if (counts)
 			*active = (uint16_t)(*active | 1u << i);
 	}
 	return RK_OK;
@@ -185,18 +205,22 @@ static int follow_act(struct apply *a, const struct nda_row *before, const struc
 }
 
 /* ---- NDA_PROPOSE */
-/* Every party is a member now, under the key that the terms bind; else the proposer's directory is not ours. */
+/* Every party is a member now, bound by a key that counts as its own; else the proposer's directory is not ours. */
 static int check_parties(struct apply *a, const struct nda_row *nda)
 {
 	for (int i = 0; i < nda->party_count; i++) {
+		const struct nda_party *p = &nda->parties[i];
 		struct rows_org org;
-		int rc = rows_get_org(a->txn, nda->parties[i].org_id, &org);
+		bool counts = false;
+		int rc = rows_get_org(a->txn, p->org_id, &org);
 
 		if (rc != RK_OK && rc != RK_ENOTFOUND)
 			return rc;
 		if (rc == RK_ENOTFOUND || org.status != ORG_ACTIVE)
 			return RK_UNKNOWN_RECIPIENT;
-		if (memcmp(org.key_fp, nda->parties[i].org_key_fp, 32) != 0)
+		if ((rc = counts_as(a, p->org_id, &org, p->org_key_fp, &counts)) != RK_OK)
+			return rc;
+		if (!counts)
 			return RK_STALE_DIRECTORY;
 	}
 	return RK_OK;
@@ -305,11 +329,12 @@ static int check_accept(struct apply *a, const struct command *c, const struct m
 			int party)
 {
 	const Rk__EnvelopeHeader *h = c->envelope.header;
-	int rc;
+	bool counts;
+	int rc = counts_as(a, m->device.org_id, &m->org, nda->parties[party].org_key_fp, &counts);
 
-	/* In force needs the ACCEPT by the key that the terms bind. */
-	if (memcmp(m->org.key_fp, nda->parties[party].org_key_fp, 32) != 0)
-		return RK_NDA_SUSPENDED;
+	/* In force needs the ACCEPT of who was bound: by the key that the terms name, or by one that it has named. */
+	if (rc != RK_OK || !counts)
+		return rc != RK_OK ? rc : RK_NDA_SUSPENDED;
 	if ((rc = apply_submit_check_head(a, c, m)) != RK_OK || (rc = check_party_envelope(c, m, nda)) != RK_OK)
 		return rc;
 	if (h->body_len > ENVELOPE_SMALL_BODY_MAX_BYTES)

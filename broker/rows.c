@@ -49,6 +49,31 @@ int rows_put_org(struct txn *t, const uint8_t org_id[16], const struct rows_org 
 	return env_put(t, T_ORG, bytes_make(org_id, 16), BYTES_OF(b), ENV_PUT);
 }
 
+int rows_get_line(struct txn *t, const uint8_t org_id[16], struct rows_line *line)
+{
+	struct bytes value;
+	int rc = env_get(t, T_ORG_LINE, bytes_make(org_id, 16), &value);
+
+	line->count = 0;
+	if (rc != RK_OK)
+		return rc == RK_ENOTFOUND ? RK_OK : rc;
+	if (value.len == 0 || value.len % 32 != 0 || value.len > sizeof(line->fp))
+		return RK_ESTORE;
+	memcpy(line->fp, value.data, value.len);
+	line->count = value.len / 32;
+	return RK_OK;
+}
+
+int rows_put_line(struct txn *t, const uint8_t org_id[16], const struct rows_line *line)
+{
+	int rc;
+
+	if (line->count > 0)
+		return env_put(t, T_ORG_LINE, bytes_make(org_id, 16), bytes_make(line->fp, line->count * 32), ENV_PUT);
+	rc = env_del(t, T_ORG_LINE, bytes_make(org_id, 16));
+	return rc == RK_ENOTFOUND ? RK_OK : rc;
+}
+
 /* ---- devices */
 #define DEVICE_BYTES 118
 

@@ -15,6 +15,7 @@
  *   T_OBJECT    type u8 || id 16 (zero where the type has none) || serial u64be -> oh 32 | Signed bytes
  *   T_ORG       org_id -> status u8 | roles u32 | org_pk 32 | SHA-256(org_pk) 32 | invite_id 16
  *               | devices_serial u64 | devices_oh 32 | min_devices_serial u64                            (133)
+ *   T_ORG_LINE  org_id -> SHA-256 of a key, newest first (32 each); no row: none but its own counts
  *   T_DEVICE    device_id -> state u8 | org_id 16 | sign_pk 32 | curve_pk 32 | retired_at i64 | kx_serial u32
  *               | kx_not_after i64 | kx_before_not_after i64 (of kx_serial - 1; 0: none) | writer_count u8
  *               | writer_epoch 8                                                                         (118)
@@ -49,6 +50,7 @@
 #include "proto/bytes.h"
 #include "proto/merkle.h"
 #include "proto/nda.h"
+#include "proto/orgkey.h"
 #include "store/env.h"
 #include "store/tables.h"
 
@@ -67,6 +69,16 @@ int rows_get_org(struct txn *, const uint8_t org_id[16], struct rows_org *);
 int rows_put_org(struct txn *, const uint8_t org_id[16], const struct rows_org *);
 /** Decodes a value met by a cursor; false if it is not a row. */
 bool rows_read_org(struct bytes value, struct rows_org *);
+
+/* The keys before its own that still count as an organisation's (proto/orgkey.h), by their hashes, newest first. */
+struct rows_line {
+	size_t count;
+	uint8_t fp[ORGKEY_LINKS_MAX][32];
+};
+/** RK_OK with count 0 where there is no row. */
+int rows_get_line(struct txn *, const uint8_t org_id[16], struct rows_line *);
+/** count 0 deletes the row. */
+int rows_put_line(struct txn *, const uint8_t org_id[16], const struct rows_line *);
 
 enum rows_device_state { DEVICE_PENDING = 0, DEVICE_LISTED = 1, DEVICE_REMOVED = 2 };
 

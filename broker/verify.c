@@ -7,6 +7,7 @@
 #include "proto/errcode.h"
 #include "proto/ids.h"
 #include "proto/nda.h"
+#include "proto/orgkey.h"
 #include "proto/strict.h"
 
 #define ASSEMBLY_MAX_BYTES (4 * 1024 * 1024 + 128) /* the largest Directory, signed */
@@ -261,7 +262,11 @@ static int verify_put(struct verify *v, struct command *c)
 		if ((r = take_part(v, c, &whole)) != RK_OK)
 			return r;
 	}
-	return whole ? open_object(v, c, kind) : RK_OK;
+	if (!whole)
+		return RK_OK;
+	if ((r = open_object(v, c, kind)) != RK_OK || kind != OBJECT_KIND_DIRECTORY)
+		return r;
+	return orgkey_verify((const Rk__Directory *)c->signed_object.message, NULL, v->exchange_id);
 }
 
 /* HOLD is signed by a device under a label of its own; every other act by the organisation. */

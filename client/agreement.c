@@ -81,12 +81,16 @@ out:
 	return r;
 }
 
-/* The signature, by the key that the terms bind; HOLD by any active device of the party. */
+/*
+ * The signature, by the organisation's key of that time; HOLD by any active device of the party.  An ACCEPT binds who was named: its
+ * key counts as the one of the terms.  The other acts stop, or open what stays suspended: whoever the organisation is now may do them.
+ */
 static int verify_act(struct client *c, struct txn *t, struct object *o, const Rk__NdaAct *act, const struct nda_party *party,
-                      int64_t time_ms, struct arena *a)
+                      const struct delivery *d, struct arena *a)
 {
+	int64_t time_ms = d->time_ms;
 	Rk__Device *device;
-	Rk__Org *org;
+	uint8_t pk[32];
 
 	if (nda_check_act_form(act) != RK_OK)
 		return RK_MALFORMED;
@@ -100,9 +104,11 @@ static int verify_act(struct client *c, struct txn *t, struct object *o, const R
 			return RK_BAD_SIGNATURE;
 		return object_check(o, client_exchange_id(c), device->sign_pk.data);
 	}
-	if (!agreement_has_key(c, t, party, a, &org))
+	if (act->kind == RK__ACT_KIND__ACCEPT && !book_key_counts_at(c, t, party->org_id, party->org_key_fp, d->control_seq))
 		return RK_BAD_SIGNATURE;
-	return object_check(o, client_exchange_id(c), org->org_pk.data);
+	if (book_org_key_at(c, t, party->org_id, d->control_seq, pk) != RK_OK)
+		return RK_BAD_SIGNATURE;
+	return object_check(o, client_exchange_id(c), pk);
 }
 
 static int store_act(struct txn *t, const struct agreement *ag, const struct nda_act *act, struct bytes wire)
@@ -171,7 +177,7 @@ int agreement_on_act(struct client *c, struct txn *t, const struct delivery *d)
 		r = is_known(ag, d) ? RK_OK : refuse(t, "nda-act-out-of-order", ag->nda_id, parsed->org_id.data, d->time_ms);
 		goto out;
 	}
-	if (verify_act(c, t, &o, parsed, &ag->row.parties[party], d->time_ms, a) != RK_OK) {
+	if (verify_act(c, t, &o, parsed, &ag->row.parties[party], d, a) != RK_OK) {
 		r = refuse(t, "nda-act-bad-signature", ag->nda_id, parsed->org_id.data, d->time_ms);
 		goto out;
 	}

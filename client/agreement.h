@@ -113,6 +113,8 @@ struct agreement_new {
 	struct bytes document;      /* empty: the plain form writes it */
 	const char *document_name, *document_type; /* with document */
 	const uint8_t *counters;    /* nda_id that this answers, or NULL */
+	const struct agreement *again; /* made anew, word for word, from today to its last day, under the parties' keys of now; with content.
+	                                * Of the others only accept_by_day and signatory count then */
 	struct agreement_signatory signatory;
 };
 

@@ -8,6 +8,7 @@
 
 #include "client/log.h"
 #include "proto/ids.h"
+#include "proto/orgkey.h"
 #include "proto/strict.h"
 
 void *agreement_alloc(struct arena *a, size_t len)
@@ -136,17 +137,11 @@ static int load_acts(struct client *c, struct txn *t, struct agreement *ag, stru
 	return RK_OK;
 }
 
-bool agreement_has_key(struct client *c, struct txn *t, const struct nda_party *p, struct arena *a, Rk__Org **org_out)
+bool agreement_has_key(struct client *c, struct txn *t, const struct nda_party *p, struct arena *a)
 {
-	uint8_t fp[32];
 	Rk__Org *org;
 
-	if (book_org(c, t, p->org_id, a, &org) != RK_OK)
-		return false;
-	ids_sha256(fp, bytes_of(org->org_pk));
-	if (org_out != NULL)
-		*org_out = org;
-	return memcmp(fp, p->org_key_fp, 32) == 0;
+	return book_org(c, t, p->org_id, a, &org) == RK_OK && orgkey_counts(org, p->org_key_fp);
 }
 
 static uint16_t active_mask(struct client *c, struct txn *t, const struct nda_row *row, struct arena *a)
@@ -154,7 +149,7 @@ static uint16_t active_mask(struct client *c, struct txn *t, const struct nda_ro
 	uint16_t active = 0;
 
 	for (int i = 0; i < row->party_count; i++)
-		if (book_org_active(c, t, row->parties[i].org_id) && agreement_has_key(c, t, &row->parties[i], a, NULL))
+		if (book_org_active(c, t, row->parties[i].org_id) && agreement_has_key(c, t, &row->parties[i], a))
 			active = (uint16_t)(active | 1u << i);
 	return active;
 }

@@ -1,11 +1,9 @@
 /*
- * Making: proposals, signatures and acts.  All is composed and signed while the verb runs (the organisation's key is open only then)
- * and queued in one transaction; sealing happens when the link is up.
+ * Making proposals.  All is composed and signed while the verb runs (the organisation's key is open only then) and queued in one
+ * transaction; sealing happens when the link is up.
  */
 #include "client/agreement_internal.h"
 
-#include <assert.h>
-#include <sodium.h>
 #include <stdlib.h>
 
 #include "client/days.h"
@@ -14,24 +12,7 @@
 #include "proto/ids.h"
 #include "proto/strict.h"
 
-#define LETTER_LIFETIME_MS ((int64_t)20 * NDA_DAY_MS)
 #define DAYS_A_MONTH 31
-
-static ProtobufCBinaryData random_bytes(struct arena *a, size_t len)
-{
-	uint8_t *p = agreement_alloc(a, len);
-
-	if (p == NULL)
-		return (ProtobufCBinaryData){0, NULL};
-	randombytes_buf(p, len);
-	return (ProtobufCBinaryData){len, p};
-}
-
-/* protobuf-c wants char *; nothing is written through it. */
-static enum lang lang_of(const char *language)
-{
-	return strncmp(language, "ja", 2) == 0 ? LANG_JA : LANG_EN;
-}
 
 /* What one proposal is made of while it is made; all in one arena. */
 struct making {
@@ -68,6 +49,15 @@ static bool is_listed(const uint8_t (*list)[16], size_t n, const uint8_t *id)
 	return false;
 }
 
+static void set_direction(const struct agreement_new *n, Rk__Party *party, const uint8_t org_id[16])
+{
+	int old = n->again != NULL ? nda_party_index(&n->again->row, org_id) : -1;
+
+	party->may_disclose = old >= 0 ? n->again->row.parties[old].may_disclose
+	                               : n->disclosers == NULL || is_listed(n->disclosers, n->discloser_count, org_id);
+	party->may_receive = old >= 0 ? n->again->row.parties[old].may_receive : n->disclosers == NULL || !party->may_disclose;
+}
+
 static int make_party(struct making *m, const uint8_t org_id[16], Rk__Party **party, Rk__CoverParty **cover)
 {
 	const struct agreement_new *n = m->n;
@@ -85,11 +75,10 @@ static int make_party(struct making *m, const uint8_t org_id[16], Rk__Party **pa
 	rk__party__init(*party);
 	(*party)->org_id = pb_of(bytes_make(id, 16));
 	(*party)->org_key_fp = pb_of(bytes_make(fp, 32));
-	(*party)->may_disclose = n->disclosers == NULL || is_listed(n->disclosers, n->discloser_count, org_id);
-	(*party)->may_receive = n->disclosers == NULL || !(*party)->may_disclose;
+	set_direction(n, *party, org_id);
 	rk__cover_party__init(*cover);
 	(*cover)->org_id = (*party)->org_id;
-	(*cover)->legal_name = pb_text(book_org_name(m->c, m->t, org_id, lang_of(n->language), m->a));
+	(*cover)->legal_name = pb_text(book_org_name(m->c, m->t, org_id, agreement_lang(n->language), m->a));
 	return RK_OK;
 }
 
@@ -155,11 +144,24 @@ static int make_dates(struct making *m)
 	return t->accept_by > now ? RK_OK : at_fault(m, AGREEMENT_FAULT_ACCEPT_BY);
 }
 
+/* The cover as it was; it says which agreement it makes anew. */
+static void repeat_cover(struct making *m)
+{
+	const struct agreement *old = m->n->again;
+
+	m->cover = *old->cover;
+	m->cover.counters = pb_of(bytes_make(old->nda_id, 32));
+}
+
 static void make_cover(struct making *m)
 {
 	const struct agreement_new *n = m->n;
 	Rk__NdaCover *c = &m->cover;
 
+	if (n->again != NULL) {
+		repeat_cover(m);
+		return;
+	}
 	c->version = 1;
 	c->title = pb_text(n->title);
 	c->language = pb_text(n->language);
@@ -208,15 +210,30 @@ static int make_terms(struct making *m)
 		return r;
 	t->version = 1;
 	t->exchange_id = pb_of(bytes_make(client_exchange_id(m->c), 32));
-	t->nonce16 = random_bytes(m->a, 16);
+	t->nonce16 = agreement_random(m->a, 16);
 	t->zone = charter->time_zone;
 	if ((r = make_parties(m)) != RK_OK || (r = make_dates(m)) != RK_OK)
 		return r;
+	if (m->n->again != NULL) {
+		const Rk__NdaTerms *old = m->n->again->terms;
+
+		t->exit_rule = old->exit_rule;
+		t->notice_days = old->notice_days;
+		t->notice_window_days = old->notice_window_days;
+		t->marking_required = old->marking_required;
+		return RK_OK;
+	}
 	t->exit_rule = m->n->no_exit ? RK__EXIT_RULE__EXIT_NONE : RK__EXIT_RULE__END_ALL;
 	t->notice_days = m->n->no_exit ? 0 : m->n->notice_days;
 	t->notice_window_days = window_days(m);
 	t->marking_required = m->n->marking_required;
 	return RK_OK;
+}
+
+/* The plain form repeats dates and parties, so it is written anew; any other text stays what it was. */
+static bool is_own_text(const struct making *m)
+{
+	return m->n->again != NULL && strcmp(m->cover.form_id, FORMS_PLAIN_ID) != 0;
 }
 
 static int make_document(struct making *m)
@@ -229,15 +246,21 @@ static int make_document(struct making *m)
 	if (document.len > AGREEMENT_DOCUMENT_MAX_BYTES)
 		return at_fault(m, AGREEMENT_FAULT_DOCUMENT);
 	make_cover(m);
+	if (is_own_text(m))
+		document = bytes_of(m->n->again->proposal->document);
 	if (document.len == 0 && (r = forms_write(t, &m->cover, m->a, &document)) != RK_OK)
 		return r;
 	if ((r = STRICT_PACK(&m->cover, m->a, &cover)) != RK_OK)
 		return r;
 	m->proposal.cover = pb_of(cover);
 	m->proposal.document = pb_of(document);
-	m->proposal.doc_salt = random_bytes(m->a, 32);
+	m->proposal.doc_salt = agreement_random(m->a, 32);
 	m->proposal.document_name = pb_text(m->n->document.len == 0 ? FORMS_DOCUMENT_NAME : m->n->document_name);
 	m->proposal.document_type = pb_text(m->n->document.len == 0 ? FORMS_DOCUMENT_TYPE : m->n->document_type);
+	if (is_own_text(m)) {
+		m->proposal.document_name = m->n->again->proposal->document_name;
+		m->proposal.document_type = m->n->again->proposal->document_type;
+	}
 	if (commit == NULL || m->proposal.doc_salt.len == 0)
 		return RK_ENOMEM;
 	nda_doc_commit(commit, m->proposal.doc_salt.data, cover, document);
@@ -252,81 +275,6 @@ static int make_document(struct making *m)
 	return RK_OK;
 }
 
-/* The page, its salt, and the commitment for the ACCEPT. */
-static int make_page(struct client *c, struct txn *t, const struct agreement_signatory *s, const char *language, struct bytes cover,
-                     struct arena *a, Rk__PageReveal *reveal, uint8_t commit[32])
-{
-	Rk__SignaturePage page = RK__SIGNATURE_PAGE__INIT;
-	struct bytes packed;
-	uint8_t digest[32];
-	int r;
-
-	ids_sha256(digest, cover);
-	page.version = 1;
-	page.name = pb_text(s->name != NULL ? s->name : book_org_name(c, t, client_org_id(c), lang_of(language), a));
-	page.title = pb_text(s->title);
-	page.authority = s->authority;
-	page.notice_address = pb_text(s->address);
-	page.language_shown = pb_text(language);
-	page.cover_sha256 = pb_of(BYTES_OF(digest));
-	page.statement = pb_text(forms_statement(lang_of(language)));
-	if ((r = STRICT_PACK(&page, a, &packed)) != RK_OK)
-		return r;
-	reveal->page = pb_of(packed);
-	reveal->page_salt = random_bytes(a, 32);
-	if (reveal->page_salt.len == 0)
-		return RK_ENOMEM;
-	nda_page_commit(commit, reveal->page_salt.data, packed);
-	return RK_OK;
-}
-
-/* Signs an act with the key that its kind asks for. */
-static int make_act(struct client *c, const uint8_t nda_id[32], Rk__ActKind kind, const char *reason, const uint8_t *page_commit,
-                    struct arena *a, struct bytes *wire)
-{
-	bool is_hold = kind == RK__ACT_KIND__HOLD;
-	Rk__NdaAct act = RK__NDA_ACT__INIT;
-
-	act.version = 1;
-	act.nda_id = pb_of(bytes_make(nda_id, 32));
-	act.org_id = pb_of(bytes_make(client_org_id(c), 16));
-	if (is_hold)
-		act.device_id = pb_of(bytes_make(client_device_id(c), 16));
-	act.kind = kind;
-	act.signed_at = client_now(c);
-	act.reason = pb_text(reason);
-	if (page_commit != NULL)
-		act.sigpage_commit = pb_of(bytes_make(page_commit, 32));
-	return object_make(is_hold ? OBJECT_KIND_NDA_HOLD : OBJECT_KIND_NDA_ACT, client_exchange_id(c),
-	                   keys_sign_sk(c, is_hold ? KEY_DEVICE : KEY_ORG), &act.base, a, wire);
-}
-
-/* Queues a PROPOSAL envelope to all other parties, with the object that the broker reads. */
-static int queue_letter(struct client *c, struct txn *t, Rk__Op op, const char *what, const Rk__NdaTerms *terms,
-                        const uint8_t nda_id[32], const Rk__Message *message, struct bytes object, struct arena *a, uint64_t *item)
-{
-	Rk__EnvelopeHeader header = RK__ENVELOPE_HEADER__INIT;
-	struct agreement_recipients to;
-	uint8_t ids[NDA_PARTIES_MAX][16];
-	size_t count = 0;
-	struct outbox_request request = {.op = op, .what = what, .header = &header, .lifetime_ms = LETTER_LIFETIME_MS,
-	                                 .object = object, .ref = bytes_make(nda_id, 32)};
-	int r;
-
-	if ((r = STRICT_PACK(message, a, &request.message)) != RK_OK)
-		return r;
-	if (request.message.len > ENVELOPE_MESSAGE_MAX_BYTES)
-		return RK_TOO_LARGE;
-	header.kind = RK__KIND__PROPOSAL;
-	header.nda_id = pb_of(bytes_make(nda_id, 32));
-	for (size_t i = 0; i < terms->n_parties; i++)
-		if (memcmp(terms->parties[i]->org_id.data, client_org_id(c), 16) != 0)
-			memcpy(ids[count++], terms->parties[i]->org_id.data, 16);
-	if ((r = agreement_address(&header, &to, (const uint8_t(*)[16])ids, NULL, count)) != RK_OK)
-		return r;
-	return outbox_add(c, t, &request, item);
-}
-
 static int queue_proposal(struct making *m, uint64_t *item)
 {
 	Rk__PageReveal reveal = RK__PAGE_REVEAL__INIT;
@@ -338,11 +286,11 @@ static int queue_proposal(struct making *m, uint64_t *item)
 	uint8_t commit[32];
 	int r;
 
-	if ((r = make_page(m->c, m->t, &m->n->signatory, m->n->language, bytes_of(m->proposal.cover), m->a, &reveal, commit)) != RK_OK)
+	if ((r = agreement_make_page(m->c, m->t, &m->n->signatory, m->n->language, bytes_of(m->proposal.cover), m->a, &reveal, commit)) != RK_OK)
 		return r;
 	m->proposal.page = reveal.page;
 	m->proposal.page_salt = reveal.page_salt;
-	if ((r = make_act(m->c, m->nda_id, RK__ACT_KIND__ACCEPT, NULL, commit, m->a, &accept)) != RK_OK)
+	if ((r = agreement_make_act(m->c, m->nda_id, RK__ACT_KIND__ACCEPT, NULL, commit, m->a, &accept)) != RK_OK)
 		return r;
 	if ((r = object_parse(OBJECT_KIND_NDA_ACT, accept, m->a, &parsed)) != RK_OK)
 		return r;
@@ -355,12 +303,35 @@ static int queue_proposal(struct making *m, uint64_t *item)
 	message.msg_version = 1;
 	message.type = RK__MESSAGE_TYPE__MESSAGE_PROPOSAL;
 	message.proposal = &m->proposal;
-	return queue_letter(m->c, m->t, RK__OP__OP_NDA_PROPOSE, "nda propose", &m->terms, m->nda_id, &message, packed, m->a, item);
+	return agreement_queue_letter(m->c, m->t, RK__OP__OP_NDA_PROPOSE, "nda propose", &m->terms, m->nda_id, &message, packed, m->a, item);
 }
 
-int agreement_propose(struct client *c, struct txn *t, const struct agreement_new *n, enum agreement_fault *fault,
+/* What an agreement that is made anew takes from the old one. */
+static int fill_again(struct agreement_new *n, uint8_t others[NDA_PARTIES_MAX][16])
+{
+	const struct agreement *old = n->again;
+
+	if (old == NULL)
+		return RK_OK;
+	if (old->proposal == NULL || old->cover == NULL || old->problem != RK_OK)
+		return old->problem != RK_OK ? old->problem : RK_ENOTFOUND;
+	n->other_count = 0;
+	for (int i = 0; i < old->row.party_count; i++)
+		if (i != old->self)
+			memcpy(others[n->other_count++], old->row.parties[i].org_id, 16);
+	n->others = (const uint8_t(*)[16])others;
+	n->purpose = old->cover->purpose;
+	n->language = old->cover->language;
+	n->last_day = old->terms->last_day;
+	n->first_day = 0;
+	return RK_OK;
+}
+
+int agreement_propose(struct client *c, struct txn *t, const struct agreement_new *asked, enum agreement_fault *fault,
                       uint8_t nda_id[32], uint64_t *item)
 {
+	uint8_t others[NDA_PARTIES_MAX][16];
+	struct agreement_new filled = *asked, *n = &filled;
 	struct making m = {.c = c, .t = t, .n = n, .a = arena_new(AGREEMENT_ARENA), .terms = RK__NDA_TERMS__INIT,
 	                   .cover = RK__NDA_COVER__INIT, .survival = RK__SURVIVAL__INIT, .proposal = RK__PROPOSAL__INIT};
 	int r;
@@ -368,6 +339,10 @@ int agreement_propose(struct client *c, struct txn *t, const struct agreement_ne
 	*fault = AGREEMENT_FAULT_NONE;
 	if (m.a == NULL)
 		return RK_ENOMEM;
+	if ((r = fill_again(n, others)) != RK_OK) {
+		arena_free(m.a);
+		return r;
+	}
 	m.survival_months = n->survival_months >= 0 ? n->survival_months : AGREEMENT_SURVIVAL_MONTHS;
 	r = n->purpose == NULL || n->purpose[0] == '\0' ? at_fault(&m, AGREEMENT_FAULT_PURPOSE) : log_check_send(c, t);
 	if (r == RK_OK)
@@ -380,92 +355,5 @@ int agreement_propose(struct client *c, struct txn *t, const struct agreement_ne
 		memcpy(nda_id, m.nda_id, 32);
 	*fault = m.fault;
 	arena_free_wiped(m.a);
-	return r;
-}
-
-/* ---- signing and acting */
-
-static int check_dates(const Rk__NdaTerms *t)
-{
-	int64_t not_before, not_after;
-	int r;
-
-	if ((r = days_start(t->first_day, t->zone, &not_before)) != RK_OK || (r = days_end(t->last_day, t->zone, &not_after)) != RK_OK)
-		return r == RK_EUSAGE ? RK_EINTEGRITY : r;
-	return not_before == t->not_before && not_after == t->not_after ? RK_OK : RK_EINTEGRITY;
-}
-
-int agreement_check_sign(struct client *c, struct txn *t, const struct agreement *ag, struct arena *a)
-{
-	int r;
-
-	if (ag->problem != RK_OK)
-		return ag->problem;
-	if (ag->proposal == NULL)
-		return RK_ENOTFOUND;
-	if ((r = check_dates(ag->terms)) != RK_OK)
-		return r;
-	for (int i = 0; i < ag->row.party_count; i++) {
-		uint8_t fp[32];
-		Rk__Org *org;
-
-		if (book_org(c, t, ag->row.parties[i].org_id, a, &org) != RK_OK)
-			return RK_EINTEGRITY;
-		ids_sha256(fp, bytes_of(org->org_pk));
-		if (memcmp(fp, ag->row.parties[i].org_key_fp, 32) != 0)
-			return RK_EINTEGRITY;
-	}
-	return RK_OK;
-}
-
-int agreement_check_act(const struct agreement *ag, Rk__ActKind kind, int64_t now_ms)
-{
-	struct nda_act act = {.log_index = UINT64_MAX, .time_ms = now_ms, .party = (uint8_t)ag->self, .kind = (uint8_t)kind};
-
-	/* A payload of its own: nothing in the log has it. */
-	memset(act.payload_sha256, 0xff, sizeof(act.payload_sha256));
-	return nda_check_act(&ag->row, ag->acts, ag->act_count, &act);
-}
-
-int agreement_sign(struct client *c, struct txn *t, const struct agreement *ag, const struct agreement_signatory *s, uint64_t *item)
-{
-	struct arena *a = arena_new(AGREEMENT_ARENA);
-	Rk__PageReveal reveal = RK__PAGE_REVEAL__INIT;
-	Rk__Message message = RK__MESSAGE__INIT;
-	struct bytes wire;
-	uint8_t commit[32];
-	int r;
-
-	if (a == NULL)
-		return RK_ENOMEM;
-	if ((r = log_check_send(c, t)) != RK_OK || (r = agreement_check_sign(c, t, ag, a)) != RK_OK ||
-	    (r = agreement_check_act(ag, RK__ACT_KIND__ACCEPT, client_now(c))) != RK_OK)
-		goto out;
-	if ((r = make_page(c, t, s, ag->cover->language, bytes_of(ag->proposal->cover), a, &reveal, commit)) != RK_OK)
-		goto out;
-	if ((r = make_act(c, ag->nda_id, RK__ACT_KIND__ACCEPT, NULL, commit, a, &wire)) != RK_OK)
-		goto out;
-	message.msg_version = 1;
-	message.type = RK__MESSAGE_TYPE__MESSAGE_SIGNATURE_PAGE;
-	message.signature_page = &reveal;
-	r = queue_letter(c, t, RK__OP__OP_NDA_ACT, "nda sign", ag->terms, ag->nda_id, &message, wire, a, item);
-out:
-	arena_free_wiped(a);
-	return r;
-}
-
-int agreement_act(struct client *c, struct txn *t, const struct agreement *ag, Rk__ActKind kind, const char *reason, uint64_t *item)
-{
-	struct arena *a = arena_new(AGREEMENT_ARENA);
-	struct outbox_request request = {.op = RK__OP__OP_NDA_ACT, .what = "nda act", .ref = bytes_make(ag->nda_id, 32)};
-	int r;
-
-	if (a == NULL)
-		return RK_ENOMEM;
-	assert(kind != RK__ACT_KIND__ACCEPT);
-	if ((r = agreement_check_act(ag, kind, client_now(c))) == RK_OK &&
-	    (r = make_act(c, ag->nda_id, kind, reason, NULL, a, &request.object)) == RK_OK)
-		r = outbox_add(c, t, &request, item);
-	arena_free(a);
 	return r;
 }

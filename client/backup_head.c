@@ -11,7 +11,8 @@
 
 const char *const backup_keys[BACKUP_KEYS] = {
 	[KEY_DEVICE] = "device.key", [KEY_ORG] = "org.key", [KEY_SECRETARIAT] = "secretariat.key",
-	[KEY_ROOT] = "root.key", [KEY_WITNESS] = "witness.key", [KEY_ROLE_COUNT] = "kx.key",
+	[KEY_ROOT] = "root.key", [KEY_WITNESS] = "witness.key", [KEY_ORG_NEXT] = "org-next.key",
+	[KEY_SECRETARIAT_NEXT] = "secretariat-next.key", [KEY_ROLE_COUNT] = "kx.key",
 };
 
 bool backup_is_blob(const char *name)

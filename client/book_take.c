@@ -11,24 +11,11 @@
  */
 #include <sodium.h>
 
-#include "client/client_internal.h"
+#include "client/book_internal.h"
 #include "proto/ids.h"
+#include "proto/orgkey.h"
 #include "proto/strict.h"
 #include "proto/trust.h"
-
-struct taking {
-	struct client *c;
-	struct txn *txn;
-	struct arena *arena;
-	struct object o;
-	int64_t time_ms;
-	uint64_t control_seq;    /* of its entry; 0: it did not come by the control stream */
-	const uint8_t *id;       /* NULL for those without one */
-	uint64_t serial;
-	uint8_t oh[32];
-	struct trust_prev prev;  /* what the rules compare with */
-	bool is_first;           /* nothing of (type, id) is known */
-};
 
 static void name_object(struct taking *t)
 {
@@ -66,78 +53,6 @@ static ProtobufCBinaryData prev_oh_of(const struct object *o)
 		return ((const Rk__FeedEpoch *)o->message)->prev_oh;
 	default:
 		return (ProtobufCBinaryData){0};
-	}
-}
-
-/* ---- who signs */
-
-static int secretariat_key(struct taking *t, ProtobufCBinaryData signer_id, const uint8_t **pk)
-{
-	Rk__Charter *charter;
-	int r = book_charter(t->c, t->txn, t->arena, &charter);
-
-	if (r != RK_OK)
-		return r == RK_ENOTFOUND ? RK_BAD_SIGNATURE : r;
-	*pk = trust_secretariat_pk(charter, signer_id.data, t->time_ms);
-	return *pk == NULL ? RK_BAD_SIGNATURE : RK_OK;
-}
-
-int book_org_of_device(struct txn *txn, const uint8_t device_id[16], uint8_t org_id[16])
-{
-	uint8_t key[BOOK_KEY_BYTES];
-	struct bytes value;
-	int r;
-
-	book_key(key, BOOK_DEVICE_ORG, device_id, 0);
-	if ((r = env_get(txn, C_OBJECT, BYTES_OF(key), &value)) != RK_OK)
-		return r;
-	if (value.len != ID16_BYTES)
-		return RK_ESTORE;
-	memcpy(org_id, value.data, ID16_BYTES);
-	return RK_OK;
-}
-
-static int device_key(struct taking *t, const uint8_t *device_id, const uint8_t **pk)
-{
-	uint8_t org_id[ID16_BYTES];
-	const Rk__Device *device;
-	Rk__OrgDevices *list;
-	int r;
-
-	if ((r = book_org_of_device(t->txn, device_id, org_id)) != RK_OK)
-		return r == RK_ENOTFOUND ? RK_BAD_SIGNATURE : r;
-	/* Also from a list below the directory's pin: while a home catches up, the pinned one comes after this key. */
-	if ((r = book_org_devices(t->c, t->txn, org_id, t->arena, &list, NULL)) != RK_OK)
-		return r;
-	if ((device = trust_find_device(list, device_id)) == NULL)
-		return RK_BAD_SIGNATURE;
-	*pk = device->sign_pk.data;
-	return RK_OK;
-}
-
-static int signer_of(struct taking *t, const uint8_t **pk)
-{
-	const ProtobufCMessage *m = t->o.message;
-	Rk__Org *org;
-	int r;
-
-	*pk = NULL;
-	switch (t->o.kind) {
-	case OBJECT_KIND_CHARTER:
-		*pk = ((const Rk__Charter *)m)->root_pk.data;
-		return RK_OK;
-	case OBJECT_KIND_DIRECTORY:
-		return secretariat_key(t, ((const Rk__Directory *)m)->signer_id, pk);
-	case OBJECT_KIND_FEED_EPOCH:
-		return secretariat_key(t, ((const Rk__FeedEpoch *)m)->signer_id, pk);
-	case OBJECT_KIND_ORG_DEVICES:
-		r = book_org(t->c, t->txn, t->id, t->arena, &org);
-		if (r != RK_OK)
-			return r == RK_UNKNOWN_RECIPIENT ? RK_BAD_SIGNATURE : r;
-		*pk = org->org_pk.data;
-		return RK_OK;
-	default:
-		return device_key(t, t->id, pk);
 	}
 }
 
@@ -202,7 +117,8 @@ static int check_rules(struct taking *t)
 		r = book_directory(t->c, t->txn, t->arena, &older, NULL);
 		if (r != RK_OK && r != RK_ENOTFOUND)
 			return r;
-		return trust_check_directory((const Rk__Directory *)m, charter, t->prev, older);
+		r = trust_check_directory((const Rk__Directory *)m, charter, t->prev, older);
+		return r == RK_OK ? orgkey_verify((const Rk__Directory *)m, older, t->c->exchange_id) : r;
 	case OBJECT_KIND_ORG_DEVICES:
 		return trust_check_org_devices((const Rk__OrgDevices *)m, t->prev);
 	case OBJECT_KIND_DEVICE_KX:
@@ -331,6 +247,48 @@ static bool is_before_us(struct taking *t, unsigned type)
 	return before;
 }
 
+/* A list that nothing can be said of any more, and that no other rests on. */
+static bool is_of_the_past(struct taking *t)
+{
+	Rk__Org *org;
+
+	return t->o.kind == OBJECT_KIND_ORG_DEVICES && t->is_first && book_org(t->c, t->txn, t->id, t->arena, &org) == RK_OK &&
+	       t->serial <= org->min_devices_serial;
+}
+
+static int take_from(struct client *c, struct txn *txn, enum object_kind kind, struct bytes wire, int64_t time_ms,
+		     uint64_t control_seq);
+
+/* The kx keys that waited for this list. */
+static int take_waiting(struct taking *t)
+{
+	const Rk__OrgDevices *list = (const Rk__OrgDevices *)t->o.message;
+	int r = RK_OK;
+
+	for (size_t i = 0; i < list->n_devices && r >= RK_OK; i++) {
+		struct bytes wire;
+
+		r = book_waiting_kx(t->txn, list->devices[i]->device_id.data, t->arena, &wire);
+		if (r == RK_OK)
+			r = take_from(t->c, t->txn, OBJECT_KIND_DEVICE_KX, wire, t->time_ms, t->control_seq);
+		else if (r == RK_ENOTFOUND)
+			r = RK_OK;
+	}
+	/* One that does not verify after all is dropped: it says nothing about the list. */
+	return r > RK_OK ? RK_OK : r;
+}
+
+/* A kx key of a device that no list names yet, while the past is read. */
+static bool must_wait(struct taking *t)
+{
+	uint8_t key[BOOK_KEY_BYTES];
+
+	if (t->o.kind != OBJECT_KIND_DEVICE_KX || t->control_seq == 0)
+		return false;
+	book_key(key, BOOK_DEVICE_ORG, t->id, 0);
+	return !env_has(t->txn, C_OBJECT, BYTES_OF(key));
+}
+
 /* A row that is dropped takes the posts of its device along: whoever has its key could have written them.  (What retires stays listed
  * for as long as a post can live.) */
 static int forget_dropped(struct taking *t, const Rk__OrgDevices *before)
@@ -353,9 +311,10 @@ static int take_devices(struct taking *t, unsigned type)
 		return r;
 	if (!t->is_first && (r = book_org_devices(t->c, t->txn, t->id, t->arena, &before, NULL)) != RK_OK)
 		return r;
-	if ((r = put_object(t, type)) != RK_OK || (r = index_devices(t)) != RK_OK || before == NULL)
+	if ((r = put_object(t, type)) != RK_OK || (r = index_devices(t)) != RK_OK ||
+	    (before != NULL && (r = forget_dropped(t, before)) != RK_OK))
 		return r;
-	return forget_dropped(t, before);
+	return take_waiting(t);
 }
 
 static int take_new(struct taking *t, unsigned type)
@@ -366,6 +325,9 @@ static int take_new(struct taking *t, unsigned type)
 		return r;
 	if (t->o.kind == OBJECT_KIND_ORG_DEVICES)
 		return take_devices(t, type);
+	if (t->o.kind == OBJECT_KIND_DIRECTORY &&
+	    (r = book_note_replaced(t->c, t->txn, (const Rk__Directory *)t->o.message, t->control_seq)) != RK_OK)
+		return r;
 	if ((r = put_object(t, type)) != RK_OK)
 		return r;
 	return t->o.kind == OBJECT_KIND_DIRECTORY ? note_expelled(t) : RK_OK;
@@ -374,7 +336,7 @@ static int take_new(struct taking *t, unsigned type)
 static int take(struct taking *t)
 {
 	unsigned type = (unsigned)object_info(t->o.kind)->wire_type;
-	const uint8_t *exchange_id = t->c->exchange_id, *pk;
+	const uint8_t *exchange_id = t->c->exchange_id;
 	bool is_same = false;
 	struct bytes wire;
 	int r;
@@ -389,12 +351,14 @@ static int take(struct taking *t)
 		return RK_OK;
 	if (r != RK_OK && r != RK_ENOTFOUND)
 		return r;
-	if ((r = signer_of(t, &pk)) != RK_OK || (r = object_check(&t->o, exchange_id, pk)) != RK_OK)
-		return r;
+	if (must_wait(t))
+		return book_keep_kx(t->txn, (const Rk__DeviceKx *)t->o.message, t->o.wire);
 	r = book_newest(t->txn, type, t->id, &t->prev.serial, t->prev.oh, &wire);
 	if (r != RK_OK && r != RK_ENOTFOUND)
 		return r;
 	t->is_first = r == RK_ENOTFOUND;
+	if ((r = book_check_signature(t)) != RK_OK)
+		return r == RK_BAD_SIGNATURE && is_of_the_past(t) ? RK_OK : r;
 	if (t->is_first)
 		memset(&t->prev, 0, sizeof(t->prev));
 	if (t->serial > t->prev.serial)

@@ -57,7 +57,9 @@ enum client_table {
 extern const char *const client_tables[CLIENT_TABLE_COUNT];
 
 /* Keys of a home. */
-enum key_role { KEY_DEVICE, KEY_ORG, KEY_SECRETARIAT, KEY_ROOT, KEY_WITNESS, KEY_ROLE_COUNT };
+enum key_role { KEY_DEVICE, KEY_ORG, KEY_SECRETARIAT, KEY_ROOT, KEY_WITNESS,
+	KEY_ORG_NEXT, KEY_SECRETARIAT_NEXT, /* made, and not in force yet: key_change.h */
+	KEY_ROLE_COUNT };
 
 /* How a passphrase is got: *out is sodium_malloc'ed.  again: the last one was wrong (a prompt may ask once more).
  * confirm: a new passphrase, to be typed twice. */
@@ -131,6 +133,8 @@ int keys_unlock(struct client *, enum key_role);
 bool keys_exists(struct client *, enum key_role);
 /** Is it open in this process? */
 bool keys_is_open(struct client *, enum key_role);
+/** The file of `next` becomes that of `role`, whose key is gone then; at once or not at all.  RK_ENOTFOUND: there is none. */
+int keys_promote(struct client *, enum key_role next, enum key_role role);
 /** After unlock.  sign keys: every role; curve: device only.  Borrowed until client_close. */
 const uint8_t *keys_sign_sk(struct client *, enum key_role);  /* 64 */
 void keys_sign_pk(struct client *, enum key_role, uint8_t pk[32]);
@@ -189,6 +193,12 @@ int book_org(struct client *, struct txn *, const uint8_t org_id[16], struct are
 int book_find_org(struct client *, struct txn *, const char *text, uint8_t org_id[16]);
 /** Name of an organisation in a language, else its first; "(unknown)" — borrowed from the arena. */
 const char *book_org_name(struct client *, struct txn *, const uint8_t org_id[16], enum lang, struct arena *);
+/** The key of org that stood when control was at control_seq; 0: its key of now.  RK_UNKNOWN_RECIPIENT. */
+int book_org_key_at(struct client *, struct txn *, const uint8_t org_id[16], uint64_t control_seq, uint8_t pk[32]);
+/** Did the key with this hash count as org's then, as its key or in its line (proto/orgkey.h)? */
+bool book_key_counts_at(struct client *, struct txn *, const uint8_t org_id[16], const uint8_t fp[32], uint64_t control_seq);
+/** Since when org has a key without the word of the one before, by the clock of that directory; 0: not that we saw. */
+int64_t book_key_lost_at(struct client *, struct txn *, const uint8_t org_id[16]);
 /** Is org's status ACTIVE; and the active mask of an NDA's parties. */
 bool book_org_active(struct client *, struct txn *, const uint8_t org_id[16]);
 /** Had org been expelled, by the newest directory and for good, when control stood at control_seq?  False where we do not know. */

@@ -36,8 +36,20 @@ void link_context_free(struct client *);
 #define BOOK_EVIDENCE 0x80u  /* type | this: a second object of the same serial, kept as evidence */
 #define BOOK_DEVICE_ORG 0xF0u /* device_id || 0 -> org_id of the newest list that named the device */
 #define BOOK_EXPELLED 0xF1u   /* org_id || 0 -> u64be: the entry of control whose directory expelled it */
+#define BOOK_REPLACED_KEY 0xF2u /* org_id || entry of control whose directory replaced it -> org_pk || 1 byte: by its own word */
+#define BOOK_WAITING_KX 0xF3u   /* device_id || 0 -> Signed DeviceKx of a device that stands in no list yet */
 #define BOOK_KEY_BYTES 25
 void book_key(uint8_t key[BOOK_KEY_BYTES], unsigned type, const uint8_t *id, uint64_t serial);
+/* ---- book_keys.c, for book_take.c */
+/** Before `now` becomes the newest directory: remembers the organisation keys that it replaces, in force until control_seq. */
+int book_note_replaced(struct client *, struct txn *, const Rk__Directory *now, uint64_t control_seq);
+/** Has a key of this organisation been replaced since this home came? */
+bool book_knows_replaced(struct txn *, const uint8_t org_id[16]);
+/** Keeps a kx key until a list names its device (book_waiting_kx); the newest of each device. */
+int book_keep_kx(struct txn *, const Rk__DeviceKx *, struct bytes wire);
+/** Takes it out again, into the arena; RK_ENOTFOUND. */
+int book_waiting_kx(struct txn *, const uint8_t device_id[16], struct arena *, struct bytes *wire);
+
 /** The newest object of (type, id): its serial, oh and Signed bytes (borrowed). */
 int book_newest(struct txn *, unsigned type, const uint8_t *id, uint64_t *serial, uint8_t oh[32], struct bytes *wire);
 /** The one before it: the newest with a serial below *serial, which becomes its own.  RK_ENOTFOUND. */

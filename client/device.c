@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "client/key_change.h"
 #include "client/log.h"
 #include "proto/strict.h"
 
@@ -236,15 +237,21 @@ static int sign_list(struct listing *l, struct bytes *wire, uint8_t oh[32])
 	return r;
 }
 
+bool device_list_is_on_its_way(struct txn *txn)
+{
+	struct outcome outcome;
+	uint64_t last = meta_u64(txn, META_LIST_ITEM);
+
+	return last != 0 && outbox_outcome(txn, last, &outcome) == RK_BUSY;
+}
+
 static int queue_list(struct listing *l, uint8_t oh[32], uint64_t *item)
 {
 	struct outbox_request request = {.op = RK__OP__OP_PUT_OBJECT, .what = "device list",
 					 .object_type = RK__OBJECT_TYPE__OBJECT_ORG_DEVICES, .object_oh = oh};
-	struct outcome outcome;
-	uint64_t last = meta_u64(l->txn, META_LIST_ITEM);
 	int r;
 
-	if (last != 0 && outbox_outcome(l->txn, last, &outcome) == RK_BUSY)
+	if (device_list_is_on_its_way(l->txn))
 		return RK_BUSY;
 	if ((r = book_org_devices(l->c, l->txn, client_org_id(l->c), l->a, &l->old, l->old_oh)) != RK_OK ||
 	    (r = copy_rows(l)) != RK_OK || (r = make_change(l)) != RK_OK || (r = sign_list(l, &request.object, oh)) != RK_OK ||
@@ -256,7 +263,7 @@ static int queue_list(struct listing *l, uint8_t oh[32], uint64_t *item)
 int device_change(struct client *c, const struct device_change *change, uint8_t oh[32], uint64_t *item)
 {
 	struct listing l = {.c = c, .a = arena_new(LIST_ARENA), .change = change};
-	int r = l.a != NULL ? keys_unlock(c, KEY_ORG) : RK_ENOMEM;
+	int r = l.a != NULL ? key_change_unlock_org(c) : RK_ENOMEM;
 
 	*item = 0;
 	if (r == RK_OK)

@@ -58,6 +58,8 @@ struct device_change {
  *  device_request_check.  RETIRE, DROP: RK_NOT_PERMITTED (this device itself, or the last in force), RK_CONFLICT (retired already).
  *  DESKS: RK_CONFLICT (retired), RK_TOO_LARGE (more than 16); RK_EUSAGE: no name of a desk, or one twice. */
 int device_change(struct client *, const struct device_change *, uint8_t oh[32], uint64_t *item);
+/** Was a list sent that is not answered yet? */
+bool device_list_is_on_its_way(struct txn *);
 
 /** Should the list be signed anew, by whoever has the key? */
 bool device_list_is_due(struct client *, struct txn *);

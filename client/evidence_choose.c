@@ -48,6 +48,57 @@ struct evidence_piece *evidence_sender_list(struct evidence_choice *k, const uin
 	return find_list(k, sender_org, NULL, k->index);
 }
 
+/* ---- keys that came later */
+
+/* Did a key sign it that the one directory of the receipt vouches for?  A key that came after the disclosure is not there. */
+static bool is_believed(const struct evidence_piece *directory, const uint8_t exchange_id[32], enum object_kind kind,
+                        const struct evidence_piece *p, const uint8_t *org_id)
+{
+	const struct receipt_by_org by = {
+		.exchange_id = exchange_id, .org_id = org_id, .directory = (const void *)directory->message,
+		.directory_index = directory->index, .index = p->index, .kind = kind, .payload = p->o.payload, .sig = p->o.sig};
+
+	return receipt_check_by_org(&by) == RK_OK;
+}
+
+/* The list before it names the same devices, or the answer is left out. */
+void evidence_drop_later_lists(struct evidence_choice *k, const struct evidence_piece *directory, const uint8_t exchange_id[32])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < k->devices.n; i++) {
+		const struct evidence_piece *list = &k->devices.list[i];
+
+		if (is_believed(directory, exchange_id, OBJECT_KIND_ORG_DEVICES, list, list_of(list)->org_id.data))
+			k->devices.list[n++] = *list;
+	}
+	k->devices.n = n;
+}
+
+/* What was asked after an act under a later key rests on that act.  An act of which we have no copy says nothing of its key. */
+unsigned evidence_drop_later_pickups(struct evidence_choice *k, const struct evidence_piece *directory, const uint8_t exchange_id[32])
+{
+	struct evidence_pieces *all = &k->pickups;
+	size_t n = 0, first = 0;
+	unsigned dropped = 0;
+
+	for (; first < k->acts.n; first++) {
+		const struct evidence_piece *p = &k->acts.list[first];
+		const Rk__NdaAct *act = (const Rk__NdaAct *)(const void *)p->message;
+
+		if (act && act->kind != RK__ACT_KIND__HOLD && p->index > k->index &&
+		    !is_believed(directory, exchange_id, OBJECT_KIND_NDA_ACT, p, act->org_id.data))
+			break;
+	}
+	for (size_t i = 0; i < all->n; i++)
+		if (first == k->acts.n || all->list[i].index < k->acts.list[first].index)
+			all->list[n++] = all->list[i];
+		else
+			dropped++;
+	all->n = n;
+	return dropped;
+}
+
 /* ---- answers */
 
 static const uint8_t *answer_device(const struct evidence_piece *answer, bool is_pickup)

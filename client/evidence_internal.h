@@ -50,6 +50,12 @@ struct evidence_choice {
 	unsigned bad_pickups, bad_nacks;             /* left out because they do not prove themselves */
 };
 
+/**
+ * Before anything is chosen: lists under a key that came after the disclosure, for which the one directory of the receipt does not vouch,
+ * are left to later receipts; and so are pickups that were asked for after an act under such a key.  How many of these.
+ */
+void evidence_drop_later_lists(struct evidence_choice *, const struct evidence_piece *directory, const uint8_t exchange_id[32]);
+unsigned evidence_drop_later_pickups(struct evidence_choice *, const struct evidence_piece *directory, const uint8_t exchange_id[32]);
 /** Chooses answers, acts and lists, anew each time: what is_bad is not there. */
 void evidence_choose(struct evidence_choice *);
 /** Of a deposit there are only lists. */

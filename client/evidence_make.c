@@ -292,6 +292,7 @@ static int load_disclosure(struct making *m, const uint8_t id[32], enum evidence
 		return r;
 	m->has_unplaced_act = all->acts.n > 0 && all->acts.list[all->acts.n - 1].index == UINT64_MAX;
 	m->parts.terms = m->terms.o;
+	m->left_out += evidence_drop_later_pickups(all, &m->directory, client_exchange_id(m->c));
 	if (content == EVIDENCE_BARE)
 		return RK_OK;
 	return (r = put_body(m, id, content)) == RK_OK ? put_document(m) : r;
@@ -328,6 +329,7 @@ static int load(struct making *m, const uint8_t charter_oh[32], struct bytes cha
 	    (r = load_pieces(m, "orgdevices", OBJECT_KIND_ORG_DEVICES, k->devices, k->n_devices, &m->lists_left_out,
 	                     &m->choice.devices)) != RK_OK)
 		return r;
+	evidence_drop_later_lists(&m->choice, &m->directory, client_exchange_id(m->c));
 	m->parts.exchange_id = client_exchange_id(m->c);
 	m->parts.charter = m->charter.o;
 	m->parts.directory = m->directory.o;

@@ -21,6 +21,7 @@
 static const char *const key_files[KEY_ROLE_COUNT] = {
 	[KEY_DEVICE] = "device.key", [KEY_ORG] = "org.key", [KEY_SECRETARIAT] = "secretariat.key",
 	[KEY_ROOT] = "root.key", [KEY_WITNESS] = "witness.key",
+	[KEY_ORG_NEXT] = "org-next.key", [KEY_SECRETARIAT_NEXT] = "secretariat-next.key",
 };
 
 void keys_free(struct keys *k)
@@ -48,6 +49,19 @@ bool keys_exists(struct client *c, enum key_role role)
 
 	keys_path(path, c, key_files[role]);
 	return access(path, F_OK) == 0;
+}
+
+int keys_promote(struct client *c, enum key_role next, enum key_role role)
+{
+	struct keys *k = keys_of(c);
+	int r = k != NULL ? keys_file_move(c, key_files[next], key_files[role]) : RK_ENOMEM;
+
+	if (r != RK_OK)
+		return r;
+	sodium_free(k->sign[role].sk);
+	k->sign[role] = k->sign[next];
+	memset(&k->sign[next], 0, sizeof(k->sign[next]));
+	return keys_folder_sync(c);
 }
 
 /* ---- making */

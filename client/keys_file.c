@@ -33,11 +33,32 @@ static int write_all(int fd, struct bytes b)
 	return RK_OK;
 }
 
+int keys_folder_sync(const struct client *c)
+{
+	int dir = open(c->home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = dir < 0 || fsync(dir) != 0 ? io_error() : RK_OK;
+
+	if (dir >= 0)
+		close(dir);
+	return r;
+}
+
+int keys_file_move(const struct client *c, const char *from, const char *to)
+{
+	char from_path[KEYS_PATH_MAX], to_path[KEYS_PATH_MAX];
+
+	keys_path(from_path, c, from);
+	keys_path(to_path, c, to);
+	if (rename(from_path, to_path) != 0)
+		return errno == ENOENT ? RK_ENOTFOUND : io_error();
+	return RK_OK;
+}
+
 /* Temp file, fsync, rename, fsync of the folder: the file is wholly the old or wholly the new one, also after a power cut. */
 int keys_file_replace(const struct client *c, const char *name, struct bytes content)
 {
 	char path[KEYS_PATH_MAX], temp[KEYS_PATH_MAX + 32];
-	int fd, dir = -1, r;
+	int fd, r;
 
 	keys_path(path, c, name);
 	snprintf(temp, sizeof(temp), "%s.%ld.tmp", path, (long)getpid());
@@ -55,12 +76,7 @@ int keys_file_replace(const struct client *c, const char *name, struct bytes con
 		unlink(temp);
 		return r;
 	}
-	dir = open(c->home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0 || fsync(dir) != 0)
-		r = io_error();
-	if (dir >= 0)
-		close(dir);
-	return r;
+	return keys_folder_sync(c);
 }
 
 /* *file is malloc'ed.  st may be NULL. */

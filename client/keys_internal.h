@@ -27,6 +27,9 @@ struct keys {
 void keys_path(char path[KEYS_PATH_MAX], const struct client *, const char *name);
 /** The file is wholly the old or wholly the new one, also after a power cut.  RK_EDISKFULL, RK_EIO. */
 int keys_file_replace(const struct client *, const char *name, struct bytes content);
+/** `from` takes the place of `to`; durable after keys_folder_sync.  RK_ENOTFOUND, RK_EDISKFULL, RK_EIO. */
+int keys_file_move(const struct client *, const char *from, const char *to);
+int keys_folder_sync(const struct client *);
 /** *file is malloc'ed; st may be NULL.  RK_ENOTFOUND, RK_EKEYFILE (no file of keys), RK_EIO. */
 int keys_file_read(const struct client *, const char *name, uint8_t **file, size_t *len, struct stat *st);
 

@@ -68,19 +68,23 @@ static int make_file(struct client *c, const Rk__Charter *next, struct arena *a,
 	return r == RK_OK ? STRICT_PACK(&file, a, out) : r;
 }
 
-int renew_charter(struct client *c, struct bytes last_checkpoint, struct arena *a, struct renewal *out)
+static int begin(struct client *c, struct arena *a, Rk__Charter **held, Rk__Charter **next)
 {
-	Rk__Charter *held, *next;
+	int r;
+
+	if ((r = held_charter(c, a, held)) != RK_OK || (r = held_charter(c, a, next)) != RK_OK ||
+	    (r = unlock_root(c, *held)) != RK_OK)
+		return r;
+	(*next)->serial++;
+	(*next)->issued_at = client_now(c);
+	return RK_OK;
+}
+
+static int finish(struct client *c, const Rk__Charter *held, const Rk__Charter *next, struct arena *a, struct renewal *out)
+{
 	struct note_key log;
 	int r;
 
-	if ((r = held_charter(c, a, &held)) != RK_OK || (r = held_charter(c, a, &next)) != RK_OK ||
-	    (r = unlock_root(c, held)) != RK_OK)
-		return r;
-	next->serial++;
-	prolong(next, client_now(c));
-	if (last_checkpoint.len > 0 && (r = begin_log(next, last_checkpoint, a)) != RK_OK)
-		return r;
 	/* What we would not believe ourselves never leaves the house. */
 	if ((r = trust_check_charter(next)) != RK_OK || (r = trust_check_charter_next(next, held)) != RK_OK ||
 	    (r = note_key_parse(&log, next->log_vkey)) != RK_OK)
@@ -88,4 +92,28 @@ int renew_charter(struct client *c, struct bytes last_checkpoint, struct arena *
 	memcpy(out->log_origin, log.name, sizeof(out->log_origin));
 	out->charter = next;
 	return make_file(c, next, a, &out->file);
+}
+
+int renew_charter(struct client *c, struct bytes last_checkpoint, struct arena *a, struct renewal *out)
+{
+	Rk__Charter *held, *next;
+	int r = begin(c, a, &held, &next);
+
+	if (r != RK_OK)
+		return r;
+	prolong(next, next->issued_at);
+	if (last_checkpoint.len > 0 && (r = begin_log(next, last_checkpoint, a)) != RK_OK)
+		return r;
+	return finish(c, held, next, a, out);
+}
+
+int renew_with(struct client *c, int (*change)(Rk__Charter *, int64_t, struct arena *, void *), void *user, struct arena *a,
+	       struct renewal *out)
+{
+	Rk__Charter *held, *next;
+	int r = begin(c, a, &held, &next);
+
+	if (r != RK_OK || (r = change(next, next->issued_at, a, user)) != RK_OK)
+		return r;
+	return finish(c, held, next, a, out);
 }

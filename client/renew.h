@@ -24,4 +24,9 @@ struct renewal {
  */
 int renew_charter(struct client *, struct bytes last_checkpoint, struct arena *, struct renewal *out);
 
+/** The charter after the newest one in the book, with what `change` does to it (RK_OK or a code to return), signed by the root key; its log
+ *  goes on.  Codes of renew_charter, and what the rules of charters say of the change. */
+int renew_with(struct client *, int (*change)(Rk__Charter *next, int64_t now_ms, struct arena *, void *user), void *user, struct arena *,
+               struct renewal *out);
+
 #endif

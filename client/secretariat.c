@@ -8,11 +8,34 @@
 #include "client/days.h"
 #include "proto/ids.h"
 #include "proto/strict.h"
+#include "proto/trust.h"
 
+#define OFFICE_CLOCK_MS ((int64_t)10 * 60 * 1000)
 
 bool secretariat_is_here(struct client *c)
 {
 	return keys_exists(c, KEY_SECRETARIAT);
+}
+
+/* Whose key the charter does not name, or has ended, is no officer (any more): nothing that they sign would be taken. */
+static int check_office(struct client *c)
+{
+	struct arena *a = arena_new(REQUEST_ARENA_BYTES);
+	struct txn *txn = NULL;
+	Rk__Charter *charter;
+	uint8_t pk[32], id[16];
+	keys_sign_pk(c, KEY_SECRETARIAT, pk);
+	ids_signer(id, pk);
+	int rc = a ? env_begin(client_env(c), false, &txn) : RK_ENOMEM;
+	if (rc == RK_OK)
+		rc = book_charter(c, txn, a, &charter);
+	/* With the leave of clocks that differ: who was named a moment ago is named. */
+	if (rc == RK_OK && !trust_secretariat_pk(charter, id, client_now(c)) &&
+	    !trust_secretariat_pk(charter, id, client_now(c) + OFFICE_CLOCK_MS))
+		rc = RK_NOT_PERMITTED;
+	env_abort(txn);
+	arena_free(a);
+	return rc;
 }
 
 int secretariat_unlock(struct client *c)
@@ -31,7 +54,9 @@ int secretariat_unlock(struct client *c)
 	arena_free(a);
 	if (rc == RK_OK)
 		rc = keys_unlock(c, KEY_DEVICE);
-	return rc == RK_OK ? keys_unlock(c, KEY_SECRETARIAT) : rc;
+	if (rc == RK_OK)
+		rc = keys_unlock(c, KEY_SECRETARIAT);
+	return rc == RK_OK ? check_office(c) : rc;
 }
 
 /* ---- enrolments that arrive */

@@ -56,6 +56,17 @@ int secretariat_reject(struct client *, const uint8_t org_id[16], uint64_t *item
 /** What to remember when the broker has taken it. */
 int secretariat_settle(struct client *, const uint8_t org_id[16], Rkl__EnrolmentState);
 
+/**
+ * Another key for a member (secretariat_rekey.c): queues Directory n+1.  fingerprint is of the new key, as it was read aloud.
+ * RK_EINTEGRITY: it differs; RK_UNKNOWN_RECIPIENT; RK_NOT_PERMITTED: it is expelled; RK_CONFLICT: the request is not about its key of now;
+ * RK_BUSY.
+ */
+struct orgkey_request;
+int secretariat_rekey(struct client *, const uint8_t org_id[16], const struct orgkey_request *, const char *fingerprint,
+                      uint64_t *item);
+/** How many epochs with posts that may still live have no key in this home: their keys are issued elsewhere. */
+int secretariat_missing_epochs(struct client *, unsigned *missing);
+
 /* ---- directory, epochs, keys */
 
 /** A new directory in which org_id has this status.  EXPELLED also begins a new epoch and queues keys for all that remain.
@@ -73,6 +84,8 @@ int secretariat_mark_issued(struct txn *, uint32_t n, const uint8_t device_id[16
 /** Queues Directory n+1: the newest one with `extra` added (NULL: none) and, where org_id is given, that row's status set. */
 int secretariat_queue_directory(struct client *, struct txn *, const Rk__Org *extra, const uint8_t *org_id, Rk__OrgStatus,
                                 uint64_t *serial, uint64_t *item);
+/** Queues Directory n+1 in which this row stands in place of the one of its organisation, but for the lists that it pins. */
+int secretariat_queue_row(struct client *, struct txn *, const Rk__Org *changed, uint64_t *item);
 /** Calls fn for each active device that lacks the newest epoch's key, or may not have been able to read it; stops at the first non-zero. */
 int secretariat_each_missing(struct client *, struct txn *, int (*fn)(void *, const uint8_t device_id[16]), void *user);
 /** Queues feed keys of one device for every epoch that may still have a live post.  *issued grows. */

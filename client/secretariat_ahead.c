@@ -66,7 +66,7 @@ static int sign_until(struct client *c, struct txn *txn, int64_t until_ms, struc
 	if (rc == RK_OK)
 		rc = book_charter(c, txn, a, &charter);
 	if (rc == RK_OK)
-		rc = secretariat_fill_directory(c, txn, NULL, NULL, RK__ORG_STATUS__ORG_STATUS_NONE, a, &m);
+		rc = secretariat_fill_directory(c, txn, NULL, NULL, NULL, RK__ORG_STATUS__ORG_STATUS_NONE, a, &m);
 	m.prev_oh = pb_of(BYTES_OF(prev_oh));
 	for (int64_t at = rc == RK_OK ? newest->issued_at + AHEAD_STEP_MS : 0; rc == RK_OK && at < until_ms; at += AHEAD_STEP_MS) {
 		/* The one before must still stand when this one comes: `at` is never in the past by more than what is due. */

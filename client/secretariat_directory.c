@@ -71,6 +71,20 @@ static int insert_row(Rk__Org **rows, size_t *n, const Rk__Org *extra)
 	return RK_OK;
 }
 
+/* The same row with another key; the lists that it pins are those of now. */
+static int replace_row(Rk__Org **rows, size_t n, const Rk__Org *changed)
+{
+	for (size_t i = 0; i < n; i++) {
+		uint64_t pinned = rows[i]->min_devices_serial;
+		if (memcmp(rows[i]->org_id.data, changed->org_id.data, ID16_BYTES) != 0)
+			continue;
+		*rows[i] = *changed;
+		rows[i]->min_devices_serial = pinned;
+		return RK_OK;
+	}
+	return RK_UNKNOWN_RECIPIENT;
+}
+
 /* since: readers believe the posts of an expelled or suspended member only from before it. */
 static int set_row_status(Rk__Org **rows, size_t n, const uint8_t *org_id, Rk__OrgStatus status, int64_t now_ms)
 {
@@ -86,8 +100,8 @@ static int set_row_status(Rk__Org **rows, size_t n, const uint8_t *org_id, Rk__O
 	return RK_UNKNOWN_RECIPIENT;
 }
 
-int secretariat_fill_directory(struct client *c, struct txn *txn, const Rk__Org *extra, const uint8_t *org_id, Rk__OrgStatus status,
-			       struct arena *a, Rk__Directory *out)
+int secretariat_fill_directory(struct client *c, struct txn *txn, const Rk__Org *extra, const Rk__Org *changed, const uint8_t *org_id,
+			       Rk__OrgStatus status, struct arena *a, Rk__Directory *out)
 {
 	Rk__Directory *old;
 	Rk__Charter *charter;
@@ -105,6 +119,8 @@ int secretariat_fill_directory(struct client *c, struct txn *txn, const Rk__Org 
 	rc = copy_rows(c, txn, old, a, rows);
 	if (rc == RK_OK && extra)
 		rc = insert_row(rows, &n, extra);
+	if (rc == RK_OK && changed)
+		rc = replace_row(rows, n, changed);
 	if (rc == RK_OK && org_id)
 		rc = set_row_status(rows, n, org_id, status, client_now(c));
 	if (rc != RK_OK)
@@ -123,8 +139,8 @@ int secretariat_fill_directory(struct client *c, struct txn *txn, const Rk__Org 
 	return out->prev_oh.data && out->signer_id.data ? RK_OK : RK_ENOMEM;
 }
 
-int secretariat_queue_directory(struct client *c, struct txn *txn, const Rk__Org *extra, const uint8_t *org_id,
-				Rk__OrgStatus status, uint64_t *serial, uint64_t *item)
+static int queue_directory(struct client *c, struct txn *txn, const Rk__Org *extra, const Rk__Org *changed, const uint8_t *org_id,
+			   Rk__OrgStatus status, uint64_t *serial, uint64_t *item)
 {
 	Rk__Directory m;
 	struct bytes wire;
@@ -134,7 +150,7 @@ int secretariat_queue_directory(struct client *c, struct txn *txn, const Rk__Org
 	struct arena *a = arena_new(BIG_ARENA_BYTES);
 	if (!a)
 		return RK_ENOMEM;
-	rc = secretariat_fill_directory(c, txn, extra, org_id, status, a, &m);
+	rc = secretariat_fill_directory(c, txn, extra, changed, org_id, status, a, &m);
 	if (rc == RK_OK)
 		rc = object_make(OBJECT_KIND_DIRECTORY, client_exchange_id(c), keys_sign_sk(c, KEY_SECRETARIAT), &m.base, a, &wire);
 	if (rc == RK_OK)
@@ -145,6 +161,18 @@ int secretariat_queue_directory(struct client *c, struct txn *txn, const Rk__Org
 		rc = meta_put_u64(txn, META_DIRECTORY_ITEM, *item);
 	arena_free(a);
 	return rc;
+}
+
+int secretariat_queue_directory(struct client *c, struct txn *txn, const Rk__Org *extra, const uint8_t *org_id,
+				Rk__OrgStatus status, uint64_t *serial, uint64_t *item)
+{
+	return queue_directory(c, txn, extra, NULL, org_id, status, serial, item);
+}
+
+int secretariat_queue_row(struct client *c, struct txn *txn, const Rk__Org *changed, uint64_t *item)
+{
+	uint64_t serial;
+	return queue_directory(c, txn, NULL, changed, NULL, RK__ORG_STATUS__ORG_STATUS_NONE, &serial, item);
 }
 
 int secretariat_set_status(struct client *c, const uint8_t org_id[16], Rk__OrgStatus status, uint64_t *item)

@@ -26,6 +26,10 @@ static struct secretariat_duty judge_directory(const struct secretariat_facts *f
 	if (trust_may_step_over(f->charter, f->directory->issued_at)) {
 		d.why = OFFICE_WHY_LOG;
 		d.due_at = f->charter->issued_at;
+	} else if (!trust_secretariat_pk(f->charter, f->directory->signer_id.data, f->now_ms)) {
+		/* Signed by somebody who is no officer any more: whoever joins now could not believe it. */
+		d.why = OFFICE_WHY_OFFICER;
+		d.due_at = f->charter->issued_at;
 	} else if (f->now_ms >= d.due_at) {
 		d.why = OFFICE_WHY_AGE;
 	}
@@ -78,7 +82,7 @@ const char *secretariat_duty_name(enum secretariat_duty_kind kind)
 
 const char *secretariat_why_name(enum secretariat_why why)
 {
-	static const char *const names[] = {"", "age", "expelled", "device-removed", "log"};
+	static const char *const names[] = {"", "age", "expelled", "device-removed", "log", "officer"};
 	return (unsigned)why < sizeof(names) / sizeof(names[0]) ? names[why] : "";
 }
 

@@ -19,7 +19,8 @@ enum secretariat_duty_kind {
 	OFFICE_COUNT
 };
 
-enum secretariat_why { OFFICE_WHY_NONE, OFFICE_WHY_AGE, OFFICE_WHY_EXPELLED, OFFICE_WHY_REMOVED, OFFICE_WHY_LOG };
+enum secretariat_why { OFFICE_WHY_NONE, OFFICE_WHY_AGE, OFFICE_WHY_EXPELLED, OFFICE_WHY_REMOVED, OFFICE_WHY_LOG,
+	OFFICE_WHY_OFFICER /* the key that signed it has ended */ };
 
 struct secretariat_duty {
 	enum secretariat_duty_kind kind;
@@ -50,7 +51,7 @@ void secretariat_judge(const struct secretariat_facts *, struct secretariat_duty
 
 /** Needs no key. */
 int secretariat_list(struct client *, struct txn *, struct secretariat_duty out[OFFICE_COUNT]);
-/** "directory" … "ahead"; "age", "expelled", "device-removed", "log", "". */
+/** "directory" … "ahead"; "age", "expelled", "device-removed", "log", "officer", "". */
 const char *secretariat_duty_name(enum secretariat_duty_kind);
 const char *secretariat_why_name(enum secretariat_why);
 

@@ -197,6 +197,29 @@ int secretariat_queue_keys(struct client *c, struct txn *txn, const uint8_t devi
 	return rc;
 }
 
+int secretariat_missing_epochs(struct client *c, unsigned *missing)
+{
+	struct arena *a = arena_new(BIG_ARENA_BYTES);
+	struct txn *txn = NULL;
+	Rk__FeedEpoch *newest;
+	uint8_t oh[32], ek[32];
+	*missing = 0;
+	int rc = a ? env_begin(client_env(c), false, &txn) : RK_ENOMEM;
+	if (rc == RK_OK)
+		rc = book_epoch(c, txn, 0, a, &newest, oh);
+	for (uint32_t n = rc == RK_OK ? oldest_live_epoch(c, txn, newest->n, a) : 1; rc == RK_OK && n <= newest->n; n++) {
+		rc = book_epoch_key(c, txn, n, ek);
+		if (rc == RK_ENOTFOUND) {
+			(*missing)++;
+			rc = RK_OK;
+		}
+	}
+	sodium_memzero(ek, sizeof(ek));
+	env_abort(txn);
+	arena_free(a);
+	return rc;
+}
+
 /* Calls fn for each active device of an active organisation other than but_org. */
 static int each_target(struct client *c, struct txn *txn, const uint8_t *but_org,
 		       int (*fn)(struct client *, struct txn *, const struct envelope_target *, void *), void *user)

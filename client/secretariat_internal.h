@@ -28,10 +28,10 @@ int secretariat_queue_object(struct client *, struct txn *, enum object_kind, st
 			     uint64_t *item);
 /**
  * The directory after the newest one known here, unsigned, in the arena: rows as there, with min_devices_serial at the newest lists, and
- * `extra` and a status as secretariat_queue_directory says.  issued_at is now.
+ * `extra` and a status as secretariat_queue_directory says, `changed` as secretariat_queue_row.  issued_at is now.
  */
-int secretariat_fill_directory(struct client *, struct txn *, const Rk__Org *extra, const uint8_t *org_id, Rk__OrgStatus, struct arena *,
-			       Rk__Directory *out);
+int secretariat_fill_directory(struct client *, struct txn *, const Rk__Org *extra, const Rk__Org *changed, const uint8_t *org_id,
+			       Rk__OrgStatus, struct arena *, Rk__Directory *out);
 
 /* ---- secretariat_feed.c */
 /** A new epoch for all but `but_org` (or NULL): object, our own copy of the key, then everybody's.  *issued grows. */

@@ -46,6 +46,8 @@ static const struct object_info infos[OBJECT_KIND_COUNT] = {
 	                      RK__OBJECT_TYPE__OBJECT_NONE, RK__LOG_TYPE__LOG_NACK, false},
 	[OBJECT_KIND_DEPOSIT] = {"deposit", "renkei/v1/deposit", &rk__deposit__descriptor, 1 * KiB, SIGNER_DEVICE,
 	                         RK__OBJECT_TYPE__OBJECT_NONE, RK__LOG_TYPE__LOG_DEPOSIT, false},
+	[OBJECT_KIND_ORG_KEY] = {"org-key", "renkei/v1/org-key", &rk__org_key__descriptor, 1 * KiB, SIGNER_ORG,
+	                         RK__OBJECT_TYPE__OBJECT_NONE, RK__LOG_TYPE__LOG_NONE, false},
 };
 
 const struct object_info *object_info(enum object_kind kind)

@@ -24,6 +24,7 @@ enum object_kind {
 	OBJECT_KIND_NDA_HOLD,  /* payload NdaAct, kind HOLD, signed by a device */
 	OBJECT_KIND_NACK,
 	OBJECT_KIND_DEPOSIT,
+	OBJECT_KIND_ORG_KEY,   /* signed by the organisation key that it replaces */
 	OBJECT_KIND_COUNT
 };
 

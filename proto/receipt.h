@@ -11,6 +11,7 @@
 #include "proto/bytes.h"
 #include "proto/merkle.h"
 #include "proto/nda.h"
+#include "proto/object.h"
 #include "renkei.pb-c.h"
 
 /* No agreement is too long for a receipt: else a party could end its partners' evidence by acting often. */
@@ -61,6 +62,18 @@ struct receipt_parts {
 const Rk__DossierFile *receipt_find_file(const Rk__Message *, const Rk__BlobRef *);
 
 /* ---- verifying */
+
+/* Something that an organisation signed, a device list or an act, and where it stands; all borrowed. */
+struct receipt_by_org {
+	const uint8_t *exchange_id, *org_id;
+	const Rk__Directory *directory;      /* of the receipt; its links are verified */
+	uint64_t directory_index, index;     /* in the log */
+	const uint8_t *first_fp;             /* acts: the key that the terms name, or one that came after it; NULL: any that counts */
+	enum object_kind kind;
+	struct bytes payload, sig;
+};
+/** Did a key sign it that the directory vouches for?  RK_OK, RK_BAD_SIGNATURE, RK_ENOMEM. */
+int receipt_check_by_org(const struct receipt_by_org *);
 
 /* What one check was about.  A stable name each (receipt_step_name); people's words are the caller's. */
 enum receipt_step {

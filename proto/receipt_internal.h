@@ -104,6 +104,9 @@ const Rk__Device *receipt_find_device(struct receipt_work *, const uint8_t *org_
 const Rk__Device *receipt_find_recipient_device(struct receipt_work *, const uint8_t *device_id, const struct receipt_event *,
                                                 const uint8_t **org_id);
 
+/** By which key of its organisation: a device list, or an act that is no hold (receipt_keys.c). */
+int receipt_check_item_by_org(struct receipt_work *, const struct receipt_item *);
+
 /** What holds between the parts: receipt_steps.c, receipt_content.c. */
 int receipt_check_log(struct receipt_work *);
 int receipt_check_disclosure(struct receipt_work *);

@@ -8,6 +8,7 @@
 #include "proto/envelope.h"
 #include "proto/errcode.h"
 #include "proto/ids.h"
+#include "proto/orgkey.h"
 #include "proto/receipt_internal.h"
 #include "proto/strict.h"
 #include "proto/trust.h"
@@ -171,28 +172,18 @@ static const uint8_t *device_pk(const Rk__Device *d)
 	return d ? d->sign_pk.data : NULL;
 }
 
-/* An agreement binds the key, not the organisation's id. */
-static const uint8_t *party_pk(struct receipt_work *w, const uint8_t *org_id)
-{
-	const Rk__Org *org = trust_find_org(w->out->directory, org_id);
-	int party = nda_party_index(&w->row, org_id);
-	uint8_t fp[32];
-
-	if (!org || party < 0)
-		return NULL;
-	ids_sha256(fp, bytes_of(org->org_pk));
-	return memcmp(fp, w->row.parties[party].org_key_fp, 32) == 0 ? org->org_pk.data : NULL;
-}
-
-static const uint8_t *act_pk(struct receipt_work *w, const struct receipt_item *item)
+static bool is_act_form(const struct receipt_item *item)
 {
 	const Rk__NdaAct *act = (const Rk__NdaAct *)item->message;
 
-	if ((act->kind == RK__ACT_KIND__HOLD) != (item->kind == OBJECT_KIND_NDA_HOLD) || nda_check_act_form(act) != RK_OK)
-		return NULL;
-	if (act->kind == RK__ACT_KIND__HOLD)
-		return device_pk(receipt_find_device(w, act->org_id.data, act->device_id.data, &item->event));
-	return party_pk(w, act->org_id.data);
+	return (act->kind == RK__ACT_KIND__HOLD) == (item->kind == OBJECT_KIND_NDA_HOLD) && nda_check_act_form(act) == RK_OK;
+}
+
+static const uint8_t *hold_pk(struct receipt_work *w, const struct receipt_item *item)
+{
+	const Rk__NdaAct *act = (const Rk__NdaAct *)item->message;
+
+	return device_pk(receipt_find_device(w, act->org_id.data, act->device_id.data, &item->event));
 }
 
 static const uint8_t *envelope_pk(struct receipt_work *w, const struct receipt_item *item)
@@ -238,18 +229,13 @@ static const uint8_t *nack_pk(struct receipt_work *w, const struct receipt_item 
 
 static const uint8_t *signer_pk(struct receipt_work *w, const struct receipt_item *item)
 {
-	const Rk__Org *org;
-
 	switch (item->part) {
 	case RECEIPT_PART_CHARTER:
 		return w->out->charter->root_pk.data;
 	case RECEIPT_PART_DIRECTORY:
 		return trust_secretariat_pk(w->out->charter, w->out->directory->signer_id.data, item->event.time_ms);
-	case RECEIPT_PART_DEVICES:
-		org = trust_find_org(w->out->directory, ((const Rk__OrgDevices *)item->message)->org_id.data);
-		return org ? org->org_pk.data : NULL;
 	case RECEIPT_PART_ACT:
-		return act_pk(w, item);
+		return hold_pk(w, item);
 	case RECEIPT_PART_ENVELOPE:
 		return envelope_pk(w, item);
 	case RECEIPT_PART_PICKUP:
@@ -263,10 +249,21 @@ static const uint8_t *signer_pk(struct receipt_work *w, const struct receipt_ite
 	}
 }
 
+/* Lists, and all acts but holds. */
+static bool is_by_org(const struct receipt_item *item)
+{
+	return item->part == RECEIPT_PART_DEVICES || (item->part == RECEIPT_PART_ACT && item->kind != OBJECT_KIND_NDA_HOLD);
+}
+
 static int check_signature(struct receipt_work *w, const struct receipt_item *item)
 {
-	const uint8_t *pk = signer_pk(w, item);
+	const uint8_t *pk;
 
+	if (item->part == RECEIPT_PART_ACT && !is_act_form(item))
+		return RK_BAD_SIGNATURE;
+	if (is_by_org(item))
+		return receipt_check_item_by_org(w, item);
+	pk = signer_pk(w, item);
 	return pk ? object_verify(item->kind, w->exchange_id, pk, item->payload, item->sig) : RK_BAD_SIGNATURE;
 }
 
@@ -312,7 +309,7 @@ static int check_terms(struct receipt_work *w, const struct receipt_item *item)
 	for (int i = 0; i < w->row.party_count; i++) {
 		const Rk__Org *org = trust_find_org(w->out->directory, w->row.parties[i].org_id);
 
-		if (org && org->status == RK__ORG_STATUS__ACTIVE && party_pk(w, w->row.parties[i].org_id))
+		if (org && org->status == RK__ORG_STATUS__ACTIVE && orgkey_counts(org, w->row.parties[i].org_key_fp))
 			w->active = (uint16_t)(w->active | 1u << i);
 	}
 	return RK_OK;
@@ -333,12 +330,14 @@ static int check_envelope(struct receipt_work *w, const struct receipt_item *ite
 static int check_rules(struct receipt_work *w, const struct receipt_item *item)
 {
 	const Rk__Directory *d = w->out->directory;
+	int r;
 
 	switch (item->part) {
 	case RECEIPT_PART_CHARTER:
 		return trust_check_charter(w->out->charter);
 	case RECEIPT_PART_DIRECTORY:
-		return trust_check_directory(d, w->out->charter, before(d->serial, d->prev_oh), NULL);
+		r = trust_check_directory(d, w->out->charter, before(d->serial, d->prev_oh), NULL);
+		return r == RK_OK ? orgkey_verify(d, NULL, w->exchange_id) : r;
 	case RECEIPT_PART_DEVICES:
 		return check_devices(w, item);
 	case RECEIPT_PART_TERMS:

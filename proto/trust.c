@@ -1,4 +1,4 @@
-/* The rules of charter, directory, device lists and keys.  Enrolment and epoch keys: trust_enrol.c, trust_feed.c. */
+/* The rules of charter, device lists and keys.  Directory, enrolment, epoch keys: trust_directory.c, trust_enrol.c, trust_feed.c. */
 #include "proto/trust.h"
 
 #include <sodium.h>
@@ -12,14 +12,12 @@
 #include "proto/strict.h"
 #include "proto/trust_internal.h"
 
-
-/* A window [from, to) that exists and is no longer than max_ms. */
-static bool is_window(int64_t from, int64_t to, int64_t max_ms)
+bool trust_is_window(int64_t from, int64_t to, int64_t max_ms)
 {
 	return from >= 1 && to > from && to - from <= max_ms;
 }
 
-static bool is_sign_pk(ProtobufCBinaryData pk)
+bool trust_is_sign_pk(ProtobufCBinaryData pk)
 {
 	return pk.len == KEY_BYTES && ids_is_valid_sign_pk(pk.data);
 }
@@ -34,8 +32,7 @@ static int by_key(const void *a, const void *b)
 	return memcmp(*(const uint8_t *const *)a, *(const uint8_t *const *)b, KEY_BYTES);
 }
 
-/* Sorts; n pointers to 32-byte keys. */
-static bool are_distinct(const uint8_t **keys, size_t n)
+bool trust_are_distinct(const uint8_t **keys, size_t n)
 {
 	qsort(keys, n, sizeof(*keys), by_key);
 	for (size_t i = 1; i < n; i++)
@@ -44,8 +41,7 @@ static bool are_distinct(const uint8_t **keys, size_t n)
 	return true;
 }
 
-/* serial is the next one, and prev_oh names the one before it. */
-static int check_successor(uint64_t serial, ProtobufCBinaryData prev_oh, struct trust_prev prev)
+int trust_check_successor(uint64_t serial, ProtobufCBinaryData prev_oh, struct trust_prev prev)
 {
 	if (serial == 0 || serial != prev.serial + 1)
 		return RK_CONFLICT;
@@ -93,16 +89,13 @@ int trust_check_org_form(Rk__OrgName *const *names, size_t n_names, Rk__OrgKind 
 
 /* ---- charter */
 
-#define CHARTER_KEYS_MAX 12 /* root, broker, log, witness, 8 of the secretariat */
-
 /* A vkey of the charter, of this type. */
 static bool take_vkey(const char *vkey, uint8_t type, struct note_key *key)
 {
 	return note_key_parse(key, vkey) == RK_OK && key->type == type && ids_is_valid_sign_pk(key->pk);
 }
 
-/* Log and witness, under the names that follow from the exchange; the log's has a number too. */
-static int take_note_keys(const Rk__Charter *c, struct note_key *log, struct note_key *witness, unsigned *log_number)
+int trust_take_note_keys(const Rk__Charter *c, struct note_key *log, struct note_key *witness, unsigned *log_number)
 {
 	char name[NOTE_NAME_CHARS];
 
@@ -132,17 +125,17 @@ static int check_prev_checkpoint(const Rk__Charter *c, unsigned log_number)
 
 static int check_charter_keys(const Rk__Charter *c)
 {
-	const uint8_t *keys[CHARTER_KEYS_MAX];
+	const uint8_t *keys[TRUST_CHARTER_KEYS_MAX];
 	struct note_key log, witness;
 	unsigned log_number;
 	size_t n = 0;
 	int r;
 
-	if (!is_sign_pk(c->root_pk) || !is_box_pk(c->curve_pk))
+	if (!trust_is_sign_pk(c->root_pk) || !is_box_pk(c->curve_pk))
 		return RK_MALFORMED;
-	if (c->n_secretariat_keys == 0 || c->n_secretariat_keys > CHARTER_KEYS_MAX - 4)
+	if (c->n_secretariat_keys == 0 || c->n_secretariat_keys > TRUST_CHARTER_KEYS_MAX - 4)
 		return RK_MALFORMED;
-	if ((r = take_note_keys(c, &log, &witness, &log_number)) != RK_OK ||
+	if ((r = trust_take_note_keys(c, &log, &witness, &log_number)) != RK_OK ||
 	    (r = check_prev_checkpoint(c, log_number)) != RK_OK)
 		return r;
 	keys[n++] = c->root_pk.data;
@@ -152,11 +145,11 @@ static int check_charter_keys(const Rk__Charter *c)
 	for (size_t i = 0; i < c->n_secretariat_keys; i++) {
 		const Rk__SecretariatKey *k = c->secretariat_keys[i];
 
-		if (!is_sign_pk(k->pk) || !is_window(k->not_before, k->not_after, INT64_MAX))
+		if (!trust_is_sign_pk(k->pk) || !trust_is_window(k->not_before, k->not_after, INT64_MAX))
 			return RK_MALFORMED;
 		keys[n++] = k->pk.data;
 	}
-	return are_distinct(keys, n) ? RK_OK : RK_MALFORMED;
+	return trust_are_distinct(keys, n) ? RK_OK : RK_MALFORMED;
 }
 
 int trust_check_charter(const Rk__Charter *c)
@@ -172,7 +165,7 @@ int trust_check_charter(const Rk__Charter *c)
 		return RK_UNSUPPORTED;
 	if (c->min_suite == 0 || c->directory_max_age_ms < 1 || c->n_endpoints == 0 || c->n_languages == 0)
 		return RK_MALFORMED;
-	if (!is_window(c->issued_at, c->not_after, INT64_MAX))
+	if (!trust_is_window(c->issued_at, c->not_after, INT64_MAX))
 		return RK_MALFORMED;
 	return check_charter_keys(c);
 }
@@ -188,8 +181,8 @@ int trust_check_charter_next(const Rk__Charter *next, const Rk__Charter *prev)
 		return RK_WRONG_EXCHANGE;
 	if (next->serial != prev->serial + 1)
 		return RK_CONFLICT;
-	if ((r = take_note_keys(next, &log, &witness, &number)) != RK_OK ||
-	    (r = take_note_keys(prev, &prev_log, &witness, &prev_number)) != RK_OK)
+	if ((r = trust_take_note_keys(next, &log, &witness, &number)) != RK_OK ||
+	    (r = trust_take_note_keys(prev, &prev_log, &witness, &prev_number)) != RK_OK)
 		return r;
 	/* Replacing one of these needs the old one's word; that is not in version 1. */
 	if (!bytes_equal(bytes_of(next->root_pk), bytes_of(prev->root_pk)) ||
@@ -228,134 +221,6 @@ const uint8_t *trust_secretariat_pk(const Rk__Charter *c, const uint8_t *signer_
 	return NULL;
 }
 
-/* ---- directory */
-
-/* A key that the last directory had was checked then: the curve arithmetic is paid once an organisation. */
-static bool is_org_pk(const Rk__Org *o, const Rk__Directory *prev_dir)
-{
-	const Rk__Org *before = prev_dir ? trust_find_org(prev_dir, o->org_id.data) : NULL;
-
-	if (before && bytes_equal(bytes_of(before->org_pk), bytes_of(o->org_pk)))
-		return true;
-	return is_sign_pk(o->org_pk);
-}
-
-static int check_org(const Rk__Org *o, const Rk__Directory *prev_dir)
-{
-	int r;
-
-	if (o->org_id.len != 16 || !is_org_pk(o, prev_dir) || o->since < 1 || o->min_devices_serial == 0)
-		return RK_MALFORMED;
-	if (o->status < RK__ORG_STATUS__ACTIVE || o->status > RK__ORG_STATUS__EXPELLED)
-		return RK_MALFORMED;
-	if ((r = trust_check_org_form(o->names, o->n_names, o->kind, o->country, o->corporate_number)) != RK_OK)
-		return r;
-	return trust_check_row_ext(o->ext, o->n_ext);
-}
-
-/* No two organisations under one key, and none under a key of the charter. */
-static int check_org_keys(const Rk__Directory *d, const Rk__Charter *c)
-{
-	size_t n = 0, max = d->n_orgs + CHARTER_KEYS_MAX;
-	const uint8_t **keys = malloc(max * sizeof(*keys));
-	struct note_key log, witness;
-	unsigned log_number;
-	int r;
-
-	if (!keys)
-		return RK_ENOMEM;
-	if ((r = take_note_keys(c, &log, &witness, &log_number)) != RK_OK)
-		goto out;
-	keys[n++] = c->root_pk.data;
-	keys[n++] = c->curve_pk.data;
-	keys[n++] = log.pk;
-	keys[n++] = witness.pk;
-	for (size_t i = 0; i < c->n_secretariat_keys && n < CHARTER_KEYS_MAX; i++)
-		keys[n++] = c->secretariat_keys[i]->pk.data;
-	for (size_t i = 0; i < d->n_orgs; i++)
-		keys[n++] = d->orgs[i]->org_pk.data;
-	r = are_distinct(keys, n) ? RK_OK : RK_MALFORMED;
-out:
-	free(keys);
-	return r;
-}
-
-/* What may become of a row from one directory to the next. */
-static int check_org_change(const Rk__Org *old, const Rk__Org *new)
-{
-	/* Replacing a key needs the old one's word; that is not in version 1. */
-	if (!bytes_equal(bytes_of(old->org_pk), bytes_of(new->org_pk)))
-		return RK_UNSUPPORTED;
-	if (old->status == RK__ORG_STATUS__EXPELLED && new->status != RK__ORG_STATUS__EXPELLED)
-		return RK_CONFLICT;
-	return new->min_devices_serial < old->min_devices_serial ? RK_CONFLICT : RK_OK;
-}
-
-static int check_directory_change(const Rk__Directory *old, const Rk__Directory *new)
-{
-	for (size_t i = 0; i < old->n_orgs; i++) {
-		const Rk__Org *row = trust_find_org(new, old->orgs[i]->org_id.data);
-		int r;
-
-		if (!row)
-			return RK_CONFLICT;
-		if ((r = check_org_change(old->orgs[i], row)) != RK_OK)
-			return r;
-	}
-	return RK_OK;
-}
-
-static int check_orgs(const Rk__Directory *d, const Rk__Directory *prev_dir)
-{
-	bool has_secretariat = false;
-	int r;
-
-	for (size_t i = 0; i < d->n_orgs; i++) {
-		const Rk__Org *o = d->orgs[i];
-
-		if ((r = check_org(o, prev_dir)) != RK_OK)
-			return r;
-		if (i > 0 && memcmp(d->orgs[i - 1]->org_id.data, o->org_id.data, 16) >= 0)
-			return RK_MALFORMED;
-		has_secretariat |= o->status == RK__ORG_STATUS__ACTIVE && (o->roles & TRUST_ROLE_SECRETARIAT);
-	}
-	return has_secretariat ? RK_OK : RK_MALFORMED;
-}
-
-int trust_check_directory(const Rk__Directory *d, const Rk__Charter *c, struct trust_prev prev,
-                          const Rk__Directory *prev_dir)
-{
-	int r;
-
-	if ((r = check_successor(d->serial, d->prev_oh, prev)) != RK_OK)
-		return r;
-	if (!is_window(d->issued_at, d->expires_at, c->directory_max_age_ms))
-		return RK_MALFORMED;
-	if ((r = check_orgs(d, prev_dir)) != RK_OK)
-		return r;
-	if ((r = check_org_keys(d, c)) != RK_OK)
-		return r;
-	return prev_dir ? check_directory_change(prev_dir, d) : RK_OK;
-}
-
-const Rk__Org *trust_find_org(const Rk__Directory *d, const uint8_t *org_id)
-{
-	size_t low = 0, high = d->n_orgs;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		int order = memcmp(d->orgs[mid]->org_id.data, org_id, 16);
-
-		if (order == 0)
-			return d->orgs[mid];
-		if (order < 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return NULL;
-}
-
 /* ---- devices */
 
 static int check_device(const Rk__Device *d)
@@ -363,7 +228,7 @@ static int check_device(const Rk__Device *d)
 	uint8_t id[16];
 	int r;
 
-	if (!is_sign_pk(d->sign_pk) || !is_box_pk(d->curve_pk) || d->accepts_max == 0 || d->retired_at < 0)
+	if (!trust_is_sign_pk(d->sign_pk) || !is_box_pk(d->curve_pk) || d->accepts_max == 0 || d->retired_at < 0)
 		return RK_MALFORMED;
 	ids_device(id, d->sign_pk.data);
 	if (!bytes_equal(bytes_of(d->device_id), BYTES_OF(id)))
@@ -382,9 +247,9 @@ int trust_check_org_devices(const Rk__OrgDevices *o, struct trust_prev prev)
 	size_t n = 0;
 	int r;
 
-	if ((r = check_successor(o->serial, o->prev_oh, prev)) != RK_OK)
+	if ((r = trust_check_successor(o->serial, o->prev_oh, prev)) != RK_OK)
 		return r;
-	if (o->org_id.len != 16 || !is_window(o->issued_at, o->valid_until, TRUST_DEVICES_AGE_MS))
+	if (o->org_id.len != 16 || !trust_is_window(o->issued_at, o->valid_until, TRUST_DEVICES_AGE_MS))
 		return RK_MALFORMED;
 	if (o->n_devices == 0 || o->n_devices > DEVICES_MAX)
 		return RK_MALFORMED;
@@ -397,7 +262,7 @@ int trust_check_org_devices(const Rk__OrgDevices *o, struct trust_prev prev)
 		keys[n++] = d->sign_pk.data;
 		keys[n++] = d->curve_pk.data;
 	}
-	return has_current && are_distinct(keys, n) ? RK_OK : RK_MALFORMED;
+	return has_current && trust_are_distinct(keys, n) ? RK_OK : RK_MALFORMED;
 }
 
 const Rk__Device *trust_find_device(const Rk__OrgDevices *o, const uint8_t *device_id)
@@ -419,7 +284,7 @@ int trust_check_device_kx(const Rk__DeviceKx *kx, uint32_t prev_serial)
 		return RK_CONFLICT;
 	if (kx->device_id.len != 16 || !is_box_pk(kx->kx_pk))
 		return RK_MALFORMED;
-	return is_window(kx->not_before, kx->not_after, TRUST_KX_AGE_MS) ? RK_OK : RK_MALFORMED;
+	return trust_is_window(kx->not_before, kx->not_after, TRUST_KX_AGE_MS) ? RK_OK : RK_MALFORMED;
 }
 
 int trust_check_feed_epoch(const Rk__FeedEpoch *e, struct trust_prev prev)
@@ -428,9 +293,9 @@ int trust_check_feed_epoch(const Rk__FeedEpoch *e, struct trust_prev prev)
 
 	if (e->feed_id != 0)
 		return RK_UNSUPPORTED;
-	if ((r = check_successor(e->n, e->prev_oh, prev)) != RK_OK)
+	if ((r = trust_check_successor(e->n, e->prev_oh, prev)) != RK_OK)
 		return r;
 	if (e->ek_commit.len != 32 || e->directory_serial == 0)
 		return RK_MALFORMED;
-	return is_window(e->not_before, e->not_after, TRUST_EPOCH_AGE_MS) ? RK_OK : RK_MALFORMED;
+	return trust_is_window(e->not_before, e->not_after, TRUST_EPOCH_AGE_MS) ? RK_OK : RK_MALFORMED;
 }

@@ -60,8 +60,8 @@ const uint8_t *trust_secretariat_pk(const Rk__Charter *, const uint8_t *signer_i
 /**
  * A directory by itself and as successor of `prev` (whose parsed form is prev_dir, NULL for serial 1): serial = prev + 1
  * and prev_oh (RK_CONFLICT), rows sorted and unique, valid distinct keys, status and kind set, lifetime <= charter's
- * max age, no organisation disappears, no org_pk changes (RK_UNSUPPORTED), EXPELLED is final, min_devices_serial never falls,
- * one ACTIVE organisation has role SECRETARIAT, no critical ext (RK_UNSUPPORTED).
+ * max age, no organisation disappears, EXPELLED is final and keeps its key, min_devices_serial never falls, one ACTIVE organisation has
+ * role SECRETARIAT, no critical ext (RK_UNSUPPORTED); another org_pk and its links: orgkey.h, whose orgkey_verify is the caller's to call.
  */
 int trust_check_directory(const Rk__Directory *, const Rk__Charter *, struct trust_prev prev, const Rk__Directory *prev_dir);
 

@@ -28,4 +28,5 @@ const char *const broker_tables[BROKER_TABLE_COUNT] = {
 	[T_UPLOAD] = "upload",
 	[T_ATTACHED] = "attached",
 	[T_DESK] = "desk",
+	[T_ORG_LINE] = "org_line",
 };

@@ -36,6 +36,7 @@ enum broker_table {
 	T_UPLOAD,       /* org_id || SHA-256 -> empty: those of an organisation that no envelope has yet */
 	T_ATTACHED,     /* env_id || index u8 -> SHA-256 and length */
 	T_DESK,         /* device_id -> the numbers of its desks, u32be each; without a row it has none */
+	T_ORG_LINE,     /* org_id -> SHA-256 of each key before its own that still counts as its own */
 	BROKER_TABLE_COUNT
 };
 

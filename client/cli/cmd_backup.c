@@ -86,8 +86,9 @@ static void progress_end(const struct progress *p)
 
 /* ---- what both print */
 
-static const char *const key_names[KEY_ROLE_COUNT] = {"device", "org", "secretariat", "root", "witness"};
-static const enum text_id key_words[KEY_ROLE_COUNT] = {TEXT_KEY_DEVICE, TEXT_KEY_ORG, TEXT_KEY_SECRETARIAT, TEXT_KEY_ROOT, TEXT_KEY_WITNESS};
+static const char *const key_names[KEY_ROLE_COUNT] = {"device", "org", "secretariat", "root", "witness", "org-next", "secretariat-next"};
+static const enum text_id key_words[KEY_ROLE_COUNT] = {TEXT_KEY_DEVICE, TEXT_KEY_ORG, TEXT_KEY_SECRETARIAT, TEXT_KEY_ROOT, TEXT_KEY_WITNESS,
+	TEXT_KEY_ORG_NEXT_NAME, TEXT_KEY_SECRETARIAT_NEXT_NAME};
 
 static json_t *result_json(const struct backup_result *result)
 {
@@ -143,9 +144,9 @@ static int print_backup(struct cli *c, const char *file, const struct backup_res
 	}
 	out_field(c, TEXT_F_BACKUP, file);
 	result_lines(c, result);
-	if (result->has_key[KEY_ORG])
+	if (result->has_key[KEY_ORG] || result->has_key[KEY_ORG_NEXT])
 		out_say(c, TEXT_BACKUP_HOLDS_ORG);
-	if (result->has_key[KEY_SECRETARIAT] || result->has_key[KEY_ROOT] || result->has_key[KEY_WITNESS])
+	if (result->has_key[KEY_SECRETARIAT] || result->has_key[KEY_SECRETARIAT_NEXT] || result->has_key[KEY_ROOT] || result->has_key[KEY_WITNESS])
 		out_say(c, TEXT_BACKUP_HOLDS_EXCHANGE);
 	if (cli_device_key_is_open(c))
 		out_say(c, TEXT_BACKUP_OPEN_KEY);

@@ -88,7 +88,9 @@ static void check_files(struct exam *e)
 	check_file(e, "device.key", true);
 	check_file(e, "kx.key", true);
 	check_file(e, "org.key", false);
+	check_file(e, "org-next.key", false);
 	check_file(e, "secretariat.key", false);
+	check_file(e, "secretariat-next.key", false);
 	check_file(e, "witness.key", false);
 	check_file(e, "root.key", false);
 	if (cli_device_key_is_open(e->c))

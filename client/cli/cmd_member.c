@@ -158,6 +158,39 @@ static int print_member(struct cli *c, const uint8_t org_id[16], const char *nam
 	return out_json(j);
 }
 
+/*
+ * Waits for the directory.  Of two officers who sign at once the broker takes one: the other reads what came of it and signs anew.  *again:
+ * it is to be made once more.
+ */
+static int finish_directory(struct cli *c, uint64_t item, enum text_id what, bool *again)
+{
+	struct outcome out;
+	int rc = link_finish(c->client, item, &c->stop, &out);
+	bool is_first = !*again;
+	*again = rc == RK_CONFLICT && is_first;
+	if (rc == RK_OK || !*again)
+		return rc == RK_OK ? rc : cli_fail_finish(c, rc, what);
+	out_say(c, TEXT_OTHER_OFFICER);
+	rc = link_sync(c->client, &c->stop);
+	return rc == RK_OK ? RK_OK : cli_fail(c, rc, TEXT_CANNOT_SYNC);
+}
+
+static int approve(struct cli *c, const struct request_facts *f, const char *typed)
+{
+	bool again = false;
+	int rc;
+	do {
+		uint64_t item;
+		rc = secretariat_approve(c->client, f->org_id, typed, &item);
+		if (rc == RK_EINTEGRITY)
+			return cli_refuse(c, rc, TEXT_HINT_FINGERPRINT_DIFFERS, TEXT_FINGERPRINT_DIFFERS, f->name);
+		if (rc != RK_OK)
+			return cli_fail(c, rc, TEXT_CANNOT_APPROVE, f->name);
+		rc = finish_directory(c, item, TEXT_CANNOT_APPROVE_NOW, &again);
+	} while (rc == RK_OK && again);
+	return rc;
+}
+
 int cmd_member_approve(struct cli *c, int argc, char **argv)
 {
 	const char *given = NULL;
@@ -165,8 +198,8 @@ int cmd_member_approve(struct cli *c, int argc, char **argv)
 	const struct cli_usage usage = {options, "ORG|NAME", 1, 1, TEXT_HELP_APPROVE};
 	struct cli_args args;
 	struct request_facts f = {0};
+	unsigned missing = 0;
 	char typed[128];
-	uint64_t item;
 	int rc = cli_parse(c, &usage, argc, argv, &args);
 	if (rc == RK_OK)
 		rc = open_secretariat(c, true);
@@ -181,12 +214,7 @@ int cmd_member_approve(struct cli *c, int argc, char **argv)
 		return rc;
 	if (!is_whole(typed))
 		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_FINGERPRINT, TEXT_FINGERPRINT_SHORT);
-	rc = secretariat_approve(c->client, f.org_id, typed, &item);
-	if (rc == RK_EINTEGRITY)
-		return cli_refuse(c, rc, TEXT_HINT_FINGERPRINT_DIFFERS, TEXT_FINGERPRINT_DIFFERS, f.name);
-	if (rc != RK_OK)
-		return cli_fail(c, rc, TEXT_CANNOT_APPROVE, f.name);
-	if ((rc = cli_finish(c, item, TEXT_CANNOT_APPROVE_NOW, NULL)) != RK_OK)
+	if ((rc = approve(c, &f, typed)) != RK_OK)
 		return rc;
 	rc = secretariat_settle(c->client, f.org_id, RKL__ENROLMENT_STATE__APPROVED);
 	/* Its feed keys stand behind the directory in the outbox. */
@@ -194,6 +222,8 @@ int cmd_member_approve(struct cli *c, int argc, char **argv)
 		rc = link_sync(c->client, &c->stop);
 	if (rc != RK_OK)
 		return cli_fail(c, rc, TEXT_CANNOT_SYNC);
+	if ((rc = secretariat_missing_epochs(c->client, &missing)) == RK_OK && missing > 0)
+		out_warn(c, TEXT_MISSING_EPOCHS, missing);
 	return print_member(c, f.org_id, f.name, "active", f.fingerprint, TEXT_APPROVED);
 }
 
@@ -286,6 +316,7 @@ static int change_status(struct cli *c, int argc, char **argv, Rk__OrgStatus sta
 	struct cli_args args;
 	struct member_facts f = {0};
 	struct secretariat_done duties;
+	bool again = false;
 	uint64_t item;
 	int rc = cli_parse(c, &usage, argc, argv, &args);
 	if (rc == RK_OK)
@@ -297,13 +328,15 @@ static int change_status(struct cli *c, int argc, char **argv, Rk__OrgStatus sta
 		return rc;
 	if (question != TEXT_NONE && !yes && (rc = cli_confirm(c, question, f.name)) != RK_OK)
 		return rc;
-	rc = secretariat_set_status(c->client, f.org_id, status, &item);
-	if (rc == RK_CONFLICT)
-		return cli_refuse(c, rc, TEXT_HINT_MEMBER_LIST, TEXT_STATUS_ALREADY, f.name);
-	if (rc != RK_OK)
-		return cli_fail(c, rc, TEXT_CANNOT_CHANGE, f.name);
-	if ((rc = cli_finish(c, item, TEXT_CANNOT_CHANGE_NOW, NULL)) != RK_OK)
-		return rc;
+	do {
+		rc = secretariat_set_status(c->client, f.org_id, status, &item);
+		if (rc == RK_CONFLICT)
+			return cli_refuse(c, rc, TEXT_HINT_MEMBER_LIST, TEXT_STATUS_ALREADY, f.name);
+		if (rc != RK_OK)
+			return cli_fail(c, rc, TEXT_CANNOT_CHANGE, f.name);
+		if ((rc = finish_directory(c, item, TEXT_CANNOT_CHANGE_NOW, &again)) != RK_OK)
+			return rc;
+	} while (again);
 	rc = link_sync(c->client, &c->stop);
 	/* Who comes back lacks the keys of the epochs in between. */
 	if (rc == RK_OK && status == RK__ORG_STATUS__ACTIVE && (rc = secretariat_duties(c->client, &duties)) == RK_OK)

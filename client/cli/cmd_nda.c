@@ -40,17 +40,41 @@ static int read_signatory(struct cli *c, struct signatory_options *o)
 struct proposal_options {
 	struct agreement_new n;
 	struct cli_list with, disclosers;
-	const char *document, *form, *until, *from, *accept_by;
+	const char *document, *form, *until, *from, *accept_by, *again;
 	int64_t notice_days, window_days, survival_months;
 	uint8_t others[NDA_PARTIES_MAX][16], disclosing[NDA_PARTIES_MAX][16];
 	struct signatory_options signatory;
 };
+
+/* Nothing of the old agreement is chosen anew but the day by which it must be signed. */
+static int read_again_options(struct cli *c, struct proposal_options *o)
+{
+	const struct agreement_new *n = &o->n;
+
+	if (o->with.count > 0 || o->disclosers.count > 0 || o->document != NULL || o->form != NULL || o->until != NULL ||
+	    o->from != NULL || n->purpose != NULL || n->title != NULL || n->language != NULL || n->law != NULL || n->no_exit ||
+	    n->marking_required || o->notice_days != 0 || o->window_days >= 0 || o->survival_months >= 0)
+		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_HELP, TEXT_AGAIN_ALONE);
+	return shared_day(c, "accept-by", o->accept_by, &o->n.accept_by_day);
+}
+
+/* What a proposal needs that repeats none. */
+static int check_given(struct cli *c, const struct proposal_options *o, bool counter)
+{
+	const char *missing = o->with.count == 0 && !counter ? "with" : o->n.purpose == NULL ? "purpose" : o->until == NULL ? "until" : NULL;
+
+	if (o->again != NULL || missing == NULL)
+		return RK_OK;
+	return cli_refuse(c, RK_EUSAGE, TEXT_HINT_HELP, TEXT_OPTION_MISSING, missing);
+}
 
 static int read_text_options(struct cli *c, struct proposal_options *o)
 {
 	struct agreement_new *n = &o->n;
 	int r;
 
+	if (o->again != NULL)
+		return read_again_options(c, o);
 	if ((o->document == NULL) == (o->form == NULL))
 		return cli_refuse(c, RK_EUSAGE, TEXT_HINT_HELP, TEXT_DOCUMENT_OR_FORM);
 	if (o->form != NULL && strcmp(o->form, "plain") != 0)
@@ -143,6 +167,23 @@ static int report_fault(struct cli *c, int r, enum agreement_fault fault)
 	return cli_refuse(c, r, fault == AGREEMENT_FAULT_ZONE ? TEXT_HINT_ZONE : TEXT_HINT_HELP, texts[fault]);
 }
 
+/* The same agreement once more, under the keys of now. */
+static int queue_again(struct shared *s, struct proposal_options *o, uint8_t nda_id[32], uint64_t *item)
+{
+	enum agreement_fault fault = AGREEMENT_FAULT_NONE;
+	struct agreement *old;
+	int r = shared_agreement(s, o->again, true, RK_ENOTFOUND, &old);
+
+	if (r != RK_OK)
+		return shared_end(s, r);
+	o->n.again = old;
+	o->n.signatory = o->signatory.s;
+	r = agreement_propose(s->client, s->t, &o->n, &fault, nda_id, item);
+	if (r != RK_OK && fault == AGREEMENT_FAULT_NONE)
+		return shared_end(s, shared_fail(s->c, r, TEXT_CANNOT_AGAIN));
+	return shared_end(s, report_fault(s->c, r, fault));
+}
+
 /* Proposes; a counter-proposal also closes the old one.  Both are queued together or not at all. */
 static int queue(struct cli *c, struct proposal_options *o, const char *countered, uint8_t nda_id[32], uint64_t *item,
                  uint64_t *closing)
@@ -155,6 +196,8 @@ static int queue(struct cli *c, struct proposal_options *o, const char *countere
 	*closing = 0;
 	if ((r = shared_begin(c, true, &s)) != RK_OK)
 		return r;
+	if (o->again != NULL)
+		return queue_again(&s, o, nda_id, item);
 	if (countered != NULL && (r = shared_agreement(&s, countered, false, RK_ENOTFOUND, &old)) != RK_OK)
 		return shared_end(&s, r);
 	if (old != NULL)
@@ -178,11 +221,11 @@ static int propose(struct cli *c, int argc, char **argv, bool counter)
 	struct proposal_options o = {.window_days = -1, .survival_months = -1};
 	struct agreement_signatory *who = &o.signatory.s;
 	const struct cli_option options[] = {
-		{"with", CLI_LIST, &o.with, "ORG", TEXT_OPT_WITH, !counter},
-		{"purpose", CLI_TEXT, &o.n.purpose, "TEXT", TEXT_OPT_PURPOSE, true},
+		{"with", CLI_LIST, &o.with, "ORG", TEXT_OPT_WITH, false},
+		{"purpose", CLI_TEXT, &o.n.purpose, "TEXT", TEXT_OPT_PURPOSE, false},
 		{"document", CLI_TEXT, &o.document, "FILE", TEXT_OPT_DOCUMENT, false},
 		{"form", CLI_TEXT, &o.form, "plain", TEXT_OPT_FORM, false},
-		{"until", CLI_TEXT, &o.until, "DATE", TEXT_OPT_UNTIL, true},
+		{"until", CLI_TEXT, &o.until, "DATE", TEXT_OPT_UNTIL, false},
 		{"from", CLI_TEXT, &o.from, "DATE", TEXT_OPT_FROM, false},
 		{"discloser", CLI_LIST, &o.disclosers, "ORG", TEXT_OPT_DISCLOSER, false},
 		{"notice-days", CLI_NUMBER, &o.notice_days, "N", TEXT_OPT_NOTICE_DAYS, false},
@@ -198,6 +241,7 @@ static int propose(struct cli *c, int argc, char **argv, bool counter)
 		{"signatory-title", CLI_TEXT, &who->title, "TEXT", TEXT_OPT_SIGNATORY_TITLE, false},
 		{"authority", CLI_TEXT, &o.signatory.authority, "A", TEXT_OPT_AUTHORITY, false},
 		{"notice-address", CLI_TEXT, &who->address, "TEXT", TEXT_OPT_ADDRESS, false},
+		{counter ? NULL : "again", CLI_TEXT, &o.again, "ID", TEXT_OPT_AGAIN, false},
 		{0},
 	};
 	const struct cli_usage usage = {options, counter ? "ID" : "", counter ? 1 : 0, counter ? 1 : 0, TEXT_ARG_ORG};
@@ -209,7 +253,8 @@ static int propose(struct cli *c, int argc, char **argv, bool counter)
 	json_t *json;
 	int r;
 
-	if ((r = cli_parse(c, &usage, argc, argv, &args)) != RK_OK || (r = read_text_options(c, &o)) != RK_OK ||
+	if ((r = cli_parse(c, &usage, argc, argv, &args)) != RK_OK || (r = check_given(c, &o, counter)) != RK_OK ||
+	    (r = read_text_options(c, &o)) != RK_OK ||
 	    (r = read_numbers(c, &o)) != RK_OK)
 		return r;
 	if ((r = shared_open(c)) != RK_OK || (r = read_signatory(c, &o.signatory)) != RK_OK || (r = shared_org_key(c)) != RK_OK)
@@ -227,7 +272,7 @@ static int propose(struct cli *c, int argc, char **argv, bool counter)
 		return out_json(json);
 	}
 	out_field(c, TEXT_F_ID, out_hex(id, BYTES_OF(nda_id)));
-	out_say(c, counter ? TEXT_COUNTERED : TEXT_PROPOSED);
+	out_say(c, o.again != NULL ? TEXT_PROPOSED_AGAIN : counter ? TEXT_COUNTERED : TEXT_PROPOSED);
 	if (o.form != NULL)
 		out_say(c, TEXT_NOT_LEGAL_ADVICE);
 	return RK_OK;

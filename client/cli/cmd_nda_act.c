@@ -6,7 +6,7 @@
 
 #include "client/cli/shared.h"
 #include "client/savefile.h"
-#include "proto/ids.h"
+#include "proto/orgkey.h"
 #include "proto/strict.h"
 
 #define FILE_NAME_CHARS 96
@@ -171,26 +171,34 @@ static int put_pages(struct export *x)
 	return RK_OK;
 }
 
-/* The key to which the terms bind a party, in the form that openssl reads: a fixed head of SubjectPublicKeyInfo, then the key. */
-static int put_key(struct export *x, const struct nda_party *p)
+/* A key in the form that openssl reads: a fixed head of SubjectPublicKeyInfo, then the key. */
+static int put_pem(struct export *x, const uint8_t *org_id, const char *suffix, const uint8_t pk[32])
 {
 	static const uint8_t head[] = {0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00};
-	uint8_t der[sizeof(head) + 32], fp[32];
+	uint8_t der[sizeof(head) + 32];
 	char base64[sodium_base64_ENCODED_LEN(sizeof(der), sodium_base64_VARIANT_ORIGINAL)], id[OUT_ID_CHARS], name[FILE_NAME_CHARS];
 	const char *pem;
-	Rk__Org *org;
 
-	if (book_org(x->s->client, x->s->t, p->org_id, x->s->a, &org) != RK_OK)
-		return RK_OK;
-	ids_sha256(fp, bytes_of(org->org_pk));
-	if (memcmp(fp, p->org_key_fp, 32) != 0)
-		return RK_OK;
 	memcpy(der, head, sizeof(head));
-	memcpy(der + sizeof(head), org->org_pk.data, 32);
+	memcpy(der + sizeof(head), pk, 32);
 	sodium_bin2base64(base64, sizeof(base64), der, sizeof(der), sodium_base64_VARIANT_ORIGINAL);
 	pem = shared_text(x->s, "-----BEGIN PUBLIC KEY-----\n%s\n-----END PUBLIC KEY-----\n", base64);
-	snprintf(name, sizeof(name), "key-%s.pem", out_short(id, bytes_make(p->org_id, 16)));
+	snprintf(name, sizeof(name), "key-%s%s.pem", out_short(id, bytes_make(org_id, 16)), suffix);
 	return put(x, name, bytes_str(pem));
+}
+
+/* The key to which the terms bind a party, and where another one counts as it now, that one: it may have signed later acts. */
+static int put_key(struct export *x, const struct nda_party *p)
+{
+	uint8_t pk[32];
+	Rk__Org *org;
+	int r;
+
+	if (book_org(x->s->client, x->s->t, p->org_id, x->s->a, &org) != RK_OK || !orgkey_find(org, p->org_key_fp, pk))
+		return RK_OK;
+	if ((r = put_pem(x, p->org_id, "", pk)) != RK_OK || memcmp(pk, org->org_pk.data, 32) == 0)
+		return r;
+	return put_pem(x, p->org_id, "-now", org->org_pk.data);
 }
 
 /* What was signed: label, a zero byte, the exchange, the act; so that common tools verify it. */

@@ -66,6 +66,8 @@ static enum text_id why_text(enum secretariat_why why)
 		return TEXT_OFFICE_WHY_REMOVED;
 	case OFFICE_WHY_LOG:
 		return TEXT_OFFICE_WHY_LOG;
+	case OFFICE_WHY_OFFICER:
+		return TEXT_OFFICE_WHY_OFFICER;
 	default:
 		return TEXT_NONE;
 	}

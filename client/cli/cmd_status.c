@@ -4,6 +4,7 @@
 
 #include "client/attach.h"
 #include "client/backup.h"
+#include "client/cli/cmd_key.h"
 #include "client/cli/out.h"
 #include "client/cli/progress.h"
 #include "client/cli/show.h"
@@ -489,9 +490,12 @@ int cmd_sync(struct cli *c, int argc, char **argv)
 	if ((rc = link_sync(c->client, &c->stop)) != RK_OK || (rc = publish_kx(c)) != RK_OK)
 		return cli_fail(c, rc, TEXT_CANNOT_SYNC);
 	int refused = show_read(c, report_refused, &waiting);
+	int keys = key_after_sync(c);
+	if (keys != RK_OK && keys != CLI_PARTIAL)
+		return keys;
 	int duties = do_duties(c, &done);
 	if (duties == RK_OK)
-		duties = refused;
+		duties = refused == RK_OK ? keys : refused;
 	if (duties != RK_OK && duties != CLI_PARTIAL)
 		return duties;
 	synced.new_member = pending && !as_device;

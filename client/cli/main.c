@@ -27,6 +27,8 @@
 #include "client/cli/verbs_device.inc"
 #include "client/cli/verbs_backup.inc"
 #include "client/cli/verbs_agent.inc"
+#include "client/cli/verbs_key.inc"
+#include "client/cli/verbs_officer.inc"
 #include "client/cli/verbs_c.inc"
 #undef NOUN
 #undef VERB
@@ -46,6 +48,8 @@ static const struct row rows[] = {
 #include "client/cli/verbs_device.inc"
 #include "client/cli/verbs_backup.inc"
 #include "client/cli/verbs_agent.inc"
+#include "client/cli/verbs_key.inc"
+#include "client/cli/verbs_officer.inc"
 #include "client/cli/verbs_c.inc"
 #undef NOUN
 #undef VERB

@@ -123,6 +123,7 @@ static int prompt(struct cli *c, int tty, const char *question, char **out)
 static const enum text_id role_names[KEY_ROLE_COUNT] = {
 	[KEY_DEVICE] = TEXT_KEY_DEVICE, [KEY_ORG] = TEXT_KEY_ORG, [KEY_SECRETARIAT] = TEXT_KEY_SECRETARIAT,
 	[KEY_ROOT] = TEXT_KEY_ROOT, [KEY_WITNESS] = TEXT_KEY_WITNESS,
+	[KEY_ORG_NEXT] = TEXT_KEY_ORG, [KEY_SECRETARIAT_NEXT] = TEXT_KEY_SECRETARIAT,
 };
 
 /* A new passphrase, typed twice; an empty line takes the one typed before. */
@@ -188,6 +189,7 @@ static const char *own_variable(enum key_role role)
 	static const char *const names[KEY_ROLE_COUNT] = {
 		[KEY_ORG] = "RENKEI_ORG_PASSPHRASE_FILE", [KEY_SECRETARIAT] = "RENKEI_SECRETARIAT_PASSPHRASE_FILE",
 		[KEY_WITNESS] = "RENKEI_SECRETARIAT_PASSPHRASE_FILE", [KEY_ROOT] = "RENKEI_ROOT_PASSPHRASE_FILE",
+		[KEY_ORG_NEXT] = "RENKEI_ORG_PASSPHRASE_FILE", [KEY_SECRETARIAT_NEXT] = "RENKEI_SECRETARIAT_PASSPHRASE_FILE",
 	};
 	const char *value = names[role] ? getenv(names[role]) : NULL;
 	return value && *value ? value : NULL;

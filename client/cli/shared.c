@@ -6,6 +6,7 @@
 
 #include "client/days.h"
 #include "client/desk.h"
+#include "client/key_change.h"
 
 #define CATCH_UP_MS 6000
 #define ARENA_BUDGET ((size_t)1024 * 1024)
@@ -305,10 +306,13 @@ int shared_fail(struct cli *c, int code, enum text_id what)
 
 int shared_org_key(struct cli *c)
 {
-	int r = keys_unlock(c->client, KEY_ORG);
+	int r = key_change_unlock_org(c->client);
 
 	if (r == RK_OK)
 		return r;
+	/* Nothing that a key of before signs is taken any more. */
+	if (r == RK_NOT_PERMITTED)
+		return cli_refuse(c, r, TEXT_HINT_ORG_KEY_OTHER, TEXT_ORG_KEY_OTHER);
 	return cli_fail(c, r, r == RK_ENOTJOINED ? TEXT_NO_ORG_KEY : TEXT_CANNOT_UNLOCK, text(TEXT_KEY_ORG, c->lang));
 }
 

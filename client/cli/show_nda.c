@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "client/cli/notice_show.h"
+#include "client/cli/show_suspended.h"
 #include "client/days.h"
 #include "client/forms.h"
 #include "proto/strict.h"
@@ -283,6 +284,7 @@ void show_nda_lines(struct shared *s, const struct agreement *ag, const struct d
 	if (ag->cover != NULL && ag->cover->title[0] != '\0')
 		out_field(c, TEXT_F_TITLE, ag->cover->title);
 	out_field(c, TEXT_F_STATE, text(shared_state_text(ag->state), c->lang));
+	show_suspended(s, ag);
 	out_field(c, TEXT_F_NEXT, show_nda_next_date(s, ag, facts));
 	if (ag->problem != RK_OK)
 		out_field(c, TEXT_F_PROBLEM, text(problem_text(ag->problem), c->lang));
@@ -407,6 +409,7 @@ json_t *show_nda_json(struct shared *s, const struct agreement *ag, const struct
 	for (int i = 0; i < ag->row.party_count; i++)
 		json_array_append_new(parties, party_json(s, ag, i, whole));
 	json_object_set_new(o, "parties", parties);
+	json_object_set_new(o, "suspended_by", show_suspended_json(s, ag));
 	out_set_text(o, "first_day", day_text(s, ag->terms->first_day));
 	out_set_text(o, "last_day", day_text(s, ag->terms->last_day));
 	out_set_text(o, "zone", ag->terms->zone);

@@ -18,6 +18,7 @@ static const char *const sentences[TEXT_COUNT][LANG_COUNT] = {
 #include "client/cli/text_device.inc"
 #include "client/cli/text_backup.inc"
 #include "client/cli/text_agent.inc"
+#include "client/cli/text_key.inc"
 #undef T
 };
 

@@ -21,6 +21,7 @@ enum text_id {
 #include "client/cli/text_device.inc"
 #include "client/cli/text_backup.inc"
 #include "client/cli/text_agent.inc"
+#include "client/cli/text_key.inc"
 #undef T
 	TEXT_COUNT
 };

@@ -90,6 +90,7 @@ static const ProtobufCMessage *golden_message(const struct fixed *f, enum object
 	case OBJECT_KIND_NDA_HOLD: return &fixed_act(f, 1, RK__ACT_KIND__HOLD, a)->base;
 	case OBJECT_KIND_NACK: return &fixed_nack(f, 1, RK__NACK_REASON__NACK_DECLINED, a)->base;
 	case OBJECT_KIND_DEPOSIT: return &fixed_deposit(f, 1, a)->base;
+	case OBJECT_KIND_ORG_KEY: return &fixed_org_key(f, 1, &f->orgs[2].org, a)->base;
 	case OBJECT_KIND_ENVELOPE:
 	case OBJECT_KIND_COUNT: break;
 	}

@@ -382,6 +382,18 @@ Rk__Deposit *fixed_deposit(const struct fixed *f, int org, struct arena *a)
 	return d;
 }
 
+Rk__OrgKey *fixed_org_key(const struct fixed *f, int org, const struct fixed_sign *next, struct arena *a)
+{
+	NEW_MESSAGE(k, org_key, OrgKey, a);
+
+	k->version = 1;
+	k->org_id = copy(a, f->orgs[org].org_id, 16);
+	k->old_pk = copy(a, f->orgs[org].org.pk, 32);
+	k->new_pk = copy(a, next->pk, 32);
+	k->time = FIXED_TIME_MS;
+	return k;
+}
+
 /* ---- agreements */
 
 Rk__NdaTerms *fixed_terms(const struct fixed *f, struct arena *a)

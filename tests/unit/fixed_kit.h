@@ -61,6 +61,8 @@ struct bytes fixed_enrol_request(const struct fixed *, const Rk__Enrol *, const 
 Rk__Pickup *fixed_pickup(const struct fixed *, int org, struct arena *);
 Rk__Nack *fixed_nack(const struct fixed *, int org, Rk__NackReason, struct arena *);
 Rk__Deposit *fixed_deposit(const struct fixed *, int org, struct arena *);
+/** From org's key to `next`. */
+Rk__OrgKey *fixed_org_key(const struct fixed *, int org, const struct fixed_sign *next, struct arena *);
 /** Between orgs 1 and 2, mutual. */
 Rk__NdaTerms *fixed_terms(const struct fixed *, struct arena *);
 Rk__NdaAct *fixed_act(const struct fixed *, int org, Rk__ActKind, struct arena *);

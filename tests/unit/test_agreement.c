@@ -285,7 +285,7 @@ static void another_key_of_a_party_is_not_to_be_signed(void **state)
 	deal.fp[1][0] ^= 1;
 	deal_finish(&h, &deal);
 	deal_propose(&h, &deal);
-	assert_int_equal(check_sign(), RK_EINTEGRITY);
+	assert_int_equal(check_sign(), RK_NDA_SUSPENDED);
 	/* And that party's real key accepts nothing here. */
 	deal_deliver_act(&h, deal_act(&h, &deal, 2, RK__ACT_KIND__ACCEPT, ""));
 	assert_int_equal(home_count(&h, "nda-act-bad-signature"), 1);

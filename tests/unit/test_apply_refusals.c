@@ -249,13 +249,15 @@ static int version_hello(void)
 	return world_run(&w, world_command(&w, A, 0, req, (struct bytes){0}, (struct bytes){0}, (struct bytes){0}));
 }
 
-static int unsupported_org_key_change(void)
+static int unsupported_critical_ext(void)
 {
 	Rk__Directory *d = world_directory(&w);
-	struct fixed_sign other;
+	Rk__Ext ext = RK__EXT__INIT, *list[1] = {&ext};
 
-	fixed_sign_key(&other, "other key");
-	d->orgs[A]->org_pk = world_copy(&w, other.pk, 32);
+	ext.id = 9;
+	ext.critical = true;
+	d->orgs[A]->ext = list;
+	d->orgs[A]->n_ext = 1;
 	return world_put_directory(&w, d);
 }
 
@@ -700,7 +702,7 @@ static const struct row {
 	ROW(RK_BAD_SIGNATURE, bad_signature_key_changed_since),
 	ROW(RK_TOO_LARGE, too_large_accept),
 	ROW(RK_VERSION, version_hello),
-	ROW(RK_UNSUPPORTED, unsupported_org_key_change),
+	ROW(RK_UNSUPPORTED, unsupported_critical_ext),
 	ROW(RK_UNMARKED, unmarked),
 	ROW(RK_QUOTA, quota_open_to_strangers),
 	ROW(RK_QUOTA, quota_stored),

@@ -165,6 +165,7 @@ static void enrolment_has_not_changed(void **state)
 static void agreement_objects_have_not_changed(void **state)
 {
 	Rk__NdaTerms *terms = fixed_terms(&f, arena);
+	struct fixed_sign next;
 	struct bytes packed;
 	(void)state;
 
@@ -175,6 +176,8 @@ static void agreement_objects_have_not_changed(void **state)
 	compare_object(OBJECT_KIND_NDA_HOLD, &f.orgs[1].device, &fixed_act(&f, 1, RK__ACT_KIND__HOLD, arena)->base);
 	compare_object(OBJECT_KIND_PICKUP, &f.orgs[2].device, &fixed_pickup(&f, 2, arena)->base);
 	compare_object(OBJECT_KIND_NACK, &f.orgs[2].device, &fixed_nack(&f, 2, RK__NACK_REASON__NACK_UNOPENED, arena)->base);
+	fixed_sign_key(&next, "another key");
+	compare_object(OBJECT_KIND_ORG_KEY, &f.orgs[1].org, &fixed_org_key(&f, 1, &next, arena)->base);
 	compare_object(OBJECT_KIND_DEPOSIT, &f.orgs[1].device, &fixed_deposit(&f, 1, arena)->base);
 }
 

@@ -38,6 +38,7 @@ static const struct {
 	{"nda-hold", "renkei/v1/nda-hold", SIGNER_DEVICE, RK__LOG_TYPE__LOG_NDA_ACT, false, 2048},
 	{"nack", "renkei/v1/nack", SIGNER_DEVICE, RK__LOG_TYPE__LOG_NACK, false, 1024},
 	{"deposit", "renkei/v1/deposit", SIGNER_DEVICE, RK__LOG_TYPE__LOG_DEPOSIT, false, 1024},
+	{"org-key", "renkei/v1/org-key", SIGNER_ORG, RK__LOG_TYPE__LOG_NONE, false, 1024},
 };
 
 static void the_table_is_the_documented_one(void **state)

@@ -39,6 +39,7 @@ static void what_is_due(void **state)
 		{"both", 0, 1, 1000 * DAY, 1, 1, 0, 0, 0, OFFICE_WHY_NONE, OFFICE_WHY_EXPELLED, false, false, false},
 		{"another log", DAY, DAY, 1000 * DAY, 0, 0, 1, 0, 0, OFFICE_WHY_LOG, OFFICE_WHY_LOG, false, false, false},
 		{"a device without a key", 0, 0, 1000 * DAY, 0, 0, 0, 1, 0, OFFICE_WHY_NONE, OFFICE_WHY_NONE, true, false, false},
+		{"its officer is none any more", 0, 0, 1000 * DAY, 0, 0, 0, 0, 0, OFFICE_WHY_OFFICER, OFFICE_WHY_NONE, false, false, false},
 		{"somebody waits", 0, 0, 1000 * DAY, 0, 0, 0, 0, 2, OFFICE_WHY_NONE, OFFICE_WHY_NONE, false, false, true},
 		{"the charter, 91 days", 0, 0, 91 * DAY, 0, 0, 0, 0, 0, OFFICE_WHY_NONE, OFFICE_WHY_NONE, false, false, false},
 		{"the charter, 90 days", 0, 0, 90 * DAY, 0, 0, 0, 0, 0, OFFICE_WHY_NONE, OFFICE_WHY_NONE, false, true, false},
@@ -66,6 +67,8 @@ static void what_is_due(void **state)
 			charter->log_vkey = vkey;
 			charter->issued_at = office.now_ms - DAY / 2;
 		}
+		if (rows[i].directory == OFFICE_WHY_OFFICER)
+			charter->secretariat_keys[0]->not_after = office.now_ms;
 		secretariat_judge(&facts, all);
 		for (int k = 0; k < OFFICE_COUNT; k++)
 			assert_int_equal(all[k].kind, k);

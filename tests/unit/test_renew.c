@@ -12,7 +12,10 @@
 #include <sodium.h>
 
 #include "client/exchange.h"
+#include "client/key_change.h"
+#include "client/officer.h"
 #include "client/renew.h"
+#include "proto/ids.h"
 #include "proto/strict.h"
 #include "proto/trust.h"
 #include "tests/unit/fixed_kit.h"
@@ -211,6 +214,118 @@ static void not_without_the_root_key(void **state)
 	assert_int_equal(renew_charter(c, (struct bytes){0}, a, &r), RK_NOT_PERMITTED);
 }
 
+/* ---- officers */
+
+static struct fixed_sign officer_key(int i)
+{
+	struct fixed_sign k;
+	char name[24];
+
+	snprintf(name, sizeof(name), "officer %d", i);
+	fixed_sign_key(&k, name);
+	return k;
+}
+
+static void officers_come_and_go(void **state)
+{
+	struct fixed_sign one = officer_key(1), two = officer_key(2);
+	char text[OFFICER_TEXT_CHARS], origin[NOTE_NAME_CHARS];
+	const Rk__SecretariatKey *k;
+	struct renewal r;
+	uint8_t pk[32], id[16];
+	(void)state;
+
+	assert_int_equal(officer_text(text, one.pk), RK_OK);
+	assert_int_equal(officer_parse(text, pk), RK_OK);
+	assert_memory_equal(pk, one.pk, 32);
+	text[20] = text[20] == 'A' ? 'B' : 'A';
+	assert_int_equal(officer_parse(text, pk), RK_MALFORMED);
+
+	now_ms += DAY_MS;
+	assert_int_equal(officer_add(c, one.pk, "Sato", NULL, a, &r), RK_OK);
+	note_origin(origin, exchange_id, 1);
+	assert_string_equal(r.log_origin, origin);
+	take(r.file);
+	assert_int_equal(held()->n_secretariat_keys, 2);
+	assert_true(held()->not_after == FIXED_TIME_MS + TRUST_CHARTER_AGE_MS);
+	ids_signer(id, one.pk);
+	assert_null(trust_secretariat_pk(held(), id, now_ms - 1));
+	assert_non_null(trust_secretariat_pk(held(), id, now_ms));
+	assert_int_equal(officer_add(c, one.pk, "Other", NULL, a, &r), RK_EEXISTS);
+	assert_int_equal(officer_add(c, two.pk, "Sato", NULL, a, &r), RK_EEXISTS);
+	assert_int_equal(officer_add(c, two.pk, "Ito", "nobody", a, &r), RK_ENOTFOUND);
+	assert_int_equal(officer_remove(c, "nobody", a, &r), RK_ENOTFOUND);
+
+	/* One key for another, under the same name; then the founder leaves; and the last one may not. */
+	now_ms += DAY_MS;
+	assert_int_equal(officer_add(c, two.pk, "Sato", "Sato", a, &r), RK_OK);
+	take(r.file);
+	assert_non_null(k = officer_find(held(), "Sato", now_ms));
+	assert_memory_equal(k->pk.data, two.pk, 32);
+	assert_null(trust_secretariat_pk(held(), id, now_ms));
+	assert_non_null(trust_secretariat_pk(held(), id, now_ms - 1));
+	now_ms += DAY_MS;
+	assert_int_equal(officer_remove(c, "1", a, &r), RK_OK);
+	take(r.file);
+	assert_int_equal(officer_remove(c, "Sato", a, &r), RK_CONFLICT);
+}
+
+static void room_for_eight_in_office(void **state)
+{
+	struct fixed_sign k;
+	struct renewal r;
+	char label[24];
+	(void)state;
+
+	for (int i = 2; i <= 8; i++) {
+		k = officer_key(i);
+		snprintf(label, sizeof(label), "%d", i);
+		now_ms++;
+		assert_int_equal(officer_add(c, k.pk, label, NULL, a, &r), RK_OK);
+		take(r.file);
+	}
+	k = officer_key(9);
+	assert_int_equal(officer_add(c, k.pk, "9", NULL, a, &r), RK_QUOTA);
+	/* Who left longest ago makes room. */
+	for (int i = 2; i <= 3; i++) {
+		now_ms++;
+		snprintf(label, sizeof(label), "%d", i);
+		assert_int_equal(officer_remove(c, label, a, &r), RK_OK);
+		take(r.file);
+	}
+	now_ms++;
+	assert_int_equal(officer_add(c, k.pk, "9", NULL, a, &r), RK_OK);
+	take(r.file);
+	assert_int_equal(held()->n_secretariat_keys, 8);
+	for (size_t i = 0; i < 8; i++)
+		assert_string_not_equal(held()->secretariat_keys[i]->label, "2");
+}
+
+static void an_officers_own_next_key(void **state)
+{
+	const struct key_new cheap = {.mem_mib = 64, .ops = 2};
+	struct renewal r;
+	unsigned changed;
+	uint8_t pk[32], same[32], before[32];
+	(void)state;
+
+	assert_int_equal(keys_unlock(c, KEY_SECRETARIAT), RK_OK);
+	keys_sign_pk(c, KEY_SECRETARIAT, before);
+	assert_int_equal(key_change_officer(c, &cheap, pk), RK_OK);
+	assert_int_equal(key_change_officer(c, &cheap, same), RK_OK);
+	assert_memory_equal(pk, same, 32);
+	assert_memory_not_equal(pk, before, 32);
+	now_ms += DAY_MS;
+	assert_int_equal(officer_add(c, pk, "1", "1", a, &r), RK_OK);
+	assert_int_equal(key_change_settle(c, &changed), RK_OK);
+	assert_int_equal(changed, 0);
+	take(r.file);
+	assert_int_equal(key_change_settle(c, &changed), RK_OK);
+	assert_int_equal(changed, 1u << KEY_SECRETARIAT);
+	keys_sign_pk(c, KEY_SECRETARIAT, same);
+	assert_memory_equal(pk, same, 32);
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
@@ -220,6 +335,9 @@ int main(void)
 		TEST(the_next_log_and_the_one_after_it),
 		TEST(only_a_checkpoint_of_the_present_log),
 		TEST(not_without_the_root_key),
+		TEST(officers_come_and_go),
+		TEST(room_for_eight_in_office),
+		TEST(an_officers_own_next_key),
 	};
 	return cmocka_run_group_tests_name("renew", tests, NULL, NULL);
 }

@@ -324,9 +324,11 @@ static void add_ext(Rk__Directory *d, uint32_t first, uint32_t second, bool crit
 	d->orgs[1]->n_ext = 2;
 }
 
-static void d_ext(Rk__Directory *d) { add_ext(d, 1, 2, false); }
-static void d_ext_order(Rk__Directory *d) { add_ext(d, 2, 2, false); }
-static void d_ext_critical(Rk__Directory *d) { add_ext(d, 1, 2, true); }
+static void d_ext(Rk__Directory *d) { add_ext(d, 9, 12, false); }
+static void d_ext_order(Rk__Directory *d) { add_ext(d, 9, 9, false); }
+static void d_ext_critical(Rk__Directory *d) { add_ext(d, 9, 12, true); }
+/* Numbers 1 to 8 are links between keys: nothing else may stand there. */
+static void d_ext_no_link(Rk__Directory *d) { add_ext(d, 1, 9, false); }
 
 static void directory_rules(void **state)
 {
@@ -340,7 +342,7 @@ static void directory_rules(void **state)
 		{d_zero_key, RK_MALFORMED}, {d_status, RK_MALFORMED}, {d_kind, RK_MALFORMED}, {d_country, RK_MALFORMED},
 		{d_number, RK_MALFORMED}, {d_number_ok, RK_OK}, {d_min, RK_MALFORMED}, {d_no_office, RK_MALFORMED},
 		{d_office_suspended, RK_MALFORMED}, {d_names, RK_MALFORMED}, {d_ext, RK_OK}, {d_ext_order, RK_MALFORMED},
-		{d_ext_critical, RK_UNSUPPORTED},
+		{d_ext_critical, RK_UNSUPPORTED}, {d_ext_no_link, RK_MALFORMED},
 	};
 	(void)state;
 
@@ -357,6 +359,8 @@ static void n_min_up(Rk__Directory *d) { d->orgs[1]->min_devices_serial = 8; }
 static void n_min_down(Rk__Directory *d) { d->orgs[1]->min_devices_serial = 6; }
 static void n_gone(Rk__Directory *d) { d->orgs[1] = d->orgs[2]; d->n_orgs = 2; }
 static void n_key(Rk__Directory *d) { d->orgs[1]->org_pk = key("a new org key"); }
+static void n_key_of_expelled(Rk__Directory *d) { d->orgs[2]->org_pk = key("a new org key"); }
+static void n_key_and_expelled(Rk__Directory *d) { n_key(d); d->orgs[1]->status = RK__ORG_STATUS__EXPELLED; }
 static void n_back(Rk__Directory *d) { d->orgs[2]->status = RK__ORG_STATUS__ACTIVE; }
 static void n_softer(Rk__Directory *d) { d->orgs[2]->status = RK__ORG_STATUS__SUSPENDED; }
 
@@ -382,7 +386,7 @@ static void directory_follows_the_one_before(void **state)
 	} rows[] = {
 		{d_nothing, RK_OK}, {d_serial, RK_CONFLICT}, {d_serial_back, RK_CONFLICT}, {d_prev, RK_CONFLICT},
 		{d_no_prev, RK_CONFLICT}, {n_suspend, RK_OK}, {n_min_up, RK_OK}, {n_min_down, RK_CONFLICT}, {n_gone, RK_CONFLICT},
-		{n_key, RK_UNSUPPORTED}, {n_back, RK_CONFLICT}, {n_softer, RK_CONFLICT}, {n_added, RK_OK},
+		{n_key, RK_OK}, {n_key_of_expelled, RK_CONFLICT}, {n_key_and_expelled, RK_CONFLICT}, {n_back, RK_CONFLICT}, {n_softer, RK_CONFLICT}, {n_added, RK_OK},
 	};
 	struct trust_prev prev = {.serial = 4};
 	(void)state;
@@ -391,6 +395,7 @@ static void directory_follows_the_one_before(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		Rk__Directory *old = fixed_directory(&f, arena), *d = fixed_directory(&f, arena);
 
+		old->serial = 4;
 		old->orgs[1]->min_devices_serial = d->orgs[1]->min_devices_serial = 7;
 		old->orgs[2]->status = d->orgs[2]->status = RK__ORG_STATUS__EXPELLED;
 		d->serial = 5;
