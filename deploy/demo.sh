@@ -1,7 +1,8 @@
 #!/bin/bash
 # demo.sh: a guided tour of one exchange, on this machine, with the real programs.  It starts a broker on a free loopback
 # port in a temporary folder, lets a company, a university and a coordinator join, and walks through the main job:
-# offers and needs, a dossier that is refused, an agreement, the dossier under it, the end of the agreement, refused again.
+# offers and needs, a dossier that is refused, an agreement, the dossier under it, a large one, a second machine, the end of the agreement,
+# refused again, a receipt, a backup and its return.
 # KEEP=1 keeps the folder and says how to go on by hand.  Ends with 0 only if every step did what the text says.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -187,18 +188,40 @@ dossier=${dossier:0:12}
 show company renkei dossier get "$dossier" --output company-received
 cmp papers/cell-data.txt company-received/cell-data.txt
 tell "    The file that arrived is equal to the one sent, byte for byte."
+tell "What is large goes as an attachment of up to 2 GiB: encrypted once, sent in parts, resumed after any break. Here 12 MB of measurements:"
+head -c 12000000 /dev/urandom >papers/run-14.raw
+show university renkei dossier send --nda "$nda" --title "Run 14, raw" papers/run-14.raw
+show company renkei sync
+raw=$(ask company dossier_id dossier list)
+raw=${raw:0:12}
+show company renkei dossier get "$raw" --output company-received
+cmp papers/run-14.raw company-received/run-14.raw
 show university renkei dossier list
 
 chapter "8. A stranger gets nothing"
 tell "The coordinator is a member of the exchange, but no party of this agreement:"
 refused coordinator renkei dossier send --nda "$nda" --to "Kitami Marine Extracts" papers/cell-data.txt
 
-chapter "9. The company ends the agreement; the gate closes"
+chapter "9. A second machine of the university"
+tell "The laboratory gets a machine of its own. Its keys are made on it; the university's key lets it in, after both screens showed the same fingerprint."
+card=$(ask university card device invite)
+show laboratory renkei device request "$card" --label "Laboratory" --no-passphrase --out laboratory.request
+fingerprint=$(ask laboratory fingerprint status)
+show university renkei device add laboratory.request --fingerprint "$fingerprint" --desk "Cell lab"
+RENKEI_HOME=$work/laboratory renkei -q sync >/dev/null
+RENKEI_HOME=$work/secretariat renkei -q sync >/dev/null
+show laboratory renkei sync
+show university renkei device list
+show university renkei device message --desk "Cell lab" "The company answers by Friday."
+show laboratory renkei sync
+show laboratory renkei inbox list
+
+chapter "10. The company ends the agreement; the gate closes"
 show company renkei nda terminate "$nda" --yes --reason "The evaluation is finished"
 tell "From the broker's acknowledgement on, nothing more is released:"
 refused university renkei dossier send --nda "$nda" papers/cell-data.txt
 
-chapter "10. What the operator could see"
+chapter "11. What the operator could see"
 if grep -aq -e 'hypochlorite' -e 'Electrode gap' -e 'chondroitin' -e 'salmon line' -r "$work/broker"; then
 	echo "demo: found content in the broker's files" >&2
 	exit 1
@@ -208,7 +231,7 @@ kill -TERM "$broker"
 wait "$broker"
 broker=
 tail -n 1 "$work/broker.log" | sed 's/^/    /'
-chapter "11. The proof, with the broker gone"
+chapter "12. The proof, with the broker gone"
 tell "The university writes a receipt of its disclosure. An expert who trusts neither party checks it, offline, with nothing but the exchange's fingerprint; an empty home shows that no account is needed."
 show university renkei receipt export "$dossier" --output cell-data.renkei-receipt
 root=$(ask university root_fingerprint status)
@@ -221,5 +244,14 @@ if RENKEI_HOME=$work/expert renkei receipt verify cell-data.renkei-receipt --roo
 	exit 1
 fi
 tail -n 2 out | sed 's/^/    /'
+
+
+chapter "13. The machine is stolen; the backup"
+tell "One file holds the whole home: keys, agreements, register, evidence. A recovery code opens it; here the code goes to a file, at a desk it is shown once and typed back."
+show university renkei backup university.backup --code-file university.code
+rm -r university
+show university renkei restore university.backup --code-file university.code
+show university renkei receipt export "$dossier" --with-content --output again.renkei-receipt
+show expert renkei receipt verify again.renkei-receipt --root "$root"
 
 printf '\n%sDone.%s Every step above did what it said; nothing is left running.\n' "$bold" "$off"

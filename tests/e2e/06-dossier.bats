@@ -143,9 +143,9 @@ setup_file() { pair_file; }
 	as b sync
 	as b dossier get "$(as b --json dossier list | value dossier_id)" --output "$T/got"
 	broker_stop
-	! grep -ra -e xylophone-secret -e zanzibar-offer -e quokka-title -e wombat-text "$T/broker"
+	never grep -ra -e xylophone-secret -e zanzibar-offer -e quokka-title -e wombat-text "$T/broker"
 	# nor in clear in the homes' stores
-	! grep -ra -e xylophone-secret -e quokka-title -e wombat-text "$T/a" "$T/b"
+	never grep -ra -e xylophone-secret -e quokka-title -e wombat-text "$T/a" "$T/b"
 }
 
 @test "the sender sees which device picked it up, when, and where that stands in the log" {

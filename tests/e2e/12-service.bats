@@ -47,5 +47,5 @@ while "STOPPING=1" not in said:
 	grep -q 'The folder is kept' "$T/demo.out"
 	folder=$(ls -d "$T"/renkei-demo.*)
 	[[ -d $folder/university && -d $folder/broker/store ]]
-	! pgrep -f "renkeid run --data $folder" >/dev/null
+	never pgrep -f "renkeid run --data $folder" >/dev/null
 }

@@ -82,7 +82,7 @@ restore() { # BACKUP: the operator's way back, with another log
 	said 'Disclosed by +a, '
 	said 'Picked up by +b, '
 	# What is not shown does not stand in it either.
-	! grep -q 'one, in full' "$T/r-a"
+	never grep -q 'one, in full' "$T/r-a"
 	grep -aq 'one, in full' "$T/r-a-open"
 }
 

@@ -87,6 +87,8 @@ setup_file() {
 
 @test "a dossier for desk A opens on A and not on B; the whole organisation has one copy each" {
 	pair
+	# what was sealed before it was there alarms it not
+	[[ $(as b2 inbox list | grep -c no-recipient-key) == 0 ]]
 	echo "for A" >"$T/a.txt"
 	refuses 5 as a dossier send --nda "$NDA" --to "b/Lab C" "$T/a.txt"
 	said 'its desks: Lab A, Lab B'

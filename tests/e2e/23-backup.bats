@@ -66,7 +66,7 @@ nothing_left() { # HOME: neither beside it nor in it
 	as secretariat sync
 	as a sync
 	blob=$(printf 'ab%.0s' {1..32}).age
-	mkdir "$T/a/blobs"
+	mkdir -p "$T/a/blobs"
 	head -c 200000 /dev/urandom >"$T/a/blobs/$blob"
 	broker_stop
 	refuses 6 as a dossier send --nda "$NDA" --title waiting "$T/disclosed.txt"
@@ -228,7 +228,7 @@ peak() { awk '/VmHWM/ { print $2 }' "/proc/$1/status"; }
 
 @test "a kill or Ctrl-C leaves no half file, memory does not grow with it, and a full disk is said" {
 	pair
-	mkdir "$T/a/blobs"
+	mkdir -p "$T/a/blobs"
 	truncate -s 200M "$T/a/blobs/00.age"
 	as a backup "$T/first" --code-file "$T/code" --without-attachments
 	for signal in KILL INT; do

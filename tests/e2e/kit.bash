@@ -143,6 +143,14 @@ refuses() {
 	fi
 }
 
+# never COMMAND...: it must fail.  (`! COMMAND` ends no scenario: the shell does not stop at a negated command.)
+never() {
+	if "$@"; then
+		echo "did what it must not: $*"
+		return 1
+	fi
+}
+
 said() {
 	grep -qiE -- "$1" "$T/err" "$T/out" || { echo "expected to be told /$1/, got:"; cat "$T/out" "$T/err"; return 1; }
 }
