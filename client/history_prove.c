@@ -147,7 +147,9 @@ int history_check_message(struct arena *a, const Rkl__EnvelopeRecord *head_of, c
 	arena_raise(a, arena_budget(packed.len));
 	switch (message_read(packed, a, &m)) {
 	case MESSAGE_OK:
-		return told->message_type == (uint32_t)m->type && (m->dossier == NULL || attach_check(e.header, m) == RK_OK) ? RK_OK : RK_EINTEGRITY;
+		/* What a device has sent itself it need not have opened: then its record does not say. */
+		return (told->message_type == 0 || told->message_type == (uint32_t)m->type) &&
+		       (m->dossier == NULL || attach_check(e.header, m) == RK_OK) ? RK_OK : RK_EINTEGRITY;
 	case MESSAGE_NEWER:
 		return told->state == RKL__ENVELOPE_STATE__NEWER ? RK_OK : RK_EINTEGRITY;
 	default:
