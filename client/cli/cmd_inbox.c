@@ -317,11 +317,15 @@ static const char *internal_sender(struct shared *s, const Rkl__InboxRecord *rec
 
 static int show_internal(struct shared *s, const Rkl__InboxRecord *record, const char *words)
 {
+	char *clean;
 	json_t *o;
 
 	if (!s->c->json) {
+		if ((clean = out_clean(words, true)) == NULL)
+			return RK_ENOMEM;
 		out_line(s->c, TEXT_LOOK_INTERNAL, internal_sender(s, record));
-		out_raw(words);
+		out_raw(clean);
+		free(clean);
 		return RK_OK;
 	}
 	o = inbox_json(s, record);
