@@ -86,7 +86,7 @@ static int look_up_put(struct txn *t, struct job *j, const uint8_t org_id[16])
 
 	j->m->command.blob.code = RK_UNKNOWN_OBJECT;
 	if ((r = rows_get_blob(t, put->sha256.data, &j->blob)) == RK_OK)
-		j->is_known = memcmp(j->blob.org_id, org_id, 16) == 0;
+		j->is_known = j->blob.state != BLOB_DROPPED && memcmp(j->blob.org_id, org_id, 16) == 0;
 	return r;
 }
 
