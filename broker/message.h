@@ -32,6 +32,7 @@ struct message_in {
 	struct message_load *load;
 	zmq_msg_t bulk;              /* command.blob.bulk, if has_bulk */
 	bool has_bulk;
+	size_t blob_bytes;           /* admit: what it counted of a part of an attachment */
 	struct message_in *next;     /* admit's queue of its device */
 	uint64_t seen_batch;         /* admit: key unknown as of this batch */
 	bool looked_twice;           /* admit: the second look at an unknown key */

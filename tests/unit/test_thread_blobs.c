@@ -55,6 +55,7 @@ struct rig {
 	uint8_t *data;            /* LEN bytes of an attachment */
 	Rk__BlobRef *ref;
 	struct bytes bulk;        /* of the last reply */
+	bool disk_hangs;          /* the blobs thread does nothing until end_hang */
 	bool is_read_only;        /* the store is older than its log */
 	bool keeps;               /* bulk replies are kept, as a connection that nobody reads keeps them */
 	struct message_out *kept[256];
@@ -116,10 +117,17 @@ static void rig_start(struct rig *r)
 	assert_int_equal(blobs_new(p, &r->blobs), RK_OK);
 	pthread_create(&r->deliver_thread, NULL, deliver_run, r->deliver);
 	pthread_create(&r->apply_thread, NULL, applier_run, r->applier);
-	pthread_create(&r->blobs_thread, NULL, blobs_run, r->blobs);
+	if (!r->disk_hangs)
+		pthread_create(&r->blobs_thread, NULL, blobs_run, r->blobs);
 	r->part = (struct verify_thread){p, r->verify, 0};
 	pthread_create(&r->verify_thread, NULL, verify_run, &r->part);
 	pthread_create(&r->admit_thread, NULL, admit_run, r->admit);
+}
+
+static void end_hang(struct rig *r)
+{
+	r->disk_hangs = false;
+	pthread_create(&r->blobs_thread, NULL, blobs_run, r->blobs);
 }
 
 /* ---- playing front */
@@ -497,6 +505,57 @@ static void what_follows_the_parts_waits_for_them(void **state)
 	rig_close(r);
 }
 
+/*
+ * One member floods the blobs thread while the disk hangs: by number, then by bytes.  What is above its share is refused, the broker's memory
+ * stays free for others, others are answered meanwhile, and what was taken is answered when the disk is back.
+ */
+static void a_disk_that_hangs_stops_nobody_else(void **state)
+{
+	struct rig *r = rig_open();
+	const struct command *question_a, *part_a;
+	unsigned taken = 0;
+
+	(void)state;
+	rig_start(r);
+	hello(r, A);
+	hello(r, B);
+	assert_int_equal(ask(r, world_blob_open_command(&r->w, A, r->nda, r->ref)), RK_OK);
+	rig_stop(r);
+	r->disk_hangs = true;
+	rig_start(r);
+	hello(r, A);
+	hello(r, B);
+	question_a = put_command(r, A, 0);
+	part_a = put_command(r, A, 0);
+	for (unsigned i = 0; i < 100; i++)
+		send_bytes(r, part_a, part_at(r, 0));
+	/* Each is refused at once or taken; none is waited for. */
+	for (taken = 100; taken > r->config.ring_bytes / 4 / (int64_t)(PART + 1); taken--)
+		assert_int_equal(next_reply(r)->code, RK_BUSY);
+	assert_true(atomic_load(&r->path.load.bytes) <= (uint64_t)r->config.ring_bytes / 4);
+	for (unsigned i = 0; i < PATH_BLOBS_MAX + 200; i++) {
+		send_bytes(r, question_a, nothing);
+		taken++;
+	}
+	while (taken > 128) {
+		const Rk__Reply *reply = next_reply(r);
+
+		assert_int_equal(reply->op, RK__OP__OP_BLOB_PUT);
+		assert_int_equal(reply->code, RK_BUSY);
+		taken--;
+	}
+	/* Another member is served as ever. */
+	hello(r, B);
+	assert_int_equal(ask(r, world_act_command(&r->w, B, world_act(&r->w, B, r->nda, RK__ACT_KIND__HOLD))), RK_OK);
+	assert_int_equal(ask(r, world_act_command(&r->w, B, world_act(&r->w, B, r->nda, RK__ACT_KIND__RESUME))), RK_OK);
+	end_hang(r);
+	for (; taken > 0; taken--)
+		assert_int_equal(next_reply(r)->code, RK_OK);
+	/* Its share is free again. */
+	upload(r);
+	rig_close(r);
+}
+
 static void files_go_when_their_rows_go(void **state)
 {
 	struct rig *r = rig_open();
@@ -610,6 +669,7 @@ int main(void)
 		cmocka_unit_test(an_upload_goes_on_after_a_restart_from_what_is_there),
 		cmocka_unit_test(the_last_part_before_its_row_is_found_complete_later),
 		cmocka_unit_test(what_follows_the_parts_waits_for_them),
+		cmocka_unit_test(a_disk_that_hangs_stops_nobody_else),
 		cmocka_unit_test(files_go_when_their_rows_go),
 		cmocka_unit_test(a_start_sweeps_what_no_row_wants),
 		cmocka_unit_test(bulk_that_nobody_reads_is_bounded),
