@@ -257,6 +257,7 @@ void *blobs_run(void *blobs)
 		bool worked;
 
 		b->now_ms = path_monotonic_ms();
+		b->hash_left = BLOBS_HASH_TURN_BYTES;
 		look_at_room(b);
 		worked = take_turn(b);
 		blobs_sweep_drops(b);

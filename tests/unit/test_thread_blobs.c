@@ -437,6 +437,10 @@ static void an_upload_goes_on_after_a_restart_from_what_is_there(void **state)
 	begin(r);
 	assert_int_equal(put(r, 0)->code, RK_OK);
 	assert_int_equal(put(r, PART)->code, RK_OK);
+	assert_int_equal(question(r)->blob->have, 2 * PART);
+	/* Not less than it was told, whatever the first word is. */
+	rig_restart(r);
+	assert_true(put(r, PART)->blob->have >= 2 * PART);
 	rig_restart(r);
 	reply = question(r);
 	assert_int_equal(reply->code, RK_OK);
