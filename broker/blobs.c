@@ -18,13 +18,14 @@
 
 #define IDLE_MS 1000
 #define ROOM_EVERY_MS 1000
-#define HELD_EACH_BYTES ((uint64_t)32 << 20) /* read ahead for one device and not yet on the wire: what a fast far line holds */
+#define HELD_EACH_BYTES ((uint64_t)32 << 20) /* read ahead for one organisation and not yet on the wire: what a fast far line holds */
 #define HELD_ALL_BYTES ((uint64_t)256 << 20)
 
 /* One command of a turn, and the rows that it is about. */
 struct job {
 	struct message_in *m;
 	struct blobs_upload *upload; /* BLOB_PUT of one that grows */
+	uint8_t org_id[16];          /* whose device it is */
 	bool is_known;               /* its row was found, and may be looked at by this device */
 	struct rows_blob blob;       /* BLOB_PUT */
 	struct rows_attached attached; /* FETCH */
@@ -118,6 +119,11 @@ static int look_up(struct txn *t, struct job *j)
 	int r = rows_get_device(t, c->peer.id, &device);
 
 	if (r == RK_OK)
+		memcpy(j->org_id, device.org_id, 16);
+	/* One that was removed meanwhile changes no file of its organisation any more, though apply has yet to say so. */
+	if (r == RK_OK && device.state != DEVICE_LISTED)
+		r = RK_ENOTFOUND;
+	if (r == RK_OK)
 		r = c->req->op == RK__OP__OP_FETCH ? look_up_fetch(t, j, device.org_id) : look_up_put(t, j, device.org_id);
 	return r == RK_ENOTFOUND ? RK_OK : r;
 }
@@ -195,7 +201,7 @@ static void read_ahead(struct blobs *b, struct job *j)
 	if (len == 0)
 		return;
 	c->blob.code = RK_BUSY;
-	if ((room = message_in_bulk(j->m, (size_t)len, &b->path->held, HELD_EACH_BYTES, HELD_ALL_BYTES)) == NULL)
+	if ((room = message_in_bulk(j->m, (size_t)len, &b->path->held, j->org_id, HELD_EACH_BYTES, HELD_ALL_BYTES)) == NULL)
 		return;
 	r = blob_read(b->folder, j->attached.sha256, f->offset, room, (size_t)len);
 	if (r == RK_OK) {

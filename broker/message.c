@@ -47,9 +47,9 @@ static void let_go(void *data, void *hint)
 	free(b);
 }
 
-uint8_t *message_in_bulk(struct message_in *m, size_t len, struct message_held *held, uint64_t each, uint64_t all)
+uint8_t *message_in_bulk(struct message_in *m, size_t len, struct message_held *held, const uint8_t org_id[16], uint64_t each, uint64_t all)
 {
-	unsigned slot = (m->command.peer.id[0] | (unsigned)m->command.peer.id[1] << 8) % MESSAGE_HELD_SLOTS;
+	unsigned slot = (org_id[0] | (unsigned)org_id[1] << 8) % MESSAGE_HELD_SLOTS;
 	struct held_bulk *b;
 
 	assert(!m->has_bulk);

@@ -18,7 +18,8 @@ struct message_load {
 
 /*
  * Memory of bulk that was read ahead, wherever it is now: with its command, with front, or in libzmq's queue of a connection that is not
- * read.  Counted until the last of them lets go of it; `of` is by a device's id (random, so that few share a counter).
+ * read.  Counted until the last of them lets go of it; `of` is by an organisation's id (random, so that few share a counter):
+ * were it by device, the devices of one member could hold all there is.
  */
 #define MESSAGE_HELD_SLOTS 1024
 struct message_held {
@@ -42,9 +43,9 @@ struct message_in {
 /** Takes over (moves) the first `count` of frames; NULL without memory, the frames stay the caller's.  Adds to the
  * load. */
 struct message_in *message_in_new(const struct peer *, zmq_msg_t *frames, unsigned count, struct message_load *);
-/** Room for len bytes read ahead for this message, which then owns them; NULL without memory, or when the device would hold more than `each`
+/** Room for len bytes read ahead for this message, which then owns them; NULL without memory, or when the organisation would hold more than `each`
  *  or all of them more than `all`.  held must outlive libzmq's context. */
-uint8_t *message_in_bulk(struct message_in *, size_t len, struct message_held *, uint64_t each, uint64_t all);
+uint8_t *message_in_bulk(struct message_in *, size_t len, struct message_held *, const uint8_t org_id[16], uint64_t each, uint64_t all);
 /** Lets go of the i-th frame, which has been taken care of; the load becomes less. */
 void message_in_drop_frame(struct message_in *, unsigned i);
 /** Closes frames, frees the arena, takes from the load.  NULL is allowed. */

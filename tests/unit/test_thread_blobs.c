@@ -204,15 +204,20 @@ static int ask(struct rig *r, const struct command *c)
 	return code;
 }
 
-static void hello(struct rig *r, int org)
+static void hello_of(struct rig *r, int org, int device)
 {
-	Rk__Request *q = world_request(&r->w, org, 0, RK__OP__OP_HELLO);
+	Rk__Request *q = world_request(&r->w, org, device, RK__OP__OP_HELLO);
 	Rk__Hello *h = fixed_alloc(r->w.arena, sizeof(*h));
 
 	rk__hello__init(h);
 	h->protocol_min = h->protocol_max = 1;
 	q->hello = h;
-	assert_int_equal(ask(r, world_command(&r->w, org, 0, q, nothing, nothing, nothing)), RK_OK);
+	assert_int_equal(ask(r, world_command(&r->w, org, device, q, nothing, nothing, nothing)), RK_OK);
+}
+
+static void hello(struct rig *r, int org)
+{
+	hello_of(r, org, 0);
 }
 
 static struct command *put_command(struct rig *r, int org, uint64_t offset)
@@ -626,16 +631,21 @@ static void bulk_that_nobody_reads_is_bounded(void **state)
 	int code = RK_OK;
 
 	(void)state;
+	r->w.orgs[A].devices[1].is_listed = true;
+	assert_int_equal(world_put_devices(&r->w, A, 0, world_devices(&r->w, A)), RK_OK);
 	begin(r);
+	hello_of(r, A, 1);
 	upload(r);
 	disclose(r, env_id);
 	r->keeps = true;
 	while (code == RK_OK && taken < 200)
-		if ((code = ask(r, fetch_command(r, B, env_id, 0, 786432))) == RK_OK)
+		if ((code = ask(r, world_blob_fetch_command(&r->w, A, (int)(taken & 1), env_id, 1, 0, 786432))) == RK_OK)
 			taken++;
+	/* All devices of one organisation together; another one is not concerned. */
 	assert_int_equal(code, RK_BUSY);
 	assert_true(taken > 20 && taken * (uint64_t)786432 <= (uint64_t)32 << 20);
-	assert_int_equal(ask(r, fetch_command(r, A, env_id, 0, 786432)), RK_OK);
+	assert_int_equal(ask(r, world_blob_fetch_command(&r->w, A, (int)(taken & 1) ^ 1, env_id, 1, 0, 786432)), RK_BUSY);
+	assert_int_equal(ask(r, fetch_command(r, B, env_id, 0, 786432)), RK_OK);
 	r->keeps = false;
 	while (r->kept_count > 0)
 		message_out_free(r->kept[--r->kept_count]);
