@@ -136,6 +136,9 @@ int agreement_on_letter(struct client *c, struct txn *t, const uint8_t env_id[32
 	if (r == RK_ENOMEM || r == RK_ESTORE || r == RK_NOT_PERMITTED)
 		goto out;
 	s = record_put(t, C_NDA, bytes_make(ag->nda_id, 32), &record.base);
+	/* The letter of a page stays too: a machine that comes later gets it as it came (client/history). */
+	if (s == RK_OK && r == RK_OK && m->signature_page != NULL)
+		s = content_put(c, t, env_id, false, packed);
 	r = s != RK_OK ? s : r;
 out:
 	arena_free_wiped(a);

@@ -55,6 +55,14 @@ static bool is_sealed_before(const Rkl__InboxRecord *record)
 	return record->kind == RKL__INBOX_KIND__INBOX_ALERT && strcmp(record->detail, errcode_name(RK_NO_RECIPIENT_KEY)) == 0;
 }
 
+/* Its content has come since, with another device's history. */
+static bool has_come(struct shared *s, const Rkl__InboxRecord *record)
+{
+	Rkl__EnvelopeRecord *envelope;
+
+	return record->id.len == 32 && mail_load(s->t, record->id.data, s->a, &envelope) == RK_OK && envelope->problem == RK_OK;
+}
+
 /* The word for a detail, which is a name of ours: an act, a reason, a code. */
 static const char *detail_text(struct shared *s, const Rkl__InboxRecord *record)
 {
@@ -132,7 +140,7 @@ static enum text_id what_of(struct shared *s, const Rkl__InboxRecord *record)
 	if (restored_text(record) != TEXT_NONE)
 		return restored_text(record);
 	if (is_sealed_before(record))
-		return TEXT_IN_SEALED_BEFORE;
+		return has_come(s, record) ? TEXT_IN_SEALED_CAME : TEXT_IN_SEALED_BEFORE;
 	if (notice != NULL && record->kind == RKL__INBOX_KIND__INBOX_NOTICE && notice->message_type != 0)
 		return TEXT_IN_NOTICE_OF;
 	if (notice != NULL && record->kind == RKL__INBOX_KIND__INBOX_PICKED_UP)
@@ -166,7 +174,7 @@ static enum text_id look_of(struct shared *s, const Rkl__InboxRecord *record)
 	if (is_aside(record))
 		return TEXT_LOOK_ASIDE;
 	if (is_sealed_before(record))
-		return TEXT_LOOK_SEALED_BEFORE;
+		return has_come(s, record) ? TEXT_LOOK_ASIDE : TEXT_LOOK_SEALED_BEFORE;
 	if (is_unsent(record))
 		return TEXT_LOOK_NDA;
 	if (is_log(record))

@@ -56,6 +56,7 @@ setup_file() {
 	said 'not the one of this request'
 	refuses 2 as b device add "${request%?}"
 	refuses 2 as b device add "$request"                # nobody to ask
+	said --fingerprint
 	refuses 8 as a device add "$request" --fingerprint "$(value fingerprint <"$T/b3.json")"
 	said 'another organisation'
 	as b device add "$request" --fingerprint "$(value fingerprint <"$T/b3.json")" --desk "Lab A"
@@ -174,6 +175,9 @@ setup_file() {
 	refuses 5 as secretariat post view "$thief"
 	# Its keys never come back.
 	refuses 7 as b device add "$T/b3.rk" --fingerprint "$(<"$T/b3.fp")"
+	said 'never comes back'
+	as b3 doctor >"$T/out" 2>"$T/err" || true
+	said 'device was removed'
 	echo "later" >"$T/later.txt"
 	as a dossier send --nda "$NDA" "$T/later.txt"
 	as b sync
@@ -233,6 +237,7 @@ setup_file() {
 	cmp "$T/1.txt" "$T/again/1.txt"
 	as b3 dossier view "$own" | grep 'From B.'
 	as b3 nda view "$NDA" | grep -i 'purpose'
+	[[ $(as b3 nda view "$NDA" | grep -c 'page not here') == 0 ]]
 	as b3 --json deposit list | grep 'before.txt'
 	as b3 sync
 	as b3 receipt export "$one" --with-content --output "$T/b3.renkei-receipt"
