@@ -1,8 +1,8 @@
 /*
  * admit: nothing that it refuses consumes a request number.  Its rings to verify and blobs never fill: it counts what is inside
- * each thread.  A device has at most one command in verify, or some in blobs: those come back in any order, since each is about bytes of a
- * file and about nothing else; what is not for blobs waits for all of them.  Towards apply, deliver and front it may wait; none of them
- * waits for admit.
+ * each thread.  It waits for room in verify, and never for a disk: what blobs has no room for is refused.  A device has at most one
+ * command in verify, or some in blobs: those come back in any order, since each is about bytes of a file and about nothing else; what is
+ * not for blobs waits for all of them.  Towards apply, deliver and front it may wait; none of them waits for admit.
  */
 #include "broker/admit.h"
 
@@ -18,6 +18,7 @@
 
 #define TURN_MESSAGES 256
 #define VERIFY_MAX 1000     /* commands inside one verify thread; below the capacity of its rings */
+#define BLOBS_EACH_MAX 128  /* of one device; all: PATH_BLOBS_MAX */
 #define QUEUED_MAX 8192     /* commands that wait for others of their device, all devices together; then intake stops */
 #define PROOFS_MAX 256      /* GET_PROOFs that wait for deliver: others' requests to it wait behind them */
 #define PARKED_POLL_MS 5
@@ -27,7 +28,9 @@ struct admit {
 	struct path *path;
 	struct sessions *sessions;
 	int64_t now_ms;
-	unsigned in_verify[PATH_VERIFY_MAX], in_blobs;
+	unsigned in_verify[PATH_VERIFY_MAX];
+	unsigned blobs;                /* commands for the blobs thread, with it or in a session's queue */
+	size_t blob_bytes;             /* of those */
 	unsigned queued;               /* in all sessions */
 	struct message_in *parked;     /* their key was unknown: one more look after the batch in flight */
 };
@@ -111,7 +114,6 @@ static int pick_thread(const struct admit *a)
 }
 
 static bool take_verified(struct admit *a);
-static bool take_from_blobs(struct admit *a);
 
 static void send_to_verify(struct admit *a, struct session *s, struct message_in *m)
 {
@@ -128,15 +130,35 @@ static void send_to_verify(struct admit *a, struct session *s, struct message_in
 		abort(); /* counted above: only a mistake of this file gets here */
 }
 
+/*
+ * A disk may be as slow as it likes: admit does not wait for it, and what waits for it leaves half of the broker's memory, and of a device's
+ * share three quarters, to requests that need no disk.  False: `busy`; the client asks how far it is and goes on.
+ */
+static bool count_blobs(struct admit *a, struct session *s, struct message_in *m)
+{
+	size_t all = (size_t)a->path->config->ring_bytes / 2;
+
+	if (a->blobs >= PATH_BLOBS_MAX || s->blobs >= BLOBS_EACH_MAX || a->blob_bytes + m->bytes > all || s->blob_bytes + m->bytes > all / 2)
+		return false;
+	m->blob_bytes = m->bytes;
+	a->blobs++;
+	s->blobs++;
+	a->blob_bytes += m->blob_bytes;
+	s->blob_bytes += m->blob_bytes;
+	return true;
+}
+
+static void uncount_blobs(struct admit *a, struct session *s, const struct message_in *m)
+{
+	a->blobs--;
+	s->blobs--;
+	a->blob_bytes -= m->blob_bytes;
+	s->blob_bytes -= m->blob_bytes;
+}
+
 static void send_to_blobs(struct admit *a, struct session *s, struct message_in *m)
 {
-	const struct timespec pause = {.tv_nsec = 50000};
-
 	s->in_blobs++;
-	while (a->in_blobs >= PATH_BLOBS_MAX)
-		if (!take_from_blobs(a))
-			nanosleep(&pause, NULL);
-	a->in_blobs++;
 	if (!ring_push(a->path->admit_blobs, m))
 		abort(); /* counted above: only a mistake of this file gets here */
 }
@@ -191,8 +213,8 @@ static bool take_from_blobs(struct admit *a)
 		struct session *s = session_find(a->sessions, &m->command.peer);
 
 		any = true;
-		a->in_blobs--;
 		s->in_blobs--;
+		uncount_blobs(a, s, m);
 		ring_push_wait(a->path->admit_apply, m);
 		send_queued(a, s);
 	}
@@ -308,6 +330,7 @@ static void take(struct admit *a, struct message_in *m)
 {
 	struct command *c = &m->command;
 	struct session *s = session_get(a->sessions, &c->peer, a->now_ms);
+	bool is_blob;
 	int r;
 
 	c->arena = arena_new(arena_budget(c->frames[0].len));
@@ -329,11 +352,19 @@ static void take(struct admit *a, struct message_in *m)
 		ring_push_wait(a->path->admit_deliver, m);
 		return;
 	}
+	is_blob = request_route(c) == REQUEST_BLOBS;
+	if (is_blob && !count_blobs(a, s, m)) {
+		answer(a, m, RK_BUSY);
+		return;
+	}
 	if (s->queue == NULL && may_go(s, m)) {
 		send_on(a, s, m);
 		return;
 	}
-	if (!session_push(s, m, (unsigned)a->path->config->device_queue)) {
+	/* What waits for a disk must not fill the sum at which intake stops. */
+	if ((s->blobs > 0 && a->queued >= QUEUED_MAX / 2) || !session_push(s, m, (unsigned)a->path->config->device_queue)) {
+		if (is_blob)
+			uncount_blobs(a, s, m);
 		answer(a, m, RK_BUSY);
 		return;
 	}

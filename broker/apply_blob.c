@@ -35,7 +35,7 @@ static int check_sender(struct apply *a, const uint8_t nda_id[32], const uint8_t
 static bool is_same(const struct rows_blob *row, const Rk__BlobOpen *open, const struct member *m)
 {
 	return memcmp(row->org_id, m->device.org_id, 16) == 0 && memcmp(row->nda_id, open->nda_id.data, 32) == 0 &&
-	       row->len == open->len && row->state != BLOB_ATTACHED;
+	       row->len == open->len && row->state < BLOB_ATTACHED;
 }
 
 static int count_uploads(struct apply *a, const uint8_t org_id[16], unsigned *n)
@@ -126,7 +126,7 @@ int apply_blob_put(struct apply *a, struct command *c, struct member *m, struct 
 	if (!put || put->sha256.len != 32)
 		return RK_MALFORMED;
 	rc = rows_get_blob(a->txn, put->sha256.data, &row);
-	if (rc == RK_ENOTFOUND || (rc == RK_OK && memcmp(row.org_id, m->device.org_id, 16) != 0))
+	if (rc == RK_ENOTFOUND || (rc == RK_OK && (row.state == BLOB_DROPPED || memcmp(row.org_id, m->device.org_id, 16) != 0)))
 		return RK_UNKNOWN_OBJECT;
 	if (rc != RK_OK || (rc = check_sender(a, row.nda_id, m->device.org_id)) != RK_OK)
 		return rc;
@@ -216,6 +216,24 @@ static int drop(struct apply *a, const uint8_t sha256[32], const struct rows_blo
 	return apply_batch_drop_blob(a, sha256, is_orphan);
 }
 
+/*
+ * Its hash and length stand in a head that its recipients have, and its file is there until the blobs thread has looked.  Were its row gone
+ * already, a recipient could open an upload of that name under another agreement, find it whole, and read after the end what no end stops.
+ * So the row stays for a day and lets nobody have it.
+ */
+static int drop_known(struct apply *a, const uint8_t sha256[32], struct rows_blob *row)
+{
+	int rc;
+
+	row->state = BLOB_DROPPED;
+	row->opened_at = a->now_ms;
+	if ((rc = rows_put_blob(apply_w(a), sha256, row)) != RK_OK ||
+	    (rc = rows_put_due(apply_w(a), a->now_ms + APPLY_ORPHAN_MS, DUE_BLOB_ORPHAN, sha256, 32)) != RK_OK ||
+	    (rc = apply_batch_add(a, QUOTA_BLOB, row->org_id, NULL, -(int64_t)row->len)) != RK_OK)
+		return rc;
+	return apply_batch_drop_blob(a, sha256, false);
+}
+
 int apply_blob_drop_attached(struct apply *a, const uint8_t env_id[32])
 {
 	for (unsigned i = 0; i < ENVELOPE_BLOBS_MAX; i++) {
@@ -228,7 +246,7 @@ int apply_blob_drop_attached(struct apply *a, const uint8_t env_id[32])
 		if ((rc = rows_get_blob(a->txn, attached.sha256, &row)) != RK_OK)
 			return rc == RK_ENOTFOUND ? RK_ESTORE : rc;
 		if ((rc = rows_del_attached(apply_w(a), env_id, (uint8_t)i)) != RK_OK ||
-		    (rc = drop(a, attached.sha256, &row, false)) != RK_OK)
+		    (rc = drop_known(a, attached.sha256, &row)) != RK_OK)
 			return rc;
 	}
 	return RK_OK;
@@ -285,5 +303,7 @@ int apply_blob_orphan(struct apply *a, const uint8_t sha256[32], int64_t due_ms)
 		return rc;
 	if (row.state == BLOB_ATTACHED || row.opened_at + APPLY_ORPHAN_MS != due_ms)
 		return RK_OK;
+	if (row.state == BLOB_DROPPED)
+		return rows_del_blob(apply_w(a), sha256);
 	return drop(a, sha256, &row, true);
 }

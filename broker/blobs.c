@@ -18,13 +18,14 @@
 
 #define IDLE_MS 1000
 #define ROOM_EVERY_MS 1000
-#define HELD_EACH_BYTES ((uint64_t)32 << 20) /* read ahead for one device and not yet on the wire: what a fast far line holds */
+#define HELD_EACH_BYTES ((uint64_t)32 << 20) /* read ahead for one organisation and not yet on the wire: what a fast far line holds */
 #define HELD_ALL_BYTES ((uint64_t)256 << 20)
 
 /* One command of a turn, and the rows that it is about. */
 struct job {
 	struct message_in *m;
 	struct blobs_upload *upload; /* BLOB_PUT of one that grows */
+	uint8_t org_id[16];          /* whose device it is */
 	bool is_known;               /* its row was found, and may be looked at by this device */
 	struct rows_blob blob;       /* BLOB_PUT */
 	struct rows_attached attached; /* FETCH */
@@ -86,7 +87,7 @@ static int look_up_put(struct txn *t, struct job *j, const uint8_t org_id[16])
 
 	j->m->command.blob.code = RK_UNKNOWN_OBJECT;
 	if ((r = rows_get_blob(t, put->sha256.data, &j->blob)) == RK_OK)
-		j->is_known = memcmp(j->blob.org_id, org_id, 16) == 0;
+		j->is_known = j->blob.state != BLOB_DROPPED && memcmp(j->blob.org_id, org_id, 16) == 0;
 	return r;
 }
 
@@ -117,6 +118,11 @@ static int look_up(struct txn *t, struct job *j)
 	struct rows_device device;
 	int r = rows_get_device(t, c->peer.id, &device);
 
+	if (r == RK_OK)
+		memcpy(j->org_id, device.org_id, 16);
+	/* One that was removed meanwhile changes no file of its organisation any more, though apply has yet to say so. */
+	if (r == RK_OK && device.state != DEVICE_LISTED)
+		r = RK_ENOTFOUND;
 	if (r == RK_OK)
 		r = c->req->op == RK__OP__OP_FETCH ? look_up_fetch(t, j, device.org_id) : look_up_put(t, j, device.org_id);
 	return r == RK_ENOTFOUND ? RK_OK : r;
@@ -195,7 +201,7 @@ static void read_ahead(struct blobs *b, struct job *j)
 	if (len == 0)
 		return;
 	c->blob.code = RK_BUSY;
-	if ((room = message_in_bulk(j->m, (size_t)len, &b->path->held, HELD_EACH_BYTES, HELD_ALL_BYTES)) == NULL)
+	if ((room = message_in_bulk(j->m, (size_t)len, &b->path->held, j->org_id, HELD_EACH_BYTES, HELD_ALL_BYTES)) == NULL)
 		return;
 	r = blob_read(b->folder, j->attached.sha256, f->offset, room, (size_t)len);
 	if (r == RK_OK) {
@@ -257,6 +263,7 @@ void *blobs_run(void *blobs)
 		bool worked;
 
 		b->now_ms = path_monotonic_ms();
+		b->hash_left = BLOBS_HASH_TURN_BYTES;
 		look_at_room(b);
 		worked = take_turn(b);
 		blobs_sweep_drops(b);

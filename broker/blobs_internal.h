@@ -9,6 +9,7 @@
 
 #define BLOBS_TURN 64       /* commands looked at together: one read transaction, and one sync for each upload among them */
 #define BLOBS_UPLOADS 128   /* that have a descriptor and a running hash; more than a turn can name */
+#define BLOBS_HASH_TURN_BYTES ((uint64_t)32 << 20) /* hashed in a turn, of all uploads together: about a tenth of a second */
 #define BLOBS_GATHER_BYTES ((uint64_t)8 << 20) /* unsynced bytes of an upload that are synced without being asked for */
 
 /* One that grows, while somebody sends it. */
@@ -30,6 +31,9 @@ struct blobs {
 	int64_t sweep_ms;
 	bool sweep_fast;        /* one part a turn, to the end of this round */
 	uint64_t reserve;
+	/* Of earlier runs' bytes: how many may yet be hashed in this turn, and which upload is the first. */
+	uint64_t hash_left;
+	unsigned hash_first;
 };
 
 /* ---- blobs_upload.c */

@@ -26,7 +26,7 @@ static enum blob_wish wish_for(struct asking *a, const uint8_t sha256[32])
 	struct rows_blob row;
 	int r = rows_get_blob(a->txn, sha256, &row);
 
-	if (r == RK_ENOTFOUND)
+	if (r == RK_ENOTFOUND || (r == RK_OK && row.state == BLOB_DROPPED))
 		return BLOB_DROP;
 	if (r != RK_OK)
 		a->failure = r;

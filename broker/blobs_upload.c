@@ -63,6 +63,17 @@ static int fail(struct blobs *b, struct blobs_upload *u, int code, const char *w
 	return u->failure;
 }
 
+/* A file system that could not set its room aside.  What is there stays: it was acknowledged. */
+static int run_full(struct blobs_upload *u)
+{
+	char id[65];
+
+	metrics_add(M_BLOB_FAILED, 1);
+	log_error("blobs", "disk-full", "blob=%s written=%llu", id_text(id, u->part.sha256), (unsigned long long)u->part.written);
+	u->failure = RK_STORE_FULL;
+	return u->failure;
+}
+
 struct blobs_upload *blobs_upload_get(struct blobs *b, const uint8_t sha256[32], uint64_t len, int *failure)
 {
 	struct blobs_upload *u = find(b, sha256);
@@ -87,8 +98,8 @@ struct blobs_upload *blobs_upload_get(struct blobs *b, const uint8_t sha256[32],
 	u->is_used = true;
 	u->touched_ms = b->now_ms;
 	u->failure = RK_OK;
-	/* The last part may have been there before, and the broker have ended before it said so. */
-	u->wants_sync = u->part.written == len;
+	/* What was there before counts as durable from a sync of this run on: it was told once, and must not be less now. */
+	u->wants_sync = u->part.written > 0;
 	return u;
 }
 
@@ -104,7 +115,9 @@ int blobs_upload_write(struct blobs *b, struct blobs_upload *u, uint64_t offset,
 		return RK_MALFORMED;
 	if (offset > p->written)
 		return RK_OUT_OF_ORDER;
-	if ((r = blob_part_write(p, offset, part)) != RK_OK)
+	if ((r = blob_part_write(p, offset, part)) == RK_EDISKFULL)
+		return run_full(u);
+	if (r != RK_OK)
 		return fail(b, u, r, "not-written");
 	metrics_add(M_BLOB_IN_BYTES, p->written - before);
 	if (p->written == p->len || p->written - p->synced >= BLOBS_GATHER_BYTES)
@@ -112,10 +125,20 @@ int blobs_upload_write(struct blobs *b, struct blobs_upload *u, uint64_t offset,
 	return RK_OK;
 }
 
+/* Of what may be hashed in this turn, for all together: nobody's uploads keep the others' parts waiting. */
+static int hash_some(struct blobs *b, struct blobs_upload *u, uint64_t limit)
+{
+	uint64_t before = u->part.hashed;
+	int r = blob_part_hash(&u->part, limit < b->hash_left ? limit : b->hash_left);
+
+	b->hash_left -= u->part.hashed - before;
+	return r;
+}
+
 static void finish(struct blobs *b, struct blobs_upload *u)
 {
 	char id[65];
-	int r = blob_part_hash(&u->part, HASH_AT_END_BYTES);
+	int r = hash_some(b, u, HASH_AT_END_BYTES);
 
 	if (r != RK_OK) {
 		fail(b, u, r, "not-read");
@@ -168,8 +191,10 @@ bool blobs_upload_idle(struct blobs *b)
 	unsigned used = 0;
 	bool more = false;
 
+	/* Each turn another one is the first to be hashed. */
+	b->hash_first = (b->hash_first + 1) % BLOBS_UPLOADS;
 	for (unsigned i = 0; i < BLOBS_UPLOADS; i++) {
-		struct blobs_upload *u = &b->uploads[i];
+		struct blobs_upload *u = &b->uploads[(b->hash_first + i) % BLOBS_UPLOADS];
 		int r;
 
 		if (!u->is_used)
@@ -183,7 +208,7 @@ bool blobs_upload_idle(struct blobs *b)
 		if (u->part.synced < u->part.written && b->now_ms - u->touched_ms > LIE_MS)
 			settle(b, u);
 		if (u->failure == RK_OK && u->part.hashed < u->part.written &&
-		    (r = blob_part_hash(&u->part, BLOB_HASH_SLICE_BYTES)) != RK_OK)
+		    (r = hash_some(b, u, BLOB_HASH_SLICE_BYTES)) != RK_OK)
 			fail(b, u, r, "not-read");
 		more |= u->failure == RK_OK && u->part.hashed < u->part.written;
 	}

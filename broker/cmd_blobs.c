@@ -46,13 +46,18 @@ static bool is_wanted(struct env *env, const uint8_t sha256[32])
 {
 	struct rows_blob row;
 	struct txn *t;
-	bool is = true;
+	int r;
 
 	if (env_begin(env, false, &t) != RK_OK)
 		return true;
-	is = rows_get_blob(t, sha256, &row) != RK_ENOTFOUND;
+	r = rows_get_blob(t, sha256, &row);
 	env_abort(t);
-	return is;
+	return r != RK_ENOTFOUND && (r != RK_OK || row.state != BLOB_DROPPED);
+}
+
+static bool has_file(const struct rows_blob *row)
+{
+	return row->state == BLOB_COMPLETE || row->state == BLOB_ATTACHED;
 }
 
 static int open_folder(const char *data, bool create, struct blob_folder **out)
@@ -104,7 +109,7 @@ int cmd_blobs_check(struct env *env, const char *data, bool with_hash, struct cm
 	for (r = next_row(env, at, true, &row); r == RK_OK; r = next_row(env, at, false, &row)) {
 		if (row.state == BLOB_OPEN)
 			out->open++;
-		else
+		else if (row.state != BLOB_DROPPED)
 			check_one(env, folder, at, &row, with_hash, out);
 	}
 	blob_folder_close(folder);
@@ -122,7 +127,7 @@ int cmd_blobs_copy(struct env *env, struct env *live, const char *from_data, con
 	*out = (struct cmd_blobs){0};
 	while ((r = next_row(env, at, is_first, &row)) == RK_OK) {
 		is_first = false;
-		if (row.state == BLOB_OPEN)
+		if (!has_file(&row))
 			continue;
 		if (from == NULL && ((r = open_folder(from_data, false, &from)) != RK_OK || (r = open_folder(to_data, true, &to)) != RK_OK))
 			break;
@@ -157,6 +162,6 @@ int cmd_blobs_need(struct env *env, const char *from_data, const char *to_folder
 	if (stat(to_folder, &b) == 0 && a.st_dev == b.st_dev)
 		return RK_OK; /* another name for the same file */
 	for (r = next_row(env, at, true, &row); r == RK_OK; r = next_row(env, at, false, &row))
-		*bytes += row.state == BLOB_OPEN ? 0 : row.len;
+		*bytes += has_file(&row) ? row.len : 0;
 	return r == RK_ENOTFOUND ? RK_OK : r;
 }

@@ -88,6 +88,8 @@ struct parts {
 	size_t bytes;
 	struct peer peer;
 	bool is_known;  /* peer is filled */
+	bool is_large;  /* counted for `org_id` */
+	uint8_t org_id[16];
 };
 
 static bool receive_frame(struct front *f, zmq_msg_t *frame)
@@ -111,7 +113,7 @@ static bool receive_parts(struct front *f, struct parts *p)
 	p->count = 0;
 	p->bytes = 0;
 	p->too_many = false;
-	p->is_known = false;
+	p->is_known = p->is_large = false;
 	while (more) {
 		bool keep = p->count < 1 + COMMAND_FRAMES_MAX;
 		zmq_msg_t *frame = keep ? &p->frame[p->count] : &extra;
@@ -136,6 +138,21 @@ static void close_parts(struct parts *p)
 {
 	for (unsigned i = 0; i < p->count; i++)
 		zmq_msg_close(&p->frame[i]);
+}
+
+/*
+ * Large messages cost no request token, so one member's could fill the broker's memory as fast as it empties, and nobody else would be heard:
+ * an organisation has half of it.  A device that is unknown is refused by admit at once and leaves nothing standing.
+ */
+static bool is_too_much(struct front *f, struct parts *p)
+{
+	struct roster_device device;
+
+	p->is_large = p->bytes >= MESSAGE_LARGE_BYTES && !p->peer.is_invite && roster_device(f->path->roster, p->peer.id, &device);
+	if (!p->is_large)
+		return false;
+	memcpy(p->org_id, device.org_id, 16);
+	return message_large(&f->path->load, p->org_id) + p->bytes > (uint64_t)f->path->config->ring_bytes / 2;
 }
 
 /* Why a message goes no further: the counter, or METRIC_COUNT when it may. */
@@ -164,9 +181,16 @@ static enum metric judge(struct front *f, struct parts *p)
 	if (slot->cut && roster_device(f->path->roster, slot->key.id, &device) && device.active)
 		slot->cut = false;
 	p->peer.slot = slots_index(f->slots, slot);
-	if (atomic_load(&f->path->load.bytes) + p->bytes > (uint64_t)c->ring_bytes)
+	if (atomic_load(&f->path->load.bytes) + p->bytes > (uint64_t)c->ring_bytes || is_too_much(f, p))
 		return M_DROP_RING;
 	return METRIC_COUNT;
+}
+
+static bool push(struct front *f, struct parts *p, struct message_in *m)
+{
+	if (p->is_large)
+		message_in_count_large(m, p->org_id);
+	return ring_push(f->path->front_admit, m);
 }
 
 static void hand_over(struct front *f, struct parts *p)
@@ -186,7 +210,7 @@ static void hand_over(struct front *f, struct parts *p)
 		m = message_in_new(&p->peer, &p->frame[1], p->count - 1, &f->path->load);
 		if (m == NULL) {
 			why = M_DROP_MEMORY;
-		} else if (!ring_push(f->path->front_admit, m)) {
+		} else if (!push(f, p, m)) {
 			message_in_free(m);
 			why = M_DROP_RING;
 		}

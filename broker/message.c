@@ -28,6 +28,23 @@ struct message_in *message_in_new(const struct peer *peer, zmq_msg_t *frames, un
 	return m;
 }
 
+static _Atomic uint64_t *share_of(struct message_load *load, const uint8_t org_id[16])
+{
+	return &load->large[(org_id[0] | (unsigned)org_id[1] << 8) % MESSAGE_SHARES];
+}
+
+uint64_t message_large(struct message_load *load, const uint8_t org_id[16])
+{
+	return atomic_load(share_of(load, org_id));
+}
+
+void message_in_count_large(struct message_in *m, const uint8_t org_id[16])
+{
+	assert(m->share == NULL);
+	m->share = share_of(m->load, org_id);
+	atomic_fetch_add(m->share, m->bytes);
+}
+
 /* In front of the bytes, so that the one pointer that libzmq hands back says all. */
 struct held_bulk {
 	struct message_held *held;
@@ -47,9 +64,9 @@ static void let_go(void *data, void *hint)
 	free(b);
 }
 
-uint8_t *message_in_bulk(struct message_in *m, size_t len, struct message_held *held, uint64_t each, uint64_t all)
+uint8_t *message_in_bulk(struct message_in *m, size_t len, struct message_held *held, const uint8_t org_id[16], uint64_t each, uint64_t all)
 {
-	unsigned slot = (m->command.peer.id[0] | (unsigned)m->command.peer.id[1] << 8) % MESSAGE_HELD_SLOTS;
+	unsigned slot = (org_id[0] | (unsigned)org_id[1] << 8) % MESSAGE_HELD_SLOTS;
 	struct held_bulk *b;
 
 	assert(!m->has_bulk);
@@ -78,6 +95,8 @@ void message_in_drop_frame(struct message_in *m, unsigned i)
 	m->command.frames[i] = bytes_make(NULL, 0);
 	m->bytes -= len;
 	atomic_fetch_sub(&m->load->bytes, len);
+	if (m->share != NULL)
+		atomic_fetch_sub(m->share, len);
 }
 
 void message_in_free(struct message_in *m)
@@ -89,6 +108,8 @@ void message_in_free(struct message_in *m)
 	for (unsigned i = 0; i < m->command.frame_count; i++)
 		zmq_msg_close(&m->frames[i]);
 	arena_free(m->command.arena);
+	if (m->share != NULL)
+		atomic_fetch_sub(m->share, m->bytes);
 	atomic_fetch_sub(&m->load->bytes, m->bytes + sizeof(*m));
 	atomic_fetch_sub(&m->load->count, 1);
 	free(m);

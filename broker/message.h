@@ -12,13 +12,17 @@
 #include "store/stream.h"
 
 /* All commands inside the broker, of all threads: what bounds memory between front and commit. */
+#define MESSAGE_LARGE_BYTES ((size_t)128 * 1024) /* what slots lets pass for its bytes alone */
+#define MESSAGE_SHARES 1024
 struct message_load {
 	_Atomic uint64_t count, bytes;
+	_Atomic uint64_t large[MESSAGE_SHARES]; /* bytes of large messages, by organisation's id (random, so that few share a counter) */
 };
 
 /*
  * Memory of bulk that was read ahead, wherever it is now: with its command, with front, or in libzmq's queue of a connection that is not
- * read.  Counted until the last of them lets go of it; `of` is by a device's id (random, so that few share a counter).
+ * read.  Counted until the last of them lets go of it; `of` is by an organisation's id (random, so that few share a counter):
+ * were it by device, the devices of one member could hold all there is.
  */
 #define MESSAGE_HELD_SLOTS 1024
 struct message_held {
@@ -30,8 +34,10 @@ struct message_in {
 	zmq_msg_t frames[COMMAND_FRAMES_MAX];
 	size_t bytes;                /* of all frames */
 	struct message_load *load;
+	_Atomic uint64_t *share;     /* of load->large, where it is counted too */
 	zmq_msg_t bulk;              /* command.blob.bulk, if has_bulk */
 	bool has_bulk;
+	size_t blob_bytes;           /* admit: what it counted of a part of an attachment */
 	struct message_in *next;     /* admit's queue of its device */
 	uint64_t seen_batch;         /* admit: key unknown as of this batch */
 	bool looked_twice;           /* admit: the second look at an unknown key */
@@ -41,9 +47,13 @@ struct message_in {
 /** Takes over (moves) the first `count` of frames; NULL without memory, the frames stay the caller's.  Adds to the
  * load. */
 struct message_in *message_in_new(const struct peer *, zmq_msg_t *frames, unsigned count, struct message_load *);
-/** Room for len bytes read ahead for this message, which then owns them; NULL without memory, or when the device would hold more than `each`
+/** What large messages of an organisation take now. */
+uint64_t message_large(struct message_load *, const uint8_t org_id[16]);
+/** Counts this one among them until it is freed. */
+void message_in_count_large(struct message_in *, const uint8_t org_id[16]);
+/** Room for len bytes read ahead for this message, which then owns them; NULL without memory, or when the organisation would hold more than `each`
  *  or all of them more than `all`.  held must outlive libzmq's context. */
-uint8_t *message_in_bulk(struct message_in *, size_t len, struct message_held *, uint64_t each, uint64_t all);
+uint8_t *message_in_bulk(struct message_in *, size_t len, struct message_held *, const uint8_t org_id[16], uint64_t each, uint64_t all);
 /** Lets go of the i-th frame, which has been taken care of; the load becomes less. */
 void message_in_drop_frame(struct message_in *, unsigned i);
 /** Closes frames, frees the arena, takes from the load.  NULL is allowed. */

@@ -16,7 +16,7 @@
 
 #define PATH_VERIFY_MAX 16
 #define PATH_DELIVERIES_MAX 4096 /* that front has not given back */
-#define PATH_BLOBS_MAX 1000      /* commands inside the blobs thread */
+#define PATH_BLOBS_MAX 1000      /* commands for the blobs thread, waiting or inside */
 
 struct apply;
 struct signer;

@@ -36,8 +36,8 @@
  *               then Signed bytes
  *   T_DUE       time u64be || type u8 || id (0..32 bytes) -> one zero byte
  *   T_TREE      merkle_position u64be -> hash of a complete subtree 32
- *   T_BLOB      SHA-256 -> state u8 | org_id 16 | nda_id 32 | len u64 | opened_at i64 | env_id 32 (zero unless attached)  (97)
- *   T_UPLOAD    org_id || SHA-256 -> one zero byte: exactly its rows of T_BLOB that are not attached
+ *   T_BLOB      SHA-256 -> state u8 | org_id 16 | nda_id 32 | len u64 | opened_at i64 | env_id 32 (zero unless attached or dropped since)  (97)
+ *   T_UPLOAD    org_id || SHA-256 -> one zero byte: exactly its rows of T_BLOB that are open or complete
  *   T_ATTACHED  env_id || index u8 -> SHA-256 32 | len u64                                                (40)
  *   T_DESK      device_id -> numbers of its desks, ascending, u32 each; no row: none
  *
@@ -238,7 +238,7 @@ enum rows_due_type {
 	DUE_POST_EXPIRES = 8,   /* channel u8 || post_seq u64be */
 	DUE_INVITE_EXPIRES = 9,
 	DUE_DEPOSIT_FORGET = 10, /* SHA-256 of a Deposit's payload; there exactly while its time could pass again */
-	DUE_BLOB_ORPHAN = 11,   /* SHA-256 of an attachment; there exactly while no envelope has it */
+	DUE_BLOB_ORPHAN = 11,   /* SHA-256 of an attachment; there exactly while no envelope has it, or its name rests */
 };
 struct rows_due {
 	int64_t time_ms;
@@ -253,14 +253,19 @@ int rows_del_due(struct txn *, int64_t time_ms, enum rows_due_type, const void *
 /** The earliest; RK_ENOTFOUND. */
 int rows_first_due(struct txn *, struct rows_due *);
 
-enum rows_blob_state { BLOB_OPEN = 0, BLOB_COMPLETE = 1, BLOB_ATTACHED = 2 };
+enum rows_blob_state {
+	BLOB_OPEN = 0,
+	BLOB_COMPLETE = 1,
+	BLOB_ATTACHED = 2,
+	BLOB_DROPPED = 3,               /* was attached: its name is not to be had for a day, so that its file is nobody's */
+};
 
 struct rows_blob {
 	uint8_t state;
 	uint8_t org_id[16], nda_id[32];
 	uint64_t len;
-	int64_t opened_at;              /* the last BLOB_OPEN */
-	uint8_t env_id[32];             /* ATTACHED */
+	int64_t opened_at;              /* the last BLOB_OPEN; DROPPED: when it was */
+	uint8_t env_id[32];             /* ATTACHED, DROPPED */
 };
 int rows_get_blob(struct txn *, const uint8_t sha256[32], struct rows_blob *);
 int rows_put_blob(struct txn *, const uint8_t sha256[32], const struct rows_blob *);

@@ -24,7 +24,7 @@ bool rows_read_blob(struct bytes value, struct rows_blob *r)
 	if (value.len != BLOB_BYTES)
 		return false;
 	walk_blob(&p, r);
-	return r->state <= BLOB_ATTACHED;
+	return r->state <= BLOB_DROPPED;
 }
 
 int rows_get_blob(struct txn *t, const uint8_t sha256[32], struct rows_blob *r)

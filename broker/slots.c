@@ -106,7 +106,7 @@ static int64_t refill(int64_t have, int64_t more, int64_t cap)
  * Requests are counted because each costs the path a turn, whatever its size.  What is as large as a part of an attachment is paid for by its
  * bytes: with a token for each besides, 100 parts a second would bound an upload at 25 MiB/s, whatever byte_rate says.
  */
-#define BYTES_ALONE ((size_t)128 * 1024)
+#define BYTES_ALONE ((size_t)128 * 1024) /* front bounds what an organisation has of these inside */
 
 enum slots_verdict slots_take(struct slots *s, struct slot *slot, size_t len, int64_t now_ms)
 {

@@ -77,8 +77,8 @@ bool attach_names(struct txn *t, const uint8_t sha256[32])
 static bool is_file_right(const Rk__DossierFile *f)
 {
 	if (!attach_is(f))
-		return f->blob_len == 0 && f->age_identity.len == 0 && f->data.len == f->plain_len;
-	return f->data.len == 0 && f->age_identity.len == 32 && f->plain_len <= AGE_PLAIN_MAX_BYTES &&
+		return f->blob_len == 0 && f->blob_sha256.len == 0 && f->age_identity.len == 0 && f->data.len == f->plain_len;
+	return f->data.len == 0 && f->plain_len <= AGE_PLAIN_MAX_BYTES &&
 	       f->blob_len == age_x25519_len(f->plain_len);
 }
 

@@ -25,7 +25,7 @@ int attach_check(const Rk__EnvelopeHeader *, const Rk__Message *);
 /** Is it an attachment? */
 static inline bool attach_is(const Rk__DossierFile *f)
 {
-	return f->blob_sha256.len == 32;
+	return f->blob_sha256.len == 32 && f->age_identity.len == 32;
 }
 
 /* ---- on the way out */

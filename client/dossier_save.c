@@ -70,6 +70,24 @@ static int reserve_piece(struct saving *s, const struct piece *p)
 	return r == RK_OK ? reserve(s, p->name, ".age.key") : r;
 }
 
+static bool is_name_of_other(const struct saving *s, size_t i)
+{
+	for (size_t k = 0; k < i; k++)
+		if (strcasecmp(s->piece[i].name, s->piece[k].name) == 0)
+			return true;
+	return false;
+}
+
+/* Names of a sender's that are one name here would keep the whole from being saved, in any folder: those after the first get a number. */
+static void tell_apart(struct saving *s, size_t i)
+{
+	char given[SAVEFILE_NAME_MAX];
+
+	memcpy(given, s->piece[i].name, sizeof(given));
+	for (unsigned n = 2; n <= DOSSIER_FILES_MAX + 2 && is_name_of_other(s, i); n++)
+		snprintf(s->piece[i].name, sizeof(given), "%u-%.*s", n, SAVEFILE_NAME_MAX - 16, given);
+}
+
 static int reserve_all(struct saving *s)
 {
 	int r = RK_OK;
@@ -78,11 +96,14 @@ static int reserve_all(struct saving *s)
 		struct piece *p = &s->piece[i];
 		size_t before = *s->count;
 
+		if (p->file != NULL)
+			tell_apart(s, i);
 		r = reserve_piece(s, p);
 		if (r == RK_EEXISTS && p->file == NULL) {
 			/* A file of theirs is called as our text is. */
 			*s->count = before;
 			snprintf(p->name, sizeof(p->name), "renkei-%s", TEXT_FILE);
+			tell_apart(s, i);
 			r = reserve_piece(s, p);
 		}
 	}
@@ -202,6 +223,15 @@ static int write_blob(struct saving *s, const struct piece *p, struct dossier_sa
 	int r;
 
 	s->at = p;
+	/* What is signed for must open, and be what was said, also where somebody else opens it. */
+	if (s->how->sealed) {
+		s->stage = DOSSIER_PROVING;
+		s->total = p->file->plain_len;
+		r = unseal_to(p->fd, p->file, NULL, pass_on, s);
+		s->stage = DOSSIER_WRITING;
+		if (r != RK_OK)
+			return r;
+	}
 	to->len = s->total = s->how->sealed ? p->file->blob_len : p->file->plain_len;
 	if ((r = savefile_begin(s->dir_fd, &f)) != RK_OK)
 		return r;

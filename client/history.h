@@ -3,7 +3,8 @@
  * devices, posts whose time is over, salts, evidence, what deposits commit to.  One age file under a recovery code (archive.h).  No
  * keys, nothing that waits to be sent, no attachments.
  * Taking it in adds what is missing and never replaces: what is here stays as it is, and what was destroyed stays destroyed.  Each
- * content proves itself again, as far as something here names it (pc in the signed head, the agreement's commitment).
+ * content proves itself again, as far as something here names it (pc in the signed head, the agreement's commitment); a head by its sender's
+ * signature, its record by the head, a copy by its name.  Of posts and first contacts the file is believed: nobody keeps what proves them.
  */
 #ifndef RENKEI_CLIENT_HISTORY_H
 #define RENKEI_CLIENT_HISTORY_H

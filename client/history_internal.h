@@ -16,4 +16,15 @@ extern const char *const history_kinds[HISTORY_KINDS];
  *  what it belongs to is not here; other codes: this home cannot go on. */
 int history_take(struct client *, struct txn *, enum history_kind, const uint8_t id[32], const Rkl__HistoryItem *, bool *taken);
 
+/* ---- history_prove.c */
+/** Is this copy what its name says?  RK_EINTEGRITY. */
+int history_prove_object(struct client *, struct arena *, const uint8_t id[32], struct bytes object);
+/** May this evidence be kept?  It names copies, and proves nothing by itself. */
+int history_check_evidence(struct arena *, struct bytes packed);
+/** A record that this home never had: its head is the one that its name says, signed by the sender's device, of us or to us, and the record
+ *  says of it what the head says. */
+int history_prove_envelope(struct client *, struct txn *, struct arena *, const uint8_t id[32], const Rkl__EnvelopeRecord *);
+/** A content: what `told` says of it, and its attachments are those of the head. */
+int history_check_message(struct arena *, const Rkl__EnvelopeRecord *head_of, const Rkl__EnvelopeRecord *told, struct bytes packed);
+
 #endif

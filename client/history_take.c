@@ -25,29 +25,28 @@ struct merging {
 
 static int take_evidence(struct merging *m, enum evidence_kind kind)
 {
+	struct bytes record = bytes_of(m->item->record);
 	uint8_t key[EVIDENCE_KEY_BYTES];
+	int r;
 
 	evidence_key(key, kind, m->id);
 	if (env_has(m->t, C_EVIDENCE, BYTES_OF(key)))
 		return RK_OK;
+	r = kind == EVIDENCE_OBJECT ? history_prove_object(m->c, m->a, m->id, record) : history_check_evidence(m->a, record);
+	if (r != RK_OK)
+		return r;
 	*m->taken = true;
-	return env_put(m->t, C_EVIDENCE, BYTES_OF(key), bytes_of(m->item->record), ENV_PUT);
+	return env_put(m->t, C_EVIDENCE, BYTES_OF(key), record, ENV_PUT);
 }
 
 /* ---- envelopes */
 
-/* A record that this home never had: its head must be the one that its name says, of this exchange. */
 static int adopt_envelope(struct merging *m, Rkl__EnvelopeRecord *record)
 {
-	struct envelope e;
-	uint8_t env_id[32];
+	int r = history_prove_envelope(m->c, m->t, m->a, m->id, record);
 
-	if (envelope_parse(bytes_of(record->head), m->a, &e) != RK_OK ||
-	    envelope_check_rules(e.header, client_exchange_id(m->c)) != RK_OK)
-		return RK_EINTEGRITY;
-	envelope_id(env_id, &e, client_exchange_id(m->c));
-	if (memcmp(env_id, m->id, 32) != 0 || !bytes_equal(bytes_of(record->env_id), BYTES_OF(env_id)))
-		return RK_EINTEGRITY;
+	if (r != RK_OK)
+		return r;
 	/* Where the other home saved it, and what it had queued, is its own. */
 	record->n_copies = 0;
 	record->nack_item = 0;
@@ -131,7 +130,7 @@ static int take_envelope(struct merging *m)
 	/* Whether it was destroyed, refused or declined, here or there: what is gone is not brought back. */
 	if (m->item->content.len > 0 && ours->destroyed_at == 0 && theirs->destroyed_at == 0 && ours->state != RKL__ENVELOPE_STATE__FAILED &&
 	    ours->state != RKL__ENVELOPE_STATE__DECLINED_HERE && !env_has(m->t, C_CONTENT, bytes_make(m->id, 32))) {
-		if ((r = take_content(m, ours)) != RK_OK)
+		if ((r = history_check_message(m->a, ours, theirs, bytes_of(m->item->content))) != RK_OK || (r = take_content(m, ours)) != RK_OK)
 			return r;
 		learn(ours, theirs);
 		*m->taken = true;
@@ -143,6 +142,23 @@ static int take_envelope(struct merging *m)
 
 /* ---- posts */
 
+/* A post is signed by nobody any more: it is taken as told, but in no other content's place, and of no other sender than is known here. */
+static int check_post(struct merging *m, const Rkl__PostRecord *theirs, const Rkl__PostRecord *ours)
+{
+	Rk__Message *message;
+	enum message_status status;
+
+	if (theirs->env_id.len != 32 || theirs->post_id.len != 32 || memcmp(theirs->post_id.data, m->id, 32) != 0 ||
+	    theirs->sender_device.len != 16 || theirs->sender_org.len != 16)
+		return RK_EINTEGRITY;
+	if (env_has(m->t, C_ENVELOPE, bytes_of(theirs->env_id)) ||
+	    (ours != NULL && !bytes_equal(bytes_of(ours->sender_org), bytes_of(theirs->sender_org))))
+		return RK_EINTEGRITY;
+	arena_raise(m->a, arena_budget(m->item->content.len));
+	status = message_read(bytes_of(m->item->content), m->a, &message);
+	return status == MESSAGE_BAD || (status == MESSAGE_OK && message->type != RK__MESSAGE_TYPE__MESSAGE_POST) ? RK_EINTEGRITY : RK_OK;
+}
+
 static int take_post(struct merging *m)
 {
 	Rkl__PostRecord *theirs, *ours;
@@ -151,12 +167,13 @@ static int take_post(struct merging *m)
 
 	arena_raise(m->a, arena_budget(m->item->record.len));
 	theirs = rkl__post_record__unpack(arena_allocator(m->a), m->item->record.len, m->item->record.data);
-	if (theirs == NULL || theirs->env_id.len != 32 || theirs->post_id.len != 32 || memcmp(theirs->post_id.data, m->id, 32) != 0 ||
-	    theirs->sender_device.len != 16 || theirs->sender_org.len != 16)
+	if (theirs == NULL)
 		return RK_EINTEGRITY;
 	r = record_get(m->t, C_POST, bytes_make(m->id, 32), &rkl__post_record__descriptor, m->a, (ProtobufCMessage **)&ours);
 	if (r != RK_OK && r != RK_ENOTFOUND)
 		return r;
+	if (check_post(m, theirs, r == RK_OK ? ours : NULL) != RK_OK)
+		return RK_EINTEGRITY;
 	/* A newer version, a withdrawal, or content that is here: nothing is missing. */
 	if (r == RK_OK && (ours->version > theirs->version || ours->status == RKL__POST_STATUS__WITHDRAWN ||
 	                   (ours->env_id.len == 32 && env_has(m->t, C_CONTENT, bytes_of(ours->env_id)))))
@@ -166,7 +183,9 @@ static int take_post(struct merging *m)
 	    book_device(m->c, m->t, theirs->sender_device.data, theirs->sender_org.data, m->a, &device) == RK_ENOTFOUND)
 		theirs->status = RKL__POST_STATUS__WITHDRAWN;
 	*m->taken = true;
-	if ((r = content_put(m->c, m->t, theirs->env_id.data, false, bytes_of(m->item->content))) != RK_OK)
+	/* What lies under that name already stays. */
+	if (!env_has(m->t, C_CONTENT, bytes_of(theirs->env_id)) &&
+	    (r = content_put(m->c, m->t, theirs->env_id.data, false, bytes_of(m->item->content))) != RK_OK)
 		return r;
 	return record_put(m->t, C_POST, bytes_make(m->id, 32), &theirs->base);
 }

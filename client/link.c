@@ -316,9 +316,9 @@ static int hold(struct client *c, const struct link_options *o, int64_t began_at
 	l->down_since = l->heard_at = l->tokens_at = monotonic_ms();
 	l->rate = 100;
 	l->tokens = l->burst = 50;
-	if ((r = incoming_init(&l->in)) != RK_OK || (r = load_session(l)) != RK_OK || (r = send_prune(c)) != RK_OK ||
-	    (r = keep_begin(l)) != RK_OK)
+	if ((r = incoming_init(&l->in)) != RK_OK || (r = load_session(l)) != RK_OK || (r = send_prune(c)) != RK_OK)
 		goto out;
+	keep_begin(l);
 	while (!done && (r = round_of(l, &done)) == RK_OK)
 		;
 out:

@@ -273,8 +273,8 @@ bool link_log_may_seal(const struct link *);
 int link_log_settled(struct link *, bool *yes);
 
 /* ---- link_keep.c */
-/** Before there is a connection: secrets that are over go. */
-int keep_begin(struct link *);
+/** This process has the link from here on. */
+void keep_begin(struct link *);
 int keep_tick(struct link *);
 /** The connection is over: so it is written down, if it was that it stands. */
 void keep_end(struct link *);

@@ -10,6 +10,8 @@
 #define KEEP_MS 60000
 #define PRUNE_MS 3600000
 
+/* Only on a link that is up: the broker's clock is within ten minutes of ours then.  A machine that wakes up years ahead must not destroy what
+ * still opens its mail. */
 static int forget(struct link *l)
 {
 	int r = kx_forget(l->c);
@@ -20,12 +22,11 @@ static int forget(struct link *l)
 	return r == RK_ENOMEM ? r : RK_OK;
 }
 
-int keep_begin(struct link *l)
+void keep_begin(struct link *l)
 {
 	if (l->o->holds != NULL)
 		*l->o->holds = true;
 	l->pruned_at = monotonic_ms();
-	return forget(l);
 }
 
 /* For `status` of other processes; only of a link that stays. */
@@ -65,7 +66,7 @@ int keep_tick(struct link *l)
 		return r;
 	if (l->state != LINK_UP || l->read_only || !streams_may_seal(l) || (l->kept_at != 0 && now - l->kept_at < KEEP_MS))
 		return RK_OK;
-	if (l->kept_at != 0 && (r = forget(l)) != RK_OK)
+	if ((r = forget(l)) != RK_OK)
 		return r;
 	/* Of a link that stays for months; a new one begins with it. */
 	if (now - l->pruned_at >= PRUNE_MS) {

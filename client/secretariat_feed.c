@@ -256,10 +256,18 @@ static int issue_to(struct client *c, struct txn *txn, const struct envelope_tar
 	return secretariat_queue_keys(c, txn, t->device_id, t->kx_serial, t->kx_pk, i->issued);
 }
 
+/* As many as the outbox takes: the others are missing as before, and go when it has room.  Devices that members add by the dozen must not
+ * keep the directory, or an expulsion, from being signed. */
+static int issue_all(struct client *c, struct txn *txn, const uint8_t *but_org, struct issuing *i)
+{
+	int rc = each_target(c, txn, but_org, issue_to, i);
+	return rc == RK_QUOTA ? RK_OK : rc;
+}
+
 int secretariat_queue_all_keys(struct client *c, struct txn *txn, unsigned *issued)
 {
 	struct issuing i = {0, issued};
-	return each_target(c, txn, NULL, issue_to, &i);
+	return issue_all(c, txn, NULL, &i);
 }
 
 struct missing { uint32_t n; int (*fn)(void *, const uint8_t *); void *user; };
@@ -361,7 +369,7 @@ int secretariat_rotate(struct client *c, struct txn *txn, uint64_t directory_ser
 		rc = book_epoch_key_put(c, txn, old->n + 1, ek);
 	if (rc == RK_OK) {
 		i.only = old->n + 1;
-		rc = each_target(c, txn, but_org, issue_to, &i);
+		rc = issue_all(c, txn, but_org, &i);
 	}
 	sodium_memzero(ek, sizeof(ek));
 	arena_free(a);

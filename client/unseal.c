@@ -56,7 +56,7 @@ static int open_all(struct opening *o, int fd, const Rk__DossierFile *f, struct 
 			return RK_EINTEGRITY;
 		n -= AGE_TAG_BYTES;
 		crypto_hash_sha256_update(&o->plain, o->out, n);
-		if ((r = savefile_append(to, bytes_make(o->out, n))) != RK_OK)
+		if (to != NULL && (r = savefile_append(to, bytes_make(o->out, n))) != RK_OK)
 			return r;
 		done += n;
 		if (progress != NULL && (done - told >= PROGRESS_BYTES || is_last) && (r = progress(user, told = done)) != RK_OK)

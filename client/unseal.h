@@ -8,7 +8,7 @@
 #include "client/savefile.h"
 #include "client/spool.h"
 
-/** Decrypts into an open savefile, which the caller finishes.  RK_EINTEGRITY; RK_EIO; RK_EDISKFULL; progress's code. */
+/** Decrypts into an open savefile, which the caller finishes; NULL: only proves what it would be.  RK_EINTEGRITY; RK_EIO; RK_EDISKFULL; progress's code. */
 int unseal_to(int fd, const Rk__DossierFile *, struct savefile *, spool_progress_fn *, void *user);
 
 /** Copies a file as it is.  The same. */

@@ -72,18 +72,19 @@ struct receipt_work {
 	struct arena *arena;
 	struct receipt *out;
 	struct receipt_check *checks;
-	struct ustar_member members[USTAR_MEMBERS_MAX];
 	size_t member_count;
 	struct bytes files[RECEIPT_FILE_COUNT];      /* data NULL: not there */
 	struct ustar_member keys[RECEIPT_ATTACHMENTS_MAX];
 	size_t key_count;
-	struct receipt_item items[RECEIPT_ITEMS_MAX];
 	size_t item_count;
 	size_t first[RECEIPT_PART_COUNT], count[RECEIPT_PART_COUNT]; /* items of a part stand together */
 	struct note_key log, witness;                /* of the charter, once it is verified */
 	struct nda_row row;                          /* of the terms, once they are read */
 	struct nda_act acts[RECEIPT_ACTS_MAX];
 	uint16_t active;                             /* as nda_state_at, by the receipt's directory */
+	/* Last, and not cleared: some hundred KiB, of which a receipt fills little and the counts say how much. */
+	struct receipt_item items[RECEIPT_ITEMS_MAX];
+	struct ustar_member members[USTAR_MEMBERS_MAX];
 };
 
 /** The i-th item of a part; it must be there. */

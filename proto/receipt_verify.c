@@ -432,7 +432,7 @@ int receipt_verify_start(struct bytes start, const uint8_t exchange_id[32], stru
 	arena_raise(a, sizeof(*w) + CHECKS_MAX * sizeof(*w->checks) + 64);
 	if ((w = arena_alloc(a, sizeof(*w))) == NULL)
 		return RK_ENOMEM;
-	memset(w, 0, sizeof(*w));
+	memset(w, 0, offsetof(struct receipt_work, items));
 	w->exchange_id = exchange_id;
 	w->arena = a;
 	w->out = out;

@@ -179,8 +179,8 @@ static int open_part(struct blob_folder *f, struct blob_part *p, uint64_t reserv
 	/* What was set aside before is there still; asking again costs nothing but must not count it twice. */
 	if ((rc = set_aside(f, p->fd, p->len, is_new ? 0 : p->len, is_new ? reserve : 0)) != RK_OK && is_new)
 		(void)unlinkat(f->dir, name, 0);
-	/* Its name must be as durable as its bytes will be said to be. */
-	return rc == RK_OK && is_new ? blob_sync_names(f, p->sha256) : rc;
+	/* Its name must be as durable as its bytes will be said to be; one that is there already may be a killed run's, which did not get so far. */
+	return rc == RK_OK ? blob_sync_names(f, p->sha256) : rc;
 }
 
 int blob_part_open(struct blob_folder *f, const uint8_t sha256[32], uint64_t len, uint64_t reserve, struct blob_part *p)
@@ -192,7 +192,8 @@ int blob_part_open(struct blob_folder *f, const uint8_t sha256[32], uint64_t len
 	if (rc == RK_OK && whole == len) {
 		p->written = p->synced = p->hashed = len;
 		p->is_whole = true;
-		return RK_OK;
+		/* A run that was killed, or failed, between the rename and its sync leaves a name that a crash of the machine may take back. */
+		return blob_sync_names(f, sha256);
 	}
 	if (rc != RK_OK && rc != RK_ENOTFOUND)
 		return rc;

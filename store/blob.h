@@ -42,7 +42,8 @@ struct blob_part {
  * and is yet to be hashed.  One that stands under its final name already is found whole.
  */
 int blob_part_open(struct blob_folder *, const uint8_t sha256[32], uint64_t len, uint64_t reserve, struct blob_part *);
-/** Writes at offset (<= written; offset + bytes <= len); what is there already is passed over.  After a failure: blob_part_restart. */
+/** Writes at offset (<= written; offset + bytes <= len); what is there already is passed over.  After RK_EDISKFULL
+ *  all is as before; after another failure: blob_part_restart. */
 int blob_part_write(struct blob_part *, uint64_t offset, struct bytes);
 /** Makes durable what was written.  After a failure nothing of it can be trusted: blob_part_restart. */
 int blob_part_sync(struct blob_part *);

@@ -32,7 +32,7 @@ enum broker_table {
 	T_NDA_TERMS,    /* nda_id -> terms bytes */
 	T_DUE,          /* time u64be || type u8 || id -> empty: everything that happens at a time */
 	T_TREE,         /* merkle_position u64be -> hash of a complete subtree of the log (append only) */
-	T_BLOB,         /* SHA-256 -> row of an attachment: opened, complete, or attached to an envelope */
+	T_BLOB,         /* SHA-256 -> row of an attachment: opened, complete, attached to an envelope, or dropped with it */
 	T_UPLOAD,       /* org_id || SHA-256 -> empty: those of an organisation that no envelope has yet */
 	T_ATTACHED,     /* env_id || index u8 -> SHA-256 and length */
 	T_DESK,         /* device_id -> the numbers of its desks, u32be each; without a row it has none */

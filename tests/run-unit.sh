@@ -22,7 +22,13 @@ if [[ $# == 0 ]]; then
 	echo "unit: no test programs"
 	exit 0
 fi
-printf '%s\n' "$@" | xargs -P 2 -I{} bash -c 'run_one "$1" "$2"' _ {} "$logs"
+# The longest first, so that none of them runs alone at the end.
+long=' test_receipt_tail test_receipt_bytes test_age test_backup test_office test_history test_link_blob test_ahead '
+first=() rest=()
+for program in "$@"; do
+	if [[ $long == *" ${program##*/} "* ]]; then first+=("$program"); else rest+=("$program"); fi
+done
+printf '%s\n' "${first[@]}" "${rest[@]}" | sed '/^$/d' | xargs -P 2 -I{} bash -c 'run_one "$1" "$2"' _ {} "$logs"
 
 grep -h '^skipped:' "$logs"/* 2>/dev/null | sort -u
 passed=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' "$logs"/* | awk '{ n += $1 } END { print n + 0 }')

@@ -299,19 +299,31 @@ bool cli_ask(struct cli *c, char *buf, size_t len, enum text_id question, ...)
 	return true;
 }
 
-int cli_confirm(struct cli *c, enum text_id question, ...)
+static int confirm(struct cli *c, enum text_id nobody, const char *asked)
 {
-	char asked[1024], answer[16];
-	va_list ap;
-	va_start(ap, question);
-	vsnprintf(asked, sizeof(asked), text(question, c->lang), ap);
-	va_end(ap);
+	char answer[16];
 	bool answered = cli_ask(c, answer, sizeof(answer), TEXT_YES_NO, asked);
 	if (answered && (strcasecmp(answer, "y") == 0 || strcasecmp(answer, "yes") == 0 || strcmp(answer, "はい") == 0))
 		return RK_OK;
 	if (answered || c->stop)
 		return cli_refuse(c, RK_EINTERRUPTED, TEXT_NONE, TEXT_NOT_CONFIRMED);
-	return cli_refuse(c, RK_EUSAGE, TEXT_HINT_YES, TEXT_NOT_CONFIRMED);
+	return cli_refuse(c, RK_EUSAGE, nobody, TEXT_NOT_CONFIRMED);
+}
+
+int cli_confirm(struct cli *c, enum text_id question, ...)
+{
+	char asked[1024];
+	va_list ap;
+
+	va_start(ap, question);
+	vsnprintf(asked, sizeof(asked), text(question, c->lang), ap);
+	va_end(ap);
+	return confirm(c, TEXT_HINT_YES, asked);
+}
+
+int cli_confirm_or(struct cli *c, enum text_id nobody, enum text_id question)
+{
+	return confirm(c, nobody, text(question, c->lang));
 }
 
 /* ---- ids */

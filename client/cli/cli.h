@@ -125,6 +125,8 @@ int cli_fail_finish(struct cli *, int code, enum text_id what);
 bool cli_ask(struct cli *, char *buf, size_t len, enum text_id question, ...);
 /** Yes is RK_OK; else reported: RK_EINTERRUPTED (no, or no answer), RK_EUSAGE (nobody to ask: --yes is needed). */
 int cli_confirm(struct cli *, enum text_id question, ...);
+/** The same with a hint of its own if there is nobody to ask, where --yes is not what is needed. */
+int cli_confirm_or(struct cli *, enum text_id nobody, enum text_id question);
 
 /** pass.c: client_passphrase_fn, user is the struct cli. */
 int cli_passphrase(void *user, enum key_role, bool confirm, bool again, char **out);

@@ -158,7 +158,7 @@ int cmd_backup_home(struct cli *c, int argc, char **argv)
 	const char *code_file = NULL;
 	struct backup_options o = {0};
 	const struct cli_option options[] = {
-		{"code-file", CLI_TEXT, &code_file, "FILE", TEXT_OPT_CODE_FILE, false},
+		{"code-file", CLI_TEXT, &code_file, "FILE", TEXT_OPT_CODE_FILE_NEW, false},
 		{"without-attachments", CLI_FLAG, &o.without_attachments, NULL, TEXT_OPT_BACKUP_WITHOUT_ATTACHMENTS, false},
 		{0},
 	};

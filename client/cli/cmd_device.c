@@ -285,7 +285,7 @@ int cmd_device_message(struct cli *c, int argc, char **argv)
 {
 	const char *desk = NULL;
 	const struct cli_option options[] = {{"desk", CLI_TEXT, &desk, "NAME", TEXT_OPT_TO_DESK, false}, {0}};
-	const struct cli_usage usage = {options, "TEXT", 1, 1, TEXT_NONE};
+	const struct cli_usage usage = {options, "TEXT", 1, 1, TEXT_HELP_DEVICE_MESSAGE};
 	struct outcome out;
 	struct cli_args args;
 	struct shared s;

@@ -62,7 +62,10 @@ static int run_change(struct cli *c, struct changing *g)
 
 	if (r != RK_OK)
 		return report_change(c, g, r);
-	return cli_finish(c, g->item, TEXT_CANNOT_CHANGE_DEVICES, &g->outcome);
+	r = link_finish(c->client, g->item, &c->stop, &g->outcome);
+	if (r == RK_CONFLICT && g->change.kind == DEVICE_ADD)
+		return cli_refuse(c, r, TEXT_HINT_DEVICE_GONE, TEXT_DEVICE_GONE, g->called);
+	return r == RK_OK ? RK_OK : cli_fail_finish(c, r, TEXT_CANNOT_CHANGE_DEVICES);
 }
 
 /* How the device stands in the list that is now in force. */
@@ -122,7 +125,7 @@ static int compare(struct cli *c, const struct changing *g, const char *fingerpr
 {
 	if (given == NULL) {
 		out_say(c, TEXT_DEVICE_ASK, g->called, fingerprint);
-		return cli_confirm(c, TEXT_DEVICE_ASK_SAME);
+		return cli_confirm_or(c, TEXT_HINT_DEVICE_FINGERPRINT, TEXT_DEVICE_ASK_SAME);
 	}
 	if (!ids_fingerprint_matches(given, fingerprint))
 		return cli_refuse(c, RK_EINTEGRITY, TEXT_HINT_DEVICE_DIFFERS, TEXT_DEVICE_DIFFERS);
@@ -275,7 +278,7 @@ static int valid_until(struct cli *c, int64_t *until)
 
 int cmd_device_renew(struct cli *c, int argc, char **argv)
 {
-	const struct cli_usage usage = {NULL, "", 0, 0, TEXT_NONE};
+	const struct cli_usage usage = {NULL, "", 0, 0, TEXT_HELP_DEVICE_RENEW};
 	struct changing g = {.change = {.kind = DEVICE_RENEW}};
 	char when[OUT_TIME_CHARS];
 	struct cli_args args;

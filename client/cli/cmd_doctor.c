@@ -120,6 +120,9 @@ static void check_broker(struct exam *e)
 		return;
 	}
 	rc = link_probe(e->c->client, PROBE_MS, &rtt, &theirs);
+	/* Who is a member and not let in any more needs no invitation. */
+	if (rc == RK_NOT_ADMITTED && client_state(e->c->client) == CLIENT_JOINED)
+		rc = RK_REVOKED;
 	if (rc != RK_OK) {
 		say(e, "broker", false, TEXT_DOC_BROKER_SILENT, errcode_sentence(rc, e->c->lang), errcode_hint(rc, e->c->lang));
 		return;

@@ -375,7 +375,7 @@ int cmd_dossier_get(struct cli *c, int argc, char **argv)
 	bool sealed = false;
 	const struct cli_option options[] = {{"output", CLI_TEXT, &output, "DIR", TEXT_OPT_OUTPUT, true},
 	                                     {"sealed", CLI_FLAG, &sealed, NULL, TEXT_OPT_SEALED, false}, {0}};
-	const struct cli_usage usage = {options, "ID", 1, 1, TEXT_NONE};
+	const struct cli_usage usage = {options, "ID", 1, 1, TEXT_HELP_DOSSIER_GET};
 	struct getting *g;
 	struct cli_args args;
 	uint8_t env_id[32];

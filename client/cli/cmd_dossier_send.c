@@ -90,7 +90,7 @@ static int report_source(struct cli *c, int r, const char *path)
 	case RK_CONFLICT:
 		return cli_refuse(c, r, TEXT_HINT_SOURCE_CHANGED, TEXT_SOURCE_CHANGED, path);
 	case RK_EINTERRUPTED:
-		return cli_refuse(c, r, TEXT_NONE, TEXT_SEND_STOPPED_EARLY);
+		return cli_refuse(c, r, TEXT_HINT_SEND_AGAIN, TEXT_SEND_STOPPED_EARLY);
 	default:
 		return cli_fail(c, r, TEXT_CANNOT_READ_FILE, path);
 	}

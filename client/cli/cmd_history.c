@@ -36,7 +36,7 @@ static int print_result(struct cli *c, const char *file, const struct history_re
 int cmd_device_export(struct cli *c, int argc, char **argv)
 {
 	const char *code_file = NULL;
-	const struct cli_option options[] = {{"code-file", CLI_TEXT, &code_file, "FILE", TEXT_OPT_CODE_FILE, false}, {0}};
+	const struct cli_option options[] = {{"code-file", CLI_TEXT, &code_file, "FILE", TEXT_OPT_CODE_FILE_NEW, false}, {0}};
 	const struct cli_usage usage = {options, "FILE", 1, 1, TEXT_HELP_DEVICE_EXPORT};
 	char code[RECOVERY_CODE_CHARS] = "";
 	struct history_result result;
@@ -61,11 +61,11 @@ static int import_failed(struct cli *c, int r, const char *file)
 {
 	switch (r) {
 	case RK_EPASSPHRASE:
-		return cli_refuse(c, r, TEXT_HINT_RESTORE_WRONG_CODE, TEXT_RESTORE_WRONG_CODE, file);
+		return cli_refuse(c, r, TEXT_HINT_HISTORY_CODE, TEXT_HISTORY_WRONG_CODE, file);
 	case RK_EINTEGRITY:
-		return cli_refuse(c, r, TEXT_HINT_RESTORE_DAMAGED, TEXT_RESTORE_DAMAGED, file);
+		return cli_refuse(c, r, TEXT_HINT_HISTORY_DAMAGED, TEXT_HISTORY_DAMAGED, file);
 	case RK_MALFORMED:
-		return cli_refuse(c, r, TEXT_NONE, TEXT_HISTORY_IS_NONE, file);
+		return cli_refuse(c, r, TEXT_HINT_HISTORY_NONE, TEXT_HISTORY_IS_NONE, file);
 	case RK_WRONG_EXCHANGE:
 	case RK_NOT_PERMITTED:
 		return cli_refuse(c, r, TEXT_NONE, TEXT_HISTORY_OF_OTHERS, file);

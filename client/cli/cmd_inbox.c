@@ -49,6 +49,12 @@ static enum text_id restored_text(const Rkl__InboxRecord *record)
 	return TEXT_NONE;
 }
 
+/* Its sender sealed it when this device had no key: nobody's fault, and another device can hand it over. */
+static bool is_sealed_before(const Rkl__InboxRecord *record)
+{
+	return record->kind == RKL__INBOX_KIND__INBOX_ALERT && strcmp(record->detail, errcode_name(RK_NO_RECIPIENT_KEY)) == 0;
+}
+
 /* The word for a detail, which is a name of ours: an act, a reason, a code. */
 static const char *detail_text(struct shared *s, const Rkl__InboxRecord *record)
 {
@@ -125,6 +131,8 @@ static enum text_id what_of(struct shared *s, const Rkl__InboxRecord *record)
 
 	if (restored_text(record) != TEXT_NONE)
 		return restored_text(record);
+	if (is_sealed_before(record))
+		return TEXT_IN_SEALED_BEFORE;
 	if (notice != NULL && record->kind == RKL__INBOX_KIND__INBOX_NOTICE && notice->message_type != 0)
 		return TEXT_IN_NOTICE_OF;
 	if (notice != NULL && record->kind == RKL__INBOX_KIND__INBOX_PICKED_UP)
@@ -157,6 +165,8 @@ static enum text_id look_of(struct shared *s, const Rkl__InboxRecord *record)
 
 	if (is_aside(record))
 		return TEXT_LOOK_ASIDE;
+	if (is_sealed_before(record))
+		return TEXT_LOOK_SEALED_BEFORE;
 	if (is_unsent(record))
 		return TEXT_LOOK_NDA;
 	if (is_log(record))
@@ -317,11 +327,15 @@ static const char *internal_sender(struct shared *s, const Rkl__InboxRecord *rec
 
 static int show_internal(struct shared *s, const Rkl__InboxRecord *record, const char *words)
 {
+	char *clean;
 	json_t *o;
 
 	if (!s->c->json) {
+		if ((clean = out_clean(words, true)) == NULL)
+			return RK_ENOMEM;
 		out_line(s->c, TEXT_LOOK_INTERNAL, internal_sender(s, record));
-		out_raw(words);
+		out_raw(clean);
+		free(clean);
 		return RK_OK;
 	}
 	o = inbox_json(s, record);

@@ -41,7 +41,7 @@ static void row_cells(struct shared *s, struct out_table *table, const struct up
 int cmd_dossier_uploads(struct cli *c, int argc, char **argv)
 {
 	static const enum text_id headings[] = {TEXT_COL_NUMBER, TEXT_COL_AGREEMENT, TEXT_COL_SINCE, TEXT_COL_ATTACHMENTS, TEXT_COL_SENT};
-	const struct cli_usage usage = {NULL, "", 0, 0, TEXT_NONE};
+	const struct cli_usage usage = {NULL, "", 0, 0, TEXT_HELP_DOSSIER_UPLOADS};
 	struct upload_row *rows = calloc(UPLOAD_ROWS_MAX, sizeof(*rows));
 	struct out_table *table = NULL;
 	struct cli_args args;
@@ -117,7 +117,7 @@ static int resume_one(struct cli *c, uint64_t item)
 
 int cmd_dossier_resume(struct cli *c, int argc, char **argv)
 {
-	const struct cli_usage usage = {NULL, "[NUMBER]", 0, 1, TEXT_NONE};
+	const struct cli_usage usage = {NULL, "[NUMBER]", 0, 1, TEXT_HELP_DOSSIER_RESUME};
 	struct upload_row *rows = calloc(UPLOAD_ROWS_MAX, sizeof(*rows));
 	struct cli_args args;
 	uint64_t number = 0;
@@ -141,7 +141,7 @@ out:
 
 int cmd_dossier_cancel(struct cli *c, int argc, char **argv)
 {
-	const struct cli_usage usage = {NULL, "NUMBER", 1, 1, TEXT_NONE};
+	const struct cli_usage usage = {NULL, "NUMBER", 1, 1, TEXT_HELP_DOSSIER_CANCEL};
 	struct cli_args args;
 	struct shared s;
 	uint64_t number;

@@ -246,7 +246,7 @@ static void print_help(struct cli *c, const struct cli_usage *u)
 		if (o->required)
 			len += (size_t)snprintf(needed + len, sizeof(needed) - len, "%s--%s %s", len ? " " : "", o->name, o->arg);
 	printf(text(TEXT_USAGE_OF, c->lang), c->noun, c->verb ? " " : "", c->verb ? c->verb : "", *needed ? " " : "", needed);
-	printf("\n\n");
+	printf(u->options != NULL ? "\n\n" : "\n");
 	for (const struct cli_option *o = u->options; o && o->name; o++)
 		print_option(c, o->name, o->arg, 0, o->help);
 	if (u->notes != TEXT_NONE)

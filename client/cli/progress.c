@@ -102,8 +102,16 @@ static void show_line(struct progress *p)
 		while (len > 0 && ((unsigned char)clean[len] & 0xC0) == 0x80);
 	}
 	/* A terminal too narrow even for that gets the figures' beginning: a second line would stay. */
-	if (used > wide)
-		fprintf(stderr, "\r\033[K%.*s", (int)wide, figures);
+	if (used > wide) {
+		len = strlen(figures);
+		while (len > 0 && out_width(figures) > wide) {
+			do
+				len--;
+			while (len > 0 && ((unsigned char)figures[len] & 0xC0) == 0x80);
+			figures[len] = '\0';
+		}
+		fprintf(stderr, "\r\033[K%s", figures);
+	}
 	else
 		fprintf(stderr, "\r\033[K%s%s", head, figures);
 	fflush(stderr);

@@ -313,7 +313,9 @@ int shared_org_key(struct cli *c)
 	/* Nothing that a key of before signs is taken any more. */
 	if (r == RK_NOT_PERMITTED)
 		return cli_refuse(c, r, TEXT_HINT_ORG_KEY_OTHER, TEXT_ORG_KEY_OTHER);
-	return cli_fail(c, r, r == RK_ENOTJOINED ? TEXT_NO_ORG_KEY : TEXT_CANNOT_UNLOCK, text(TEXT_KEY_ORG, c->lang));
+	if (r == RK_ENOTJOINED)
+		return cli_refuse(c, r, TEXT_HINT_ORG_KEY, TEXT_NO_ORG_KEY, text(TEXT_KEY_ORG, c->lang));
+	return cli_fail(c, r, TEXT_CANNOT_UNLOCK, text(TEXT_KEY_ORG, c->lang));
 }
 
 int shared_day(struct cli *c, const char *option, const char *given, uint32_t *day)

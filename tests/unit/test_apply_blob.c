@@ -69,6 +69,15 @@ static void assert_gone(const Rk__BlobRef *b)
 	assert_false(get_row(b, &row));
 }
 
+/* The file goes at once; the name rests for a day. */
+static void assert_rests(const Rk__BlobRef *b)
+{
+	assert_state(b, BLOB_DROPPED);
+	w.now_ms += WORLD_DAY_MS;
+	world_tick(&w);
+	assert_gone(b);
+}
+
 static bool was_dropped(const Rk__BlobRef *b)
 {
 	for (size_t i = 0; i < w.blob_drop_count; i++)
@@ -126,7 +135,7 @@ static void an_attachment_goes_from_opened_to_attached_to_fetched(void **state)
 	w.now_ms += 19 * WORLD_DAY_MS;
 	world_tick(&w);
 	assert_true(was_dropped(b));
-	assert_gone(b);
+	assert_rests(b);
 	assert_int_equal(world_count(&w, T_ATTACHED), 0);
 	assert_int_equal(world_quota(&w, QUOTA_BLOB, A, -1), 0);
 }
@@ -394,13 +403,55 @@ static void what_goes_back_takes_its_attachments_with_it(void **state)
 	assert_int_equal(world_blob_disclose(&w, A, TO_B, nda, &returned, 1, env[1]), RK_OK);
 	assert_int_equal(world_nack(&w, B, 0, nda, env[0], RK__NACK_REASON__NACK_DECLINED), RK_OK);
 	assert_true(was_dropped(declined));
-	assert_gone(declined);
+	assert_state(declined, BLOB_DROPPED);
 	assert_int_equal(world_quota(&w, QUOTA_BLOB, A, -1), MIB);
 	assert_int_equal(world_do_act(&w, B, nda, RK__ACT_KIND__TERMINATE), RK_OK);
 	assert_true(was_dropped(returned));
-	assert_gone(returned);
 	assert_int_equal(world_quota(&w, QUOTA_BLOB, A, -1), 0);
 	assert_int_equal(world_count(&w, T_ATTACHED), 0);
+	assert_rests(returned);
+	assert_gone(declined);
+}
+
+/*
+ * A recipient knows the hash and the length from the head.  Under another agreement of its own it opens the same name in the very batch of the
+ * end, while the file is still there, and would find it whole: an attachment of nobody's agreement but its own, to be read in peace.
+ */
+static void after_an_end_nobody_opens_the_same_name(void **state)
+{
+	uint8_t env_id[32], own[32], all[32];
+	struct command *batch[3];
+	Rk__BlobRef *b;
+	int codes[3];
+	(void)state;
+
+	world_agree(&w, TO_B | TO_C, own);
+	world_agree(&w, TO_A | TO_B | TO_C, all);
+	b = world_blob_ready(&w, A, all, MIB);
+	assert_int_equal(world_blob_disclose(&w, A, TO_B | TO_C, all, &b, 1, env_id), RK_OK);
+	/* One recipient has the key, and the other has not picked up, so all of it goes back. */
+	assert_int_equal(world_pickup(&w, B, 0, all, env_id), RK_OK);
+	assert_int_equal(world_blob_open(&w, B, own, b), RK_CONFLICT);
+	batch[0] = world_act_command(&w, A, world_act(&w, A, all, RK__ACT_KIND__TERMINATE));
+	batch[1] = world_blob_open_command(&w, B, own, b);
+	batch[2] = world_blob_put_command(&w, B, b, MIB, true);
+	world_run_batch(&w, batch, 3, codes);
+	assert_int_equal(codes[0], RK_OK);
+	assert_int_equal(codes[1], RK_CONFLICT);
+	assert_int_equal(codes[2], RK_UNKNOWN_OBJECT);
+	assert_state(b, BLOB_DROPPED);
+	assert_int_equal(world_blob_disclose(&w, B, TO_C, own, &b, 1, NULL), RK_UNKNOWN_OBJECT);
+	/* Its owner neither: what rests has no owner. */
+	w.now_ms += HOUR_MS;
+	assert_int_equal(world_blob_open(&w, A, nda, b), RK_CONFLICT);
+	assert_int_equal(world_blob_put(&w, A, b, MIB, true), RK_UNKNOWN_OBJECT);
+	assert_int_equal(world_blob_disclose(&w, A, TO_B, nda, &b, 1, NULL), RK_UNKNOWN_OBJECT);
+	assert_int_equal(world_quota(&w, QUOTA_BLOB, A, -1), 0);
+	/* Later it is a name as others are. */
+	w.now_ms += WORLD_DAY_MS;
+	world_tick(&w);
+	assert_gone(b);
+	assert_int_equal(world_blob_open(&w, A, nda, b), RK_OK);
 }
 
 static void an_agreement_that_runs_out_drops_its_uploads_a_few_at_a_time(void **state)
@@ -520,6 +571,7 @@ int main(void)
 		TEST(fetching_asks_the_gate_each_time),
 		TEST(an_end_in_the_same_batch_stands_between_two_parts),
 		TEST(what_goes_back_takes_its_attachments_with_it),
+		TEST(after_an_end_nobody_opens_the_same_name),
 		TEST(an_agreement_that_runs_out_drops_its_uploads_a_few_at_a_time),
 		TEST(an_expulsion_takes_all_uploads_in_its_own_transaction),
 		TEST(an_expelled_member_gets_and_sends_no_further_part),

@@ -325,6 +325,17 @@ static void nothing_is_saved_of_what_does_not_prove_itself(void **state)
 	assert_int_equal(bad, -1);
 	assert_int_equal(n, 0);
 	assert_true(is_empty(folder));
+	/* Nor as it is: whoever opens it later would find that out alone. */
+	how.sealed = true;
+	assert_int_equal(dossier_save(&how, saved, &n, &bad), RK_EINTEGRITY);
+	assert_true(n == 0 && is_empty(folder));
+	s.plain_sha256[0] ^= 1;
+	s.identity[0] ^= 8;
+	assert_int_equal(dossier_save(&how, saved, &n, &bad), RK_EINTEGRITY);
+	assert_true(n == 0 && is_empty(folder));
+	s.identity[0] ^= 8;
+	s.plain_sha256[0] ^= 1;
+	how.sealed = false;
 	/* Its blob is proven, though. */
 	assert_int_equal(faccessat(how.blobs_fd, name, F_OK, 0), 0);
 	s.plain_sha256[0] ^= 1;
@@ -344,6 +355,50 @@ static void nothing_is_saved_of_what_does_not_prove_itself(void **state)
 	close(how.blobs_fd);
 	free(saved);
 	free(p);
+}
+
+/* What a sender calls its files must not keep them from being saved. */
+static void names_that_are_one_here_are_told_apart(void **state)
+{
+	static const struct { const char *given, *saved; } rows[] = {
+		{"a.txt", "a.txt"}, {"A.TXT", "2-A.TXT"}, {"a.txt", "3-a.txt"}, {"2-a.txt", "2-2-a.txt"}, {".x", "_x"}, {"_x", "2-_x"},
+		{"message.txt", "message.txt"}, {"renkei-message.txt", "renkei-message.txt"},
+	};
+	enum { COUNT = sizeof(rows) / sizeof(rows[0]) };
+	struct dossier_saved *saved = calloc(DOSSIER_SAVED_MAX, sizeof(*saved));
+	Rk__DossierFile file[COUNT], *files[COUNT];
+	Rk__Dossier dossier = RK__DOSSIER__INIT;
+	Rk__Message message = RK__MESSAGE__INIT;
+	struct dossier_saving how = {.message = &message, .blobs_fd = -1};
+	char folder[200];
+	uint8_t sha256[32];
+	size_t n;
+	int bad;
+
+	(void)state;
+	ids_sha256(sha256, bytes_str("x"));
+	for (size_t i = 0; i < COUNT; i++) {
+		rk__dossier_file__init(files[i] = &file[i]);
+		file[i].name = (char *)(uintptr_t)rows[i].given;
+		file[i].plain_len = 1;
+		file[i].plain_sha256 = pb_of(BYTES_OF(sha256));
+		file[i].data = pb_of(bytes_str("x"));
+	}
+	dossier.files = files;
+	dossier.n_files = COUNT;
+	dossier.text = (char *)(uintptr_t)"the text";
+	message.dossier = &dossier;
+	for (int sealed = 0; sealed < 2; sealed++) {
+		snprintf(folder, sizeof(folder), "%s/names%d", h.folder, sealed);
+		how.folder = folder;
+		how.sealed = sealed;
+		assert_int_equal(dossier_save(&how, saved, &n, &bad), RK_OK);
+		assert_int_equal(n, (COUNT + 1) * (sealed ? 2 : 1));
+		for (size_t i = 0; !sealed && i < COUNT; i++)
+			assert_string_equal(saved[i].name, rows[i].saved);
+		assert_string_equal(saved[n - 1].name, sealed ? "2-renkei-message.txt.age.key" : "2-renkei-message.txt");
+	}
+	free(saved);
 }
 
 static void a_wrong_attachment_is_refused_in_writing(void **state)
@@ -376,6 +431,7 @@ int main(void)
 		TEST(header_and_message_agree),
 		TEST(a_message_that_names_other_attachments_is_refused),
 		TEST(nothing_is_saved_of_what_does_not_prove_itself),
+		TEST(names_that_are_one_here_are_told_apart),
 		TEST(a_wrong_attachment_is_refused_in_writing),
 	};
 

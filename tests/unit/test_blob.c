@@ -400,7 +400,10 @@ static int write_over_a_limit(void)
 	if (blob_part_open(folder, sha256, LEN, 0, &p) != RK_OK || blob_part_write(&p, 0, part_at(0)) != RK_OK)
 		return 1;
 	rc = blob_part_write(&p, PART, part_at(PART));
-	return rc == RK_EDISKFULL && blob_part_restart(folder, &p) == RK_OK && file_length(".part") == -1 ? 0 : 1;
+	/* What was there before is there still, and is as durable as it was said to be. */
+	if (rc != RK_EDISKFULL || p.written != PART || p.hashed != PART || blob_part_sync(&p) != RK_OK || p.synced != PART)
+		return 2;
+	return blob_part_restart(folder, &p) == RK_OK && file_length(".part") == -1 ? 0 : 1;
 }
 
 static bool write_text(const char *name, const char *text)

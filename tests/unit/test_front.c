@@ -27,6 +27,7 @@
 
 #define WAIT_MS 10000
 #define FILLER_BYTES (64 * 1024)
+#define KEPT_MAX 256
 
 /* Front and zap with one member, whose connection is open and known. */
 struct rig {
@@ -336,6 +337,40 @@ static void after_a_cut_nothing_comes_but_that_it_is_cut(void **state)
 	rig_close(r);
 }
 
+/* One member sends large messages faster than anything takes them: half of the memory is for others, and for small words; all comes back. */
+static void large_messages_of_one_organisation_have_half_of_the_room(void **state)
+{
+	struct rig *r = rig_open();
+	const size_t len = 256 * 1024, half = (size_t)r->config.ring_bytes / 2;
+	uint8_t *large = calloc(1, len);
+	uint64_t dropped = metrics_get(M_DROP_RING);
+	struct message_in *m, *kept[KEPT_MAX];
+	size_t count = 0;
+
+	(void)state;
+	assert_non_null(large);
+	for (size_t i = 0; i < half / len + 40; i++)
+		assert_int_equal(zmq_send(r->client, large, len, 0), len);
+	assert_int_equal(zmq_send(r->client, "small", 5, 0), 5);
+	while ((m = wait_for_command(r))->bytes == len) {
+		/* Not freed: as those that wait for a disk. */
+		assert_true(count < KEPT_MAX);
+		kept[count++] = m;
+	}
+	assert_int_equal(m->bytes, 5);
+	message_in_free(m);
+	assert_true(count >= half / len - 2);
+	assert_int_equal(metrics_get(M_DROP_RING) - dropped, half / len + 40 - count);
+	assert_true(atomic_load(&r->path.load.bytes) <= half + 1024 * 1024);
+	while (count > 0)
+		message_in_free(kept[--count]);
+	assert_int_equal(message_large(&r->path.load, r->member.org_id), 0);
+	assert_int_equal(zmq_send(r->client, large, len, 0), len);
+	message_in_free(wait_for_command(r));
+	free(large);
+	rig_close(r);
+}
+
 static void a_closing_front_sends_what_is_left(void **state)
 {
 	struct rig *r = rig_open();
@@ -359,6 +394,7 @@ int main(void)
 		cmocka_unit_test(a_delivery_that_does_not_fit_holds_back_the_rest_of_its_epoch),
 		cmocka_unit_test(a_vanished_connection_is_told),
 		cmocka_unit_test(after_a_cut_nothing_comes_but_that_it_is_cut),
+		cmocka_unit_test(large_messages_of_one_organisation_have_half_of_the_room),
 		cmocka_unit_test(a_closing_front_sends_what_is_left),
 	};
 

@@ -149,7 +149,43 @@ static void what_was_destroyed_stays_destroyed(void **state)
 
 /* ---- what does not prove itself */
 
-enum bend { B_NOTHING, B_CONTENT, B_SALT, B_NO_SALT, B_HEAD, B_NAME, B_RECORD };
+enum bend { B_NOTHING, B_CONTENT, B_SALT, B_NO_SALT, B_HEAD, B_NAME, B_RECORD, B_SIGNATURE, B_KIND, B_SENDER, B_OUTGOING, B_RECIPIENT, B_DESK, B_TYPE,
+            B_MARK, B_COUNT };
+
+/* A signature of nobody's, with the hash that goes with it. */
+static void forge(Rkl__EnvelopeRecord *record)
+{
+	struct envelope e;
+
+	record->head.data[record->head.len - 1] ^= 1;
+	assert_int_equal(envelope_parse(bytes_of(record->head), h.a, &e), RK_OK);
+	envelope_oh(record->oh.data, &e, client_exchange_id(h.client));
+}
+
+/* The record says something else than its head. */
+static void bend_record(Rkl__EnvelopeRecord *record, enum bend bend)
+{
+	static uint32_t desk = 1;
+
+	if (bend == B_SIGNATURE)
+		forge(record);
+	if (bend == B_KIND)
+		record->kind = RK__KIND__OPEN;
+	if (bend == B_SENDER)
+		record->sender_org.data[0] ^= 1;
+	if (bend == B_OUTGOING)
+		record->outgoing = !record->outgoing;
+	if (bend == B_RECIPIENT)
+		record->recipients[0].len = 0;
+	if (bend == B_DESK) {
+		record->recipient_desks = &desk;
+		record->n_recipient_desks = 1;
+	}
+	if (bend == B_TYPE)
+		record->message_type = RK__MESSAGE_TYPE__MESSAGE_INTEREST;
+	if (bend == B_MARK)
+		record->pickups[0]->org_id.len = 0;
+}
 
 /* An item as an export makes it, one thing changed; the home has lost record and content. */
 static int take_bent(enum bend bend, bool *taken)
@@ -187,6 +223,7 @@ static int take_bent(enum bend bend, bool *taken)
 		record->head.data[record->head.len - 100] ^= 1;
 	if (bend == B_NAME)
 		id[0] ^= 1;
+	bend_record(record, bend);
 	packed = fixed_alloc(h.a, rkl__envelope_record__get_packed_size(record));
 	item.record = pb_of(bytes_make(packed, rkl__envelope_record__pack(record, packed)));
 	if (bend == B_RECORD)
@@ -208,10 +245,87 @@ static void a_content_is_the_one_that_was_signed_for(void **state)
 
 	assert_int_equal(take_bent(B_NOTHING, &taken), RK_OK);
 	assert_true(taken);
-	for (enum bend b = B_CONTENT; b <= B_RECORD; b++) {
+	for (enum bend b = B_CONTENT; b < B_COUNT; b++) {
 		if (take_bent(b, &taken) != RK_EINTEGRITY || taken)
 			fail_msg("bend %d", (int)b);
 	}
+}
+
+/* Everything that an export carries of evidence, with a byte bent: nothing under a name that is not its own. */
+static void a_copy_is_what_its_name_says(void **state)
+{
+	static uint8_t keys[256][33];
+	struct env_cursor *cursor;
+	struct bytes key, value;
+	size_t n = 0;
+	struct txn *t = begin(false);
+	(void)state;
+
+	assert_int_equal(env_cursor_open(t, C_EVIDENCE, &cursor), RK_OK);
+	for (int r = env_cursor_seek(cursor, bytes_make("", 0), &key, &value); r == RK_OK; r = env_cursor_next(cursor, &key, &value))
+		if (key.data[0] == 'O' || key.data[0] == 'R') {
+			assert_true(n < 256);
+			memcpy(keys[n++], key.data, 33);
+		}
+	env_cursor_free(cursor);
+	env_abort(t);
+	assert_true(n >= 4);
+	for (size_t i = 0; i < n; i++) {
+		Rkl__HistoryItem item = RKL__HISTORY_ITEM__INIT;
+		enum history_kind kind = keys[i][0] == 'O' ? HISTORY_OBJECT : HISTORY_EVIDENCE;
+		uint8_t *copy;
+		bool taken;
+
+		t = begin(true);
+		assert_int_equal(env_get(t, C_EVIDENCE, BYTES_OF(keys[i]), &value), RK_OK);
+		copy = fixed_alloc(h.a, value.len);
+		memcpy(copy, value.data, value.len);
+		item.record = pb_of(bytes_make(copy, value.len));
+		assert_int_equal(history_take(h.client, t, kind, keys[i] + 1, &item, &taken), RK_OK);
+		assert_false(taken);
+		assert_int_equal(env_del(t, C_EVIDENCE, BYTES_OF(keys[i])), RK_OK);
+		assert_int_equal(history_take(h.client, t, kind, keys[i] + 1, &item, &taken), RK_OK);
+		assert_true(env_has(t, C_EVIDENCE, BYTES_OF(keys[i])));
+		assert_int_equal(env_del(t, C_EVIDENCE, BYTES_OF(keys[i])), RK_OK);
+		if (kind == HISTORY_OBJECT)
+			copy[value.len / 2] ^= 1;
+		else
+			item.record = pb_of(bytes_make("\x2a\x01x", 3)); /* terms, of one byte */
+		assert_int_equal(history_take(h.client, t, kind, keys[i] + 1, &item, &taken), RK_EINTEGRITY);
+		assert_false(taken || env_has(t, C_EVIDENCE, BYTES_OF(keys[i])));
+		env_abort(t);
+	}
+}
+
+/* A post is believed as told, but it does not take the place of what somebody has signed. */
+static void a_post_replaces_no_letter(void **state)
+{
+	Rkl__EnvelopeRecord *record = home_record(&h, sent.wire.env_id);
+	Rkl__HistoryItem item = RKL__HISTORY_ITEM__INIT;
+	Rkl__PostRecord post = RKL__POST_RECORD__INIT;
+	struct bytes before, after, message = home_dossier(&h, "a.txt", "other words", true);
+	uint8_t packed[512], post_id[32] = {7};
+	bool taken;
+	struct txn *t = begin(true);
+	(void)state;
+
+	post.post_id = pb_of(BYTES_OF(post_id));
+	post.env_id = record->env_id;
+	post.sender_org = record->sender_org;
+	post.sender_device = record->sender_device;
+	post.status = RKL__POST_STATUS__LIVE;
+	item.record = pb_of(bytes_make(packed, rkl__post_record__pack(&post, packed)));
+	item.content = pb_of(message);
+	assert_int_equal(env_get(t, C_CONTENT, BYTES_OF(sent.wire.env_id), &before), RK_OK);
+	assert_int_equal(history_take(h.client, t, HISTORY_POST, post_id, &item, &taken), RK_EINTEGRITY);
+	/* Nor is a dossier a post under any name. */
+	post.env_id = pb_of(BYTES_OF(post_id));
+	item.record = pb_of(bytes_make(packed, rkl__post_record__pack(&post, packed)));
+	assert_int_equal(history_take(h.client, t, HISTORY_POST, post_id, &item, &taken), RK_EINTEGRITY);
+	assert_int_equal(env_get(t, C_CONTENT, BYTES_OF(sent.wire.env_id), &after), RK_OK);
+	assert_true(bytes_equal(before, after));
+	assert_false(taken || env_has(t, C_POST, BYTES_OF(post_id)));
+	env_abort(t);
 }
 
 static void a_file_is_taken_whole_or_not_at_all(void **state)
@@ -279,6 +393,8 @@ int main(void)
 		TEST(documents_come_back_by_their_letters),
 		TEST(what_was_destroyed_stays_destroyed),
 		TEST(a_content_is_the_one_that_was_signed_for),
+		TEST(a_copy_is_what_its_name_says),
+		TEST(a_post_replaces_no_letter),
 		TEST(a_file_is_taken_whole_or_not_at_all),
 		TEST(a_history_is_of_one_organisation),
 	};

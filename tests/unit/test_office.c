@@ -165,6 +165,39 @@ static void an_expulsion_turns_the_epoch_in_the_same_transaction(void **state)
 	assert_int_equal(office_duty(OFFICE_FEED_KEYS).count, 0);
 }
 
+static void set_queued(uint64_t n)
+{
+	struct txn *t = office_begin(true);
+
+	assert_int_equal(meta_put_u64(t, META_QUEUED, n), RK_OK);
+	assert_int_equal(env_commit(t), RK_OK);
+}
+
+/* Feed keys for machines that somebody adds by the dozen fill the outbox; they do not keep a member in. */
+static void an_expulsion_does_not_wait_for_room_for_the_keys(void **state)
+{
+	uint64_t item;
+	(void)state;
+
+	office_do_now();
+	office_take_all();
+	office.now_ms += 1000;
+	set_queued(20000 - 3);
+	assert_int_equal(secretariat_set_status(office.c, office.f.orgs[1].org_id, RK__ORG_STATUS__EXPELLED, &item), RK_OK);
+	set_queued(3);
+	/* Directory, epoch, and one key; the other one is issued when there is room. */
+	assert_int_equal(office_take_all(), 3);
+	assert_int_equal(office_duty(OFFICE_FEED_KEYS).count, 1);
+	assert_int_equal(office_do_now().feed_keys, 1);
+	assert_int_equal(office_take_all(), 1);
+	assert_int_equal(office_duty(OFFICE_FEED_KEYS).count, 0);
+	/* Where there is no room for the epoch itself, nothing is said to be done. */
+	set_queued(20000 - 1);
+	assert_int_equal(secretariat_set_status(office.c, office.f.orgs[2].org_id, RK__ORG_STATUS__EXPELLED, &item), RK_QUOTA);
+	set_queued(0);
+	assert_int_equal(office_take_all(), 0);
+}
+
 /* The epoch of the expulsion was refused: the one that is out still holds the newest key, and so it is due until it turns. */
 static void an_expulsion_whose_epoch_was_refused(void **state)
 {
@@ -243,7 +276,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(what_is_due), TEST(each_device_gets_the_key_once), TEST(a_refused_key_is_issued_again_but_not_a_second_one),
 		TEST(a_new_kx_key_needs_a_feed_key_only_of_who_was_away), TEST(an_expulsion_turns_the_epoch_in_the_same_transaction),
-		TEST(an_expulsion_whose_epoch_was_refused), TEST(no_second_epoch_before_the_first_has_come),
+		TEST(an_expulsion_does_not_wait_for_room_for_the_keys), TEST(an_expulsion_whose_epoch_was_refused), TEST(no_second_epoch_before_the_first_has_come),
 		TEST(a_removed_device_turns_the_epoch_the_next_day),
 	};
 

@@ -55,6 +55,7 @@ struct rig {
 	uint8_t *data;            /* LEN bytes of an attachment */
 	Rk__BlobRef *ref;
 	struct bytes bulk;        /* of the last reply */
+	bool disk_hangs;          /* the blobs thread does nothing until end_hang */
 	bool is_read_only;        /* the store is older than its log */
 	bool keeps;               /* bulk replies are kept, as a connection that nobody reads keeps them */
 	struct message_out *kept[256];
@@ -116,10 +117,17 @@ static void rig_start(struct rig *r)
 	assert_int_equal(blobs_new(p, &r->blobs), RK_OK);
 	pthread_create(&r->deliver_thread, NULL, deliver_run, r->deliver);
 	pthread_create(&r->apply_thread, NULL, applier_run, r->applier);
-	pthread_create(&r->blobs_thread, NULL, blobs_run, r->blobs);
+	if (!r->disk_hangs)
+		pthread_create(&r->blobs_thread, NULL, blobs_run, r->blobs);
 	r->part = (struct verify_thread){p, r->verify, 0};
 	pthread_create(&r->verify_thread, NULL, verify_run, &r->part);
 	pthread_create(&r->admit_thread, NULL, admit_run, r->admit);
+}
+
+static void end_hang(struct rig *r)
+{
+	r->disk_hangs = false;
+	pthread_create(&r->blobs_thread, NULL, blobs_run, r->blobs);
 }
 
 /* ---- playing front */
@@ -196,15 +204,20 @@ static int ask(struct rig *r, const struct command *c)
 	return code;
 }
 
-static void hello(struct rig *r, int org)
+static void hello_of(struct rig *r, int org, int device)
 {
-	Rk__Request *q = world_request(&r->w, org, 0, RK__OP__OP_HELLO);
+	Rk__Request *q = world_request(&r->w, org, device, RK__OP__OP_HELLO);
 	Rk__Hello *h = fixed_alloc(r->w.arena, sizeof(*h));
 
 	rk__hello__init(h);
 	h->protocol_min = h->protocol_max = 1;
 	q->hello = h;
-	assert_int_equal(ask(r, world_command(&r->w, org, 0, q, nothing, nothing, nothing)), RK_OK);
+	assert_int_equal(ask(r, world_command(&r->w, org, device, q, nothing, nothing, nothing)), RK_OK);
+}
+
+static void hello(struct rig *r, int org)
+{
+	hello_of(r, org, 0);
 }
 
 static struct command *put_command(struct rig *r, int org, uint64_t offset)
@@ -429,6 +442,10 @@ static void an_upload_goes_on_after_a_restart_from_what_is_there(void **state)
 	begin(r);
 	assert_int_equal(put(r, 0)->code, RK_OK);
 	assert_int_equal(put(r, PART)->code, RK_OK);
+	assert_int_equal(question(r)->blob->have, 2 * PART);
+	/* Not less than it was told, whatever the first word is. */
+	rig_restart(r);
+	assert_true(put(r, PART)->blob->have >= 2 * PART);
 	rig_restart(r);
 	reply = question(r);
 	assert_int_equal(reply->code, RK_OK);
@@ -494,6 +511,57 @@ static void what_follows_the_parts_waits_for_them(void **state)
 		else
 			completed = reply->blob->complete;
 	}
+	rig_close(r);
+}
+
+/*
+ * One member floods the blobs thread while the disk hangs: by number, then by bytes.  What is above its share is refused, the broker's memory
+ * stays free for others, others are answered meanwhile, and what was taken is answered when the disk is back.
+ */
+static void a_disk_that_hangs_stops_nobody_else(void **state)
+{
+	struct rig *r = rig_open();
+	const struct command *question_a, *part_a;
+	unsigned taken = 0;
+
+	(void)state;
+	rig_start(r);
+	hello(r, A);
+	hello(r, B);
+	assert_int_equal(ask(r, world_blob_open_command(&r->w, A, r->nda, r->ref)), RK_OK);
+	rig_stop(r);
+	r->disk_hangs = true;
+	rig_start(r);
+	hello(r, A);
+	hello(r, B);
+	question_a = put_command(r, A, 0);
+	part_a = put_command(r, A, 0);
+	for (unsigned i = 0; i < 100; i++)
+		send_bytes(r, part_a, part_at(r, 0));
+	/* Each is refused at once or taken; none is waited for. */
+	for (taken = 100; taken > r->config.ring_bytes / 4 / (int64_t)(PART + 1); taken--)
+		assert_int_equal(next_reply(r)->code, RK_BUSY);
+	assert_true(atomic_load(&r->path.load.bytes) <= (uint64_t)r->config.ring_bytes / 4);
+	for (unsigned i = 0; i < PATH_BLOBS_MAX + 200; i++) {
+		send_bytes(r, question_a, nothing);
+		taken++;
+	}
+	while (taken > 128) {
+		const Rk__Reply *reply = next_reply(r);
+
+		assert_int_equal(reply->op, RK__OP__OP_BLOB_PUT);
+		assert_int_equal(reply->code, RK_BUSY);
+		taken--;
+	}
+	/* Another member is served as ever. */
+	hello(r, B);
+	assert_int_equal(ask(r, world_act_command(&r->w, B, world_act(&r->w, B, r->nda, RK__ACT_KIND__HOLD))), RK_OK);
+	assert_int_equal(ask(r, world_act_command(&r->w, B, world_act(&r->w, B, r->nda, RK__ACT_KIND__RESUME))), RK_OK);
+	end_hang(r);
+	for (; taken > 0; taken--)
+		assert_int_equal(next_reply(r)->code, RK_OK);
+	/* Its share is free again. */
+	upload(r);
 	rig_close(r);
 }
 
@@ -563,16 +631,21 @@ static void bulk_that_nobody_reads_is_bounded(void **state)
 	int code = RK_OK;
 
 	(void)state;
+	r->w.orgs[A].devices[1].is_listed = true;
+	assert_int_equal(world_put_devices(&r->w, A, 0, world_devices(&r->w, A)), RK_OK);
 	begin(r);
+	hello_of(r, A, 1);
 	upload(r);
 	disclose(r, env_id);
 	r->keeps = true;
 	while (code == RK_OK && taken < 200)
-		if ((code = ask(r, fetch_command(r, B, env_id, 0, 786432))) == RK_OK)
+		if ((code = ask(r, world_blob_fetch_command(&r->w, A, (int)(taken & 1), env_id, 1, 0, 786432))) == RK_OK)
 			taken++;
+	/* All devices of one organisation together; another one is not concerned. */
 	assert_int_equal(code, RK_BUSY);
 	assert_true(taken > 20 && taken * (uint64_t)786432 <= (uint64_t)32 << 20);
-	assert_int_equal(ask(r, fetch_command(r, A, env_id, 0, 786432)), RK_OK);
+	assert_int_equal(ask(r, world_blob_fetch_command(&r->w, A, (int)(taken & 1) ^ 1, env_id, 1, 0, 786432)), RK_BUSY);
+	assert_int_equal(ask(r, fetch_command(r, B, env_id, 0, 786432)), RK_OK);
 	r->keeps = false;
 	while (r->kept_count > 0)
 		message_out_free(r->kept[--r->kept_count]);
@@ -610,6 +683,7 @@ int main(void)
 		cmocka_unit_test(an_upload_goes_on_after_a_restart_from_what_is_there),
 		cmocka_unit_test(the_last_part_before_its_row_is_found_complete_later),
 		cmocka_unit_test(what_follows_the_parts_waits_for_them),
+		cmocka_unit_test(a_disk_that_hangs_stops_nobody_else),
 		cmocka_unit_test(files_go_when_their_rows_go),
 		cmocka_unit_test(a_start_sweeps_what_no_row_wants),
 		cmocka_unit_test(bulk_that_nobody_reads_is_bounded),
