@@ -216,10 +216,28 @@ int session_on_hello(struct link *l, const Rk__Reply *reply)
 	return link_log_told(l, h);
 }
 
+/* Every stream from its start, durably.  Where the restored store has grown past our cursor by now, nothing else would show that the
+ * entries before it are others than those that we read: a charter, a directory. */
+static int forget_cursors(struct txn *txn)
+{
+	struct env_cursor *cursor;
+	struct bytes key, value;
+	int r = env_cursor_open(txn, C_CURSOR, &cursor);
+
+	if (r != RK_OK)
+		return r;
+	while ((r = env_cursor_seek(cursor, bytes_make(NULL, 0), &key, &value)) == RK_OK)
+		if ((r = env_cursor_del(cursor)) != RK_OK)
+			break;
+	env_cursor_free(cursor);
+	return r == RK_ENOTFOUND ? RK_OK : r;
+}
+
 /* Another generation: the broker's store was restored from a copy, and what came after that copy is not there any more. */
 static int check_generation(struct link *l)
 {
 	static const uint8_t zero[16];
+	bool is_known = memcmp(l->generation, zero, sizeof(zero)) != 0;
 	struct txn *txn;
 	int r;
 
@@ -228,18 +246,23 @@ static int check_generation(struct link *l)
 	if ((r = env_begin(l->c->env, true, &txn)) != RK_OK)
 		return r;
 	r = meta_put(txn, META_GENERATION, BYTES_OF(l->broker_generation));
-	if (r == RK_OK && memcmp(l->generation, zero, sizeof(zero)) != 0) {
+	if (r == RK_OK && is_known) {
 		client_count(txn, "generation");
 		r = inbox_add(txn, RKL__INBOX_KIND__INBOX_ALERT, BYTES_OF(l->broker_generation), NULL, client_now(l->c),
 			      "generation");
 	}
+	if (r == RK_OK && is_known)
+		r = forget_cursors(txn);
 	if (r != RK_OK) {
 		env_abort(txn);
 		return r;
 	}
-	if ((r = env_commit(txn)) == RK_OK)
-		memcpy(l->generation, l->broker_generation, sizeof(l->generation));
-	return r;
+	if ((r = env_commit(txn)) != RK_OK)
+		return r;
+	memcpy(l->generation, l->broker_generation, sizeof(l->generation));
+	for (size_t i = 0; is_known && i < l->stream_count; i++)
+		l->streams[i].cursor = l->streams[i].received = 0;
+	return RK_OK;
 }
 
 int session_come_up(struct link *l)

@@ -66,10 +66,12 @@ nothing_left() { # HOME: neither beside it nor in it
 	as secretariat sync
 	as a sync
 	blob=$(printf 'ab%.0s' {1..32}).age
-	mkdir -p "$T/a/blobs"
-	head -c 200000 /dev/urandom >"$T/a/blobs/$blob"
 	broker_stop
 	refuses 6 as a dossier send --nda "$NDA" --title waiting "$T/disclosed.txt"
+	# No record names it, so the next dossier sent or opened clears it away: made last, and kept beside.
+	mkdir -p "$T/a/blobs"
+	head -c 200000 /dev/urandom >"$T/blob"
+	cp "$T/blob" "$T/a/blobs/$blob"
 	as a --json backup "$T/a.backup" --code-file "$T/code" >"$T/out"
 	[[ $(value status <"$T/out") == saved && $(value attachments <"$T/out") == 1 ]]
 	grep -q '"keys": *\["device", *"org"\]' "$T/out"
@@ -99,7 +101,7 @@ nothing_left() { # HOME: neither beside it nor in it
 	rm -rf "$T/a"
 	as a --json restore "$T/a.backup" --code-file "$T/code" >"$T/out"
 	[[ $(value status <"$T/out") == restored && $(value what <"$T/out") == "dossier send" ]]
-	cmp "$T/a/blobs/$blob" "$T/old/blobs/$blob"
+	cmp "$T/a/blobs/$blob" "$T/blob"
 	nothing_left a
 	refuses 3 as a sync
 	said 'may have been sent since: dossier send'
