@@ -189,7 +189,7 @@ struct link {
 	bool item_done, item_ok, blobs_done;
 	int64_t item_done_at;
 	uint64_t sync_asked, sync_done;
-	int64_t kept_at, pruned_at;  /* link_keep.c; 0: not yet on this link */
+	int64_t kept_at, forgot_at, pruned_at; /* link_keep.c; 0: not yet on this link */
 	bool told_up;                /* META_LINK_UP says that the link is up */
 };
 

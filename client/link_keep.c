@@ -14,8 +14,13 @@
  * still opens its mail. */
 static int forget(struct link *l)
 {
-	int r = kx_forget(l->c);
+	int64_t now = monotonic_ms();
+	int r;
 
+	if (l->forgot_at != 0 && now - l->forgot_at < KEEP_MS)
+		return RK_OK;
+	l->forgot_at = now;
+	r = kx_forget(l->c);
 	/* A full disk keeps an old secret, not the whole home from its exchange. */
 	if (r != RK_OK)
 		client_log(l->c, "link: old kx secrets stay: %s", errcode_name(r));
@@ -64,10 +69,11 @@ int keep_tick(struct link *l)
 	/* A HELLO that is said again on the same connection is no news. */
 	if (l->state != LINK_HELLO && (r = tell_up(l, l->state == LINK_UP)) != RK_OK)
 		return r;
+	/* Before anything is taken in: what comes late is not opened with a secret that should be gone. */
+	if (l->state == LINK_UP && (r = forget(l)) != RK_OK)
+		return r;
 	if (l->state != LINK_UP || l->read_only || !streams_may_seal(l) || (l->kept_at != 0 && now - l->kept_at < KEEP_MS))
 		return RK_OK;
-	if ((r = forget(l)) != RK_OK)
-		return r;
 	/* Of a link that stays for months; a new one begins with it. */
 	if (now - l->pruned_at >= PRUNE_MS) {
 		l->pruned_at = now;
