@@ -6,6 +6,9 @@ export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0"
 # The library by itself, without the `faketime` command: that keeps a semaphore named after its process id, and one that was killed blocks
 # the next process with its number.
 FAKETIME_LIBRARY=$(compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' | head -n 1) || true
+# libfaketime reads the environment in every thread, also while days.c changes TZ in the first one: a variable that is there already is
+# changed in its place, a new one moves them all, and the other thread reads what was freed.
+export TZ=${TZ:-UTC}
 export DONT_FAKE_MONOTONIC=1 FAKETIME_DONT_FAKE_MONOTONIC=1 NO_FAKE_STAT=1
 
 # at OFFSET COMMAND...: runs a command with its wall clock moved; the monotonic clock is left alone.
