@@ -23,7 +23,7 @@ struct config {
 	int64_t invite_bytes;
 	int64_t ring_messages, ring_bytes;
 	int64_t device_queue;
-	int64_t org_stored_bytes, pair_pending_bytes, org_blob_bytes;
+	int64_t org_stored_bytes, org_blob_bytes, pair_pending_bytes;
 	int64_t unsigned_ndas, open_per_day, notices_per_day;
 	/* path */
 	int64_t verify_threads;
