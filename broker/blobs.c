@@ -11,12 +11,15 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "broker/log.h"
 #include "broker/metrics.h"
 #include "proto/errcode.h"
 
 #define IDLE_MS 1000
+#define BULK_NICE 10
 #define ROOM_EVERY_MS 1000
 #define HELD_EACH_BYTES ((uint64_t)32 << 20) /* read ahead for one organisation and not yet on the wire: what a fast far line holds */
 #define HELD_ALL_BYTES ((uint64_t)256 << 20)
@@ -254,11 +257,19 @@ static bool is_empty(struct blobs *b)
 	return ring_is_empty(b->path->admit_blobs) && ring_is_empty(b->path->apply_blobs);
 }
 
+/* Hashes are most of what this thread does, and nobody's post may wait for a core behind them.  Linux gives each thread a nice value of its own;
+ * where it may not be set, all is as right and only slower. */
+static void give_way(void)
+{
+	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), BULK_NICE);
+}
+
 void *blobs_run(void *blobs)
 {
 	struct blobs *b = blobs;
 	struct ring_bell *bell = b->path->blobs_bell;
 
+	give_way();
 	for (;;) {
 		bool worked;
 

@@ -11,9 +11,9 @@
 
 #include "proto/ids.h"
 
-/* The kernel is told to write after each of these, so that the sync at the end finds little left: a burst of dirty pages would hold up the
- * store's own fdatasync on the same disk. */
-#define WRITEBACK_BYTES ((uint64_t)1 << 20)
+/* Each of these is on the disk before the next is written: dirty pages that gather come down in one burst, and the store's own fdatasync on the same
+ * disk, which somebody waits for, stands behind it. */
+#define WRITEBACK_BYTES ((uint64_t)256 << 10)
 
 int blob_code(void)
 {
@@ -239,8 +239,9 @@ int blob_part_write(struct blob_part *p, uint64_t offset, struct bytes b)
 	}
 	p->written += b.len;
 	if (p->written - p->started >= WRITEBACK_BYTES) {
-		/* A hint: the sync says whether it went well. */
-		(void)sync_file_range(p->fd, (off_t)p->started, (off_t)(p->written - p->started), SYNC_FILE_RANGE_WRITE);
+		/* Neither durable nor surely well: that is what the sync is for. */
+		(void)sync_file_range(p->fd, (off_t)p->started, (off_t)(p->written - p->started),
+		                      SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
 		p->started = p->written;
 	}
 	return RK_OK;

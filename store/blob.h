@@ -29,7 +29,7 @@ struct blob_part {
 	uint64_t len;         /* of the whole */
 	uint64_t written;     /* from the start, without a gap */
 	uint64_t synced;      /* of those, what survives a crash of the machine */
-	uint64_t started;     /* up to here the kernel was told to write */
+	uint64_t started;     /* up to here it was given to the disk */
 	uint64_t hashed;
 	bool is_whole;        /* stands under its final name: nothing more to do */
 	int fd;               /* -1: whole */
