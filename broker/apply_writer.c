@@ -165,7 +165,7 @@ int apply_writer_check(struct apply *a, struct command *c, struct member *m, boo
 		return RK_OK;
 	if (req->number > last)
 		return RK_OUT_OF_ORDER;
-	if (!rows_writer_find(m->writer, req->number, &o) || memcmp(o.header_hash, c->header_sha256, 8) != 0)
+	if (!rows_writer_find(m->writer, req->number, &o) || memcmp(o.header_hash, c->header_hash, 8) != 0)
 		return RK_NUMBER_CONFLICT;
 	*repeated = true;
 	*code = o.code;
@@ -180,7 +180,7 @@ void apply_writer_done(struct command *c, struct member *m, int code, const stru
 	struct rows_outcome o = {.code = (uint16_t)code};
 
 	assert(code >= RK_OK && code < 1000);
-	memcpy(o.header_hash, c->header_sha256, 8);
+	memcpy(o.header_hash, c->header_hash, 8);
 	if (code == RK_OK) {
 		o.seq = r->seq;
 		o.logged = r->logged;

@@ -44,7 +44,7 @@ struct command {
 	/* -- admit -- */
 	struct arena *arena;         /* everything parsed lives here */
 	const Rk__Request *req;
-	uint8_t header_sha256[32];   /* of the header frame; its first 8 bytes are the number's hash */
+	uint8_t header_hash[8];      /* of the header frame (request_hash): the number's */
 	struct bytes object;         /* object frame, hash checked against the header */
 	struct bytes wraps, body;    /* bulk frames where the operation has them; BLOB_PUT: body, until blobs has written it */
 

@@ -3,6 +3,7 @@
  */
 #include "broker/request.h"
 
+#include <sodium.h>
 #include <stddef.h>
 
 #include "proto/errcode.h"
@@ -141,6 +142,14 @@ static int check_object(const Rk__Request *q, const struct command *c)
 	return memcmp(hash, q->object_sha256.data, sizeof(hash)) == 0 ? RK_OK : RK_MALFORMED;
 }
 
+void request_hash(uint8_t hash[8], struct bytes header)
+{
+	static const uint8_t label[crypto_shorthash_KEYBYTES] = "renkei/v1/number";
+
+	_Static_assert(crypto_shorthash_BYTES == 8, "SipHash-2-4");
+	(void)crypto_shorthash(hash, header.data, header.len, label); /* cannot fail */
+}
+
 int request_parse(struct command *c)
 {
 	const struct operation *op;
@@ -169,7 +178,7 @@ int request_parse(struct command *c)
 		return RK_MALFORMED;
 	if ((r = check_object(q, c)) != RK_OK)
 		return r;
-	ids_sha256(c->header_sha256, c->frames[0]);
+	request_hash(c->header_hash, c->frames[0]);
 	return RK_OK;
 }
 

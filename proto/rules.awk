@@ -100,8 +100,8 @@ function make_row(i,    n, word, w, type) {
 		fail_field(i, "no count= rule")
 	if (n == 0)
 		return ""
-	return sprintf("{\"rk.%s\", %d, %s, %s, %s, %s, %s, %s, %s},",
-		message_of[i], number_of[i], flags, len_min, len_max, count_min, count_max, min, max)
+	return sprintf("%d, %s, %s, %s, %s, %s, %s, %s},",
+		number_of[i], flags, len_min, len_max, count_min, count_max, min, max)
 }
 
 /^[ \t]*(\/\/.*)?$/ { next }
@@ -164,8 +164,9 @@ END {
 	for (i = 1; i <= n_fields; i++) {
 		row = make_row(i)
 		if (row != "")
-			rows[message_of[i]] = rows[message_of[i]] row "\n"
+			rows[message_of[i], ++n_rows[message_of[i]]] = row
 	}
 	for (i = 1; i <= n_messages; i++)
-		printf "%s", rows[messages[i]]
+		for (j = 1; j <= n_rows[messages[i]]; j++)
+			printf "{\"rk.%s\", %d, %s\n", messages[i], n_rows[messages[i]] - j + 1, rows[messages[i], j]
 }

@@ -1,9 +1,8 @@
 /*
  * strict: reflection over protobuf-c's descriptors, beside the generated rows of rules.inc.
  *
- * protobuf-c takes unknown fields, duplicates, any varint length, explicit defaults and any order.  Two checks together
- * refuse all of it: no unknown field at any level, and pack() of what was parsed equals the input.  Neither alone does:
- * pack() writes unknown fields back, and a duplicate field leaves no trace in the message.
+ * protobuf-c takes unknown fields, duplicates, any varint length, explicit defaults and any order: canonical.c refuses all of it, before anything
+ * is unpacked.  What is left are the values.
  *
  * Rows are sorted by (message, field number), as descriptors sort their fields, so that one binary search per message
  * type finds the first row and both lists are then walked side by side.  Nothing is built at run time: any thread may
@@ -13,6 +12,7 @@
 
 #include <string.h>
 
+#include "proto/canonical.h"
 #include "proto/errcode.h"
 
 static const struct strict_rule rules[] = {
@@ -237,18 +237,20 @@ static bool needs_rule(const ProtobufCFieldDescriptor *f)
 static int check_message(const ProtobufCMessage *m, size_t first_rule)
 {
 	const ProtobufCMessageDescriptor *d = m->descriptor;
-	const struct strict_rule *next = rules + first_rule, *end = rules + RULES_COUNT;
+	const struct strict_rule *next = rules + first_rule, *end = next;
 	int r;
 
 	if (m->n_unknown_fields != 0)
 		return RK_MALFORMED;
+	if (first_rule < RULES_COUNT && strcmp(next->message, d->name) == 0)
+		end += next->left;
 	for (unsigned i = 0; i < d->n_fields; i++) {
 		const ProtobufCFieldDescriptor *f = &d->fields[i];
 		const void *at = (const uint8_t *)m + f->offset;
 		const struct strict_rule *rule = NULL;
 		size_t inner = 0;
 
-		if (next < end && next->field == f->id && strcmp(next->message, d->name) == 0)
+		if (next < end && next->field == f->id)
 			rule = next++;
 		if (rule == NULL && needs_rule(f))
 			return RK_MALFORMED;
@@ -266,61 +268,6 @@ static int check_message(const ProtobufCMessage *m, size_t first_rule)
 int strict_check(const ProtobufCMessage *m)
 {
 	return check_message(m, rules_find(m->descriptor->name));
-}
-
-/* Unknown fields at any level.  Done before packing, which would write them back. */
-static bool has_unknown(const ProtobufCMessage *m)
-{
-	const ProtobufCMessageDescriptor *d = m->descriptor;
-
-	if (m->n_unknown_fields != 0)
-		return true;
-	for (unsigned i = 0; i < d->n_fields; i++) {
-		const ProtobufCFieldDescriptor *f = &d->fields[i];
-		const uint8_t *at = (const uint8_t *)m + f->offset;
-
-		if (f->type != PROTOBUF_C_TYPE_MESSAGE)
-			continue;
-		if (f->label == PROTOBUF_C_LABEL_REPEATED) {
-			size_t count = *(const size_t *)((const uint8_t *)m + f->quantifier_offset);
-			ProtobufCMessage *const *array = *(ProtobufCMessage *const *const *)at;
-
-			for (size_t k = 0; k < count; k++)
-				if (has_unknown(array[k]))
-					return true;
-		} else if (*(ProtobufCMessage *const *)at != NULL && has_unknown(*(ProtobufCMessage *const *)at)) {
-			return true;
-		}
-	}
-	return false;
-}
-
-/* A protobuf-c buffer that keeps nothing: it compares what is packed into it with what was received. */
-struct compare_buffer {
-	ProtobufCBuffer base;
-	struct bytes rest; /* not yet matched */
-	bool differs;
-};
-
-static void compare_append(ProtobufCBuffer *base, size_t len, const uint8_t *data)
-{
-	struct compare_buffer *b = (struct compare_buffer *)base;
-
-	if (b->differs || len == 0)
-		return;
-	if (len > b->rest.len || memcmp(b->rest.data, data, len) != 0) {
-		b->differs = true;
-		return;
-	}
-	b->rest = bytes_make(b->rest.data + len, b->rest.len - len);
-}
-
-static bool packs_to(const ProtobufCMessage *m, struct bytes in)
-{
-	struct compare_buffer b = {{compare_append}, in, false};
-
-	protobuf_c_message_pack_to_buffer(m, &b.base);
-	return !b.differs && b.rest.len == 0;
 }
 
 /* Tells "no memory left for it" from "not a message": protobuf_c_message_unpack answers NULL to both. */
@@ -353,12 +300,12 @@ int strict_parse(const ProtobufCMessageDescriptor *desc, struct bytes in, struct
 	int r;
 
 	*out = NULL;
+	if (!canonical_is(desc, in))
+		return RK_MALFORMED;
 	arena_raise(arena, arena_budget(in.len));
 	m = protobuf_c_message_unpack(desc, &allocator, in.len, in.data);
 	if (m == NULL)
 		return watched.is_exhausted ? RK_TOO_LARGE : RK_MALFORMED;
-	if (has_unknown(m) || !packs_to(m, in))
-		return RK_MALFORMED;
 	r = strict_check(m);
 	if (r == RK_OK)
 		*out = m;

@@ -22,6 +22,7 @@ enum strict_flag {
 
 struct strict_rule {
 	const char *message; /* full protobuf name, "rk.Charter" */
+	uint32_t left;       /* rows of this message from here on, this one too */
 	uint32_t field;      /* field number */
 	uint32_t flags;
 	uint32_t len_min, len_max;     /* bytes and strings */
@@ -33,8 +34,8 @@ struct strict_rule {
 const struct strict_rule *strict_rules(size_t *count);
 
 /**
- * Parses `in` as a message of `desc`, in this order: unpack within the arena's budget; no unknown field at any
- * level; pack() equals the input byte for byte; every rule of renkei.proto.  `*out` lives in the arena and
+ * Parses `in` as a message of `desc`, in this order: the canonical encoding (proto/canonical.h: no unknown field at any level, pack() of it is the
+ * input byte for byte); unpack within the arena's budget; every rule of renkei.proto.  `*out` lives in the arena and
  * borrows nothing from `in`; it is NULL unless RK_OK is returned.  The caller has capped in.len.
  * Returns RK_OK, RK_MALFORMED, RK_VERSION, RK_UNSUPPORTED; RK_TOO_LARGE when the budget does not do.
  * Raises the arena's budget by arena_budget(in.len) itself.

@@ -216,13 +216,13 @@ static void every_operation_is_taken_and_goes_its_way(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		uint8_t hash[32];
+		uint8_t hash[8];
 
 		draft(&d, rows[i].op);
 		if (parse(&d, &c) != RK_OK)
 			fail_msg("op %d", (int)rows[i].op);
-		ids_sha256(hash, c.frames[0]);
-		assert_memory_equal(c.header_sha256, hash, 32);
+		request_hash(hash, c.frames[0]);
+		assert_memory_equal(c.header_hash, hash, 8);
 		assert_int_equal(request_route(&c), rows[i].route);
 		assert_int_equal(request_check_peer(&c), rows[i].device ? RK_OK : RK_NOT_PERMITTED);
 		c.peer.is_invite = true;

@@ -264,7 +264,7 @@ static struct command *new_command(struct world *w, const uint8_t peer_id[16], b
 		c->frames[c->frame_count++] = wraps;
 	if (body.len > 0)
 		c->frames[c->frame_count++] = body;
-	ids_sha256(c->header_sha256, c->frames[0]);
+	request_hash(c->header_hash, c->frames[0]);
 	c->refusal = request_parse(c);
 	if (c->refusal == RK_OK && request_route(c) == REQUEST_VERIFY && !verify_command(w->verify, c))
 		c->refusal = RK_BAD_SIGNATURE;
