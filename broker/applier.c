@@ -15,6 +15,7 @@
 #define DUE_LIMIT 256         /* things that are due, done in one batch */
 #define IDLE_MS 1000          /* the watchdog is fed at least so often */
 #define READERS_CHECK_MS 60000
+#define LIVE_MAX_BYTES ((size_t)16 << 20) /* of posts that deliver has yet to take */
 #define FULL_PAUSE_MS 1000    /* a full disk is not asked more often, unless a command comes */
 
 struct applier {
@@ -63,6 +64,33 @@ static void push_event(struct applier *a, const struct deliver_event *e)
 	}
 	*copy = *e;
 	ring_push_wait(a->path->apply_deliver, copy);
+}
+
+/* Only to save a read: what does not fit is read from the store when its turn comes. */
+static void push_entry(struct applier *a, const struct effect *e)
+{
+	struct message_in *m = e->command->owner;
+	zmq_msg_t *body = &m->frames[e->command->frame_count - 1];
+	size_t bytes = sizeof(struct deliver_event) + e->entry->object.len + zmq_msg_size(body);
+	struct deliver_event *event;
+
+	if (atomic_load(&a->path->live_bytes) + bytes > LIVE_MAX_BYTES || (event = calloc(1, sizeof(*event) + e->entry->object.len)) == NULL)
+		return;
+	event->kind = DELIVER_ENTRY;
+	event->stream = e->stream;
+	event->seq = e->seq;
+	event->live_bytes = bytes;
+	event->entry = *e->entry;
+	memcpy(event->object, e->entry->object.data, e->entry->object.len);
+	event->entry.object = bytes_make(event->object, e->entry->object.len);
+	event->entry.body = bytes_make(NULL, 0);
+	zmq_msg_init(&event->body);
+	if (zmq_msg_copy(&event->body, body) != 0) {
+		deliver_event_free(event);
+		return;
+	}
+	atomic_fetch_add(&a->path->live_bytes, bytes);
+	ring_push_wait(a->path->apply_deliver, event);
 }
 
 /* What goes instead, should the bulk find the connection full. */
@@ -151,6 +179,9 @@ static void carry_out(struct applier *a)
 			break;
 		case EFFECT_CUT:
 			cut(a, e);
+			break;
+		case EFFECT_ENTRY:
+			push_entry(a, e);
 			break;
 		case EFFECT_STREAM:
 			event = (struct deliver_event){.kind = DELIVER_STREAM, .stream = e->stream, .seq = e->seq};

@@ -63,12 +63,13 @@ int apply_commit(struct apply *) __attribute__((warn_unused_result));
 enum effect_kind {
 	EFFECT_REPLY,   /* send `header` and frames to command->peer */
 	EFFECT_CUT,     /* device_id: drop its session and send it nothing more; comes before the reply of the command that caused it */
+	EFFECT_ENTRY,   /* a post as it was written, at (stream, seq): whoever sends it next need not read it from the store; comes before its STREAM */
 	EFFECT_STREAM,  /* stream has entries up to seq (at most one per stream and batch, last) */
 	EFFECT_BLOB_DROP, /* sha256: no row wants this attachment any more, as of this batch */
 };
 struct effect {
 	enum effect_kind kind;
-	struct command *command;        /* REPLY */
+	struct command *command;        /* REPLY; ENTRY: whose last frame is the body */
 	struct bytes header;            /* REPLY: packed Down; in apply's memory, until the next begin */
 	struct bytes frames[2];         /* REPLY: bulk of FETCH (WrapList, body) */
 	unsigned frame_count;
@@ -77,8 +78,9 @@ struct effect {
 	uint8_t sha256[32];             /* BLOB_DROP */
 	bool is_orphan;                 /* BLOB_DROP: its time was over */
 	uint8_t device_id[16];          /* CUT */
-	struct stream_id stream;        /* STREAM */
+	struct stream_id stream;        /* STREAM, ENTRY */
 	uint64_t seq;
+	const struct stream_entry *entry; /* ENTRY: in apply's memory, until the next begin */
 };
 const struct effect *apply_effects(const struct apply *, size_t *count);
 

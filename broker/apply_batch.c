@@ -323,6 +323,18 @@ int apply_batch_entry(struct apply *a, const struct stream_id *streams, size_t n
 	return RK_OK;
 }
 
+int apply_batch_live(struct apply *a, struct command *c, const struct stream_id *stream, uint64_t seq, const struct stream_entry *entry)
+{
+	struct effect e = {.kind = EFFECT_ENTRY, .command = c, .stream = *stream, .seq = seq};
+	struct stream_entry *copy = apply_batch_alloc(a, sizeof(*copy));
+
+	if (!copy)
+		return RK_ENOMEM;
+	*copy = *entry;
+	e.entry = copy;
+	return add_effect(a, &e);
+}
+
 int apply_batch_add(struct apply *a, enum rows_quota_kind kind, const uint8_t x[16], const uint8_t *y, int64_t delta)
 {
 	uint64_t value;

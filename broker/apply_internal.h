@@ -157,6 +157,8 @@ int apply_batch_refuse_all(struct apply *, int code);
 /** Appends a leaf. */
 int apply_batch_log(struct apply *, Rk__LogType, const uint8_t oh[32], uint64_t *index);
 /** Appends an entry at the batch's time; seqs may be NULL. */
+/** The entry just appended goes to readers as it is, from the command's own frames. */
+int apply_batch_live(struct apply *, struct command *, const struct stream_id *, uint64_t seq, const struct stream_entry *);
 int apply_batch_entry(struct apply *, const struct stream_id *, size_t n, struct stream_entry *, uint64_t *position,
 		      uint64_t *seqs);
 int apply_batch_add(struct apply *, enum rows_quota_kind, const uint8_t a[16], const uint8_t *b, int64_t delta);

@@ -127,6 +127,8 @@ static int submit_feed(struct apply *a, struct command *c, struct member *m, str
 
 	if ((rc = apply_batch_entry(a, &channel, 1, &e, &post.position, &r->seq)) != RK_OK)
 		return rc;
+	if ((rc = apply_batch_live(a, c, &channel, r->seq, &e)) != RK_OK)
+		return rc;
 	id[0] = (uint8_t)h->channel;
 	put_u64be(id + 1, h->post_op == RK__POST_OP__NEW ? r->seq : h->post_seq);
 	memcpy(post.sender_org, m->device.org_id, 16);

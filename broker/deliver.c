@@ -63,13 +63,26 @@ void deliver_wake(struct deliver *d, struct reader *r)
 
 /* ---- events of apply */
 
-static void handle_event(struct deliver *d, const struct deliver_event *e)
+void deliver_event_free(struct deliver_event *e)
+{
+	if (e->kind == DELIVER_ENTRY)
+		zmq_msg_close(&e->body);
+	free(e);
+}
+
+static void handle_event(struct deliver *d, struct deliver_event *e)
 {
 	struct subscription *s;
 	struct reader *r;
 	struct feed *f;
 
 	switch (e->kind) {
+	case DELIVER_ENTRY:
+		atomic_fetch_sub(&d->path->live_bytes, e->live_bytes);
+		/* What nobody follows is not kept. */
+		if (readers_feed(d->readers, &e->stream) != NULL)
+			pages_put(d->pages, &e->stream, e->seq, &e->entry, &e->body, d->now_ms);
+		return;
 	case DELIVER_STREAM:
 		f = readers_feed(d->readers, &e->stream);
 		if (f == NULL || e->seq <= f->head)
@@ -211,7 +224,7 @@ static bool take_some(struct deliver *d)
 	}
 	while ((e = ring_pop(d->path->apply_deliver)) != NULL) {
 		handle_event(d, e);
-		free(e);
+		deliver_event_free(e);
 		any = true;
 	}
 	for (unsigned cost = 0; cost < TURN_REQUESTS && (m = ring_pop(d->path->admit_deliver)) != NULL; cost++) {

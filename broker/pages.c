@@ -163,17 +163,29 @@ static int fill(struct reading *r, uint64_t seq, const struct stream_entry *s, s
 	return RK_OK;
 }
 
-static int on_entry(void *user, uint64_t seq, const struct stream_entry *s)
+static bool share_frame(struct page_entry *e, zmq_msg_t *from)
 {
-	struct reading *r = user;
+	zmq_msg_t *frame = &e->frames[e->frame_count];
+
+	zmq_msg_init(frame);
+	if (zmq_msg_copy(frame, from) != 0)
+		return false;
+	e->frame_count++;
+	e->bytes += zmq_msg_size(from);
+	return true;
+}
+
+/* body: instead of that of `s`, or NULL. */
+static int keep(struct reading *r, uint64_t seq, const struct stream_entry *s, zmq_msg_t *body)
+{
 	struct pages *p = r->pages;
 	struct node *n = calloc(1, sizeof(*n));
 
-	if (n == NULL) {
-		r->error = RK_ENOMEM;
-		return 1;
-	}
+	if (n == NULL)
+		return RK_ENOMEM;
 	r->error = fill(r, seq, s, &n->entry);
+	if (r->error == RK_OK && body != NULL && !share_frame(&n->entry, body))
+		r->error = RK_ENOMEM;
 	n->stream = *r->stream;
 	n->cursor = r->cursor;
 	n->read_ms = r->now_ms;
@@ -182,11 +194,27 @@ static int on_entry(void *user, uint64_t seq, const struct stream_entry *s)
 	p->bytes += n->entry.bytes + ENTRY_OVERHEAD;
 	if (r->error != RK_OK) {
 		drop(p, n);
-		return 1;
+		return r->error;
 	}
 	r->cursor = seq;
 	r->bytes += n->entry.bytes;
-	return r->bytes >= p->page_bytes;
+	return RK_OK;
+}
+
+static int on_entry(void *user, uint64_t seq, const struct stream_entry *s)
+{
+	struct reading *r = user;
+
+	r->error = keep(r, seq, s, NULL);
+	return r->error != RK_OK || r->bytes >= r->pages->page_bytes;
+}
+
+void pages_put(struct pages *p, const struct stream_id *stream, uint64_t seq, const struct stream_entry *s, zmq_msg_t *body, int64_t now_ms)
+{
+	struct reading r = {.pages = p, .stream = stream, .cursor = seq - 1, .now_ms = now_ms};
+
+	if (find(p, stream, seq - 1) == NULL)
+		(void)keep(&r, seq, s, body);
 }
 
 static int read_page(struct pages *p, const struct stream_id *stream, uint64_t cursor, int64_t now_ms)

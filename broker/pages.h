@@ -28,4 +28,7 @@ void pages_free(struct pages *);
  */
 int pages_get(struct pages *, const struct stream_id *, uint64_t cursor, int64_t now_ms, struct page_entry **out);
 
+/** Keeps an entry that was just committed, so that it need not be read; `body` is shared.  Without memory it is read when it is asked for. */
+void pages_put(struct pages *, const struct stream_id *, uint64_t seq, const struct stream_entry *, zmq_msg_t *body, int64_t now_ms);
+
 #endif

@@ -58,6 +58,7 @@ struct path {
 	atomic_bool stopping;        /* admit, verify, blobs, apply, deliver end when their rings are empty */
 	atomic_bool closing;         /* front sends what is left and closes; zap ends */
 
+	atomic_size_t live_bytes;    /* of posts on their way from apply to deliver */
 	atomic_uint proofs;          /* GET_PROOFs on their way to deliver: admit counts up, deliver down */
 	atomic_bool read_only;       /* the store is older than our own log; set once, by apply's thread or at the start */
 	atomic_bool clock_off;       /* sequence refuses: admit answers `busy` */

@@ -200,6 +200,36 @@ static void one_stream_effect_a_batch(void **state)
 	assert_int_equal(streams, 2);
 }
 
+/* Readers may get a post from the batch or, later, from the store: they must not be able to tell which. */
+static void what_goes_live_is_what_the_store_has(void **state)
+{
+	struct command *c = world_submit_command(&w, A, 0, world_post_header(&w, A, OFFER, RK__POST_OP__NEW, 0, 1), 0);
+	const struct effect *e;
+	size_t count, live = 0;
+	struct stream_entry kept;
+	(void)state;
+
+	assert_int_equal(world_run(&w, c), RK_OK);
+	e = apply_effects(w.apply, &count);
+	for (size_t i = 0; i < count; i++) {
+		if (e[i].kind != EFFECT_ENTRY)
+			continue;
+		live++;
+		world_entry(&w, e[i].stream, e[i].seq, &kept);
+		assert_ptr_equal(e[i].command, c);
+		assert_true(e[i].entry->kind == kept.kind && e[i].entry->flags == kept.flags && e[i].entry->time_ms == kept.time_ms &&
+		            e[i].entry->control_seq == kept.control_seq && e[i].entry->log_index == kept.log_index);
+		assert_true(bytes_equal(e[i].entry->object, kept.object) && kept.wraps.len == 0);
+		assert_true(bytes_equal(c->frames[c->frame_count - 1], kept.body));
+	}
+	assert_int_equal(live, 1);
+	/* What is refused goes nowhere. */
+	assert_int_not_equal(world_post(&w, A, OFFER, RK__POST_OP__REVISE, 9, 2), RK_OK);
+	e = apply_effects(w.apply, &count);
+	for (size_t i = 0; i < count; i++)
+		assert_int_not_equal(e[i].kind, EFFECT_ENTRY);
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
@@ -213,6 +243,7 @@ int main(void)
 		TEST(posts_go_on_while_the_directory_is_late),
 		TEST(a_directory_may_be_late_but_not_early),
 		TEST(one_stream_effect_a_batch),
+		TEST(what_goes_live_is_what_the_store_has),
 	};
 	return cmocka_run_group_tests_name("apply posts", tests, NULL, NULL);
 }

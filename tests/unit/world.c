@@ -334,6 +334,8 @@ static void read_effects(struct world *w, struct command **commands, size_t n, i
 			need(w->cut_count < 64);
 			memcpy(w->cuts[w->cut_count++], e[i].device_id, 16);
 			break;
+		case EFFECT_ENTRY:
+			break; /* a STREAM follows */
 		case EFFECT_STREAM:
 			w->stream_count++;
 			break;
