@@ -47,7 +47,7 @@ static bool forget(void *user, const struct peer *peer)
 	m = message_in_new(peer, NULL, 0, &a->path->load);
 	if (m == NULL)
 		return false;
-	ring_push_wait(a->path->admit_deliver, m);
+	ring_put_wait(a->path->admit_deliver, m);
 	return true;
 }
 
@@ -96,7 +96,7 @@ static void answer(struct admit *a, struct message_in *m, int code)
 		message_out_free(o);
 	} else {
 		o->to_cut = code == RK_REVOKED;
-		ring_push_wait(a->path->admit_front, o);
+		ring_put_wait(a->path->admit_front, o);
 	}
 	message_in_free(m);
 }
@@ -113,6 +113,17 @@ static int pick_thread(const struct admit *a)
 	return best;
 }
 
+/* Once a turn, whatever it held, and before it waits. */
+static void wake(struct admit *a)
+{
+	for (unsigned i = 0; i < (unsigned)a->path->config->verify_threads; i++)
+		ring_wake(a->path->admit_verify[i]);
+	ring_wake(a->path->admit_blobs);
+	ring_wake(a->path->admit_apply);
+	ring_wake(a->path->admit_deliver);
+	ring_wake(a->path->admit_front);
+}
+
 static bool take_verified(struct admit *a);
 
 static void send_to_verify(struct admit *a, struct session *s, struct message_in *m)
@@ -122,11 +133,13 @@ static void send_to_verify(struct admit *a, struct session *s, struct message_in
 
 	s->is_busy = true;
 	/* What comes back makes room, and sends at most as much as it made room for. */
-	while ((thread = pick_thread(a)) < 0)
+	while ((thread = pick_thread(a)) < 0) {
+		wake(a);
 		if (!take_verified(a))
 			nanosleep(&pause, NULL);
+	}
 	a->in_verify[thread]++;
-	if (!ring_push(a->path->admit_verify[thread], m))
+	if (!ring_put(a->path->admit_verify[thread], m))
 		abort(); /* counted above: only a mistake of this file gets here */
 }
 
@@ -159,7 +172,7 @@ static void uncount_blobs(struct admit *a, struct session *s, const struct messa
 static void send_to_blobs(struct admit *a, struct session *s, struct message_in *m)
 {
 	s->in_blobs++;
-	if (!ring_push(a->path->admit_blobs, m))
+	if (!ring_put(a->path->admit_blobs, m))
 		abort(); /* counted above: only a mistake of this file gets here */
 }
 
@@ -179,7 +192,7 @@ static void send_on(struct admit *a, struct session *s, struct message_in *m)
 		send_to_blobs(a, s, m);
 		break;
 	default:
-		ring_push_wait(a->path->admit_apply, m);
+		ring_put_wait(a->path->admit_apply, m);
 	}
 }
 
@@ -200,7 +213,7 @@ static void finish_verified(struct admit *a, struct session *s, struct message_i
 	if (m->command.refusal < 0)
 		answer(a, m, RK_BUSY); /* no memory: nothing was found, no number is consumed */
 	else
-		ring_push_wait(a->path->admit_apply, m);
+		ring_put_wait(a->path->admit_apply, m);
 	send_queued(a, s);
 }
 
@@ -215,7 +228,7 @@ static bool take_from_blobs(struct admit *a)
 		any = true;
 		s->in_blobs--;
 		uncount_blobs(a, s, m);
-		ring_push_wait(a->path->admit_apply, m);
+		ring_put_wait(a->path->admit_apply, m);
 		send_queued(a, s);
 	}
 	return any;
@@ -349,7 +362,7 @@ static void take(struct admit *a, struct message_in *m)
 		return;
 	}
 	if (request_route(c) == REQUEST_DELIVER) {
-		ring_push_wait(a->path->admit_deliver, m);
+		ring_put_wait(a->path->admit_deliver, m);
 		return;
 	}
 	is_blob = request_route(c) == REQUEST_BLOBS;
@@ -411,6 +424,7 @@ void *admit_run(void *admit)
 			worked = true;
 		if (take_some(a))
 			worked = true;
+		wake(a);
 		if (worked)
 			continue;
 		metrics_set(M_SESSIONS, sessions_count(a->sessions));

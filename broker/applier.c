@@ -63,7 +63,7 @@ static void push_event(struct applier *a, const struct deliver_event *e)
 		return;
 	}
 	*copy = *e;
-	ring_push_wait(a->path->apply_deliver, copy);
+	ring_put_wait(a->path->apply_deliver, copy);
 }
 
 /* Only to save a read: what does not fit is read from the store when its turn comes. */
@@ -90,7 +90,7 @@ static void push_entry(struct applier *a, const struct effect *e)
 		return;
 	}
 	atomic_fetch_add(&a->path->live_bytes, bytes);
-	ring_push_wait(a->path->apply_deliver, event);
+	ring_put_wait(a->path->apply_deliver, event);
 }
 
 /* What goes instead, should the bulk find the connection full. */
@@ -131,7 +131,7 @@ static void reply(struct applier *a, const struct effect *e)
 		return;
 	}
 	o->to_cut = e->code == RK_REVOKED;
-	ring_push_wait(a->path->apply_front, o);
+	ring_put_wait(a->path->apply_front, o);
 }
 
 static void cut(struct applier *a, const struct effect *e)
@@ -145,7 +145,7 @@ static void cut(struct applier *a, const struct effect *e)
 		path_fail(a->path, RK_ENOMEM);
 		return;
 	}
-	ring_push_wait(a->path->apply_front, o);
+	ring_put_wait(a->path->apply_front, o);
 	push_event(a, &event);
 }
 
@@ -157,7 +157,7 @@ static void drop_blob(struct applier *a, const struct effect *e)
 	metrics_add(M_BLOB_ORPHANS, e->is_orphan);
 	if (drop != NULL) {
 		memcpy(drop->sha256, e->sha256, 32);
-		if (ring_push(a->path->apply_blobs, drop))
+		if (ring_put(a->path->apply_blobs, drop))
 			return;
 		free(drop);
 	}
@@ -228,7 +228,7 @@ static void refuse_all(struct applier *a)
 		metrics_refusal(RK_BUSY);
 		if (o != NULL && apply_pack_refusal(c, RK_BUSY, sequence_time(a->path->sequence), &header) == RK_OK &&
 		    message_out_copy(o, header))
-			ring_push_wait(a->path->apply_front, o);
+			ring_put_wait(a->path->apply_front, o);
 		else
 			message_out_free(o);
 	}
@@ -342,6 +342,14 @@ static void check_readers(struct applier *a, int64_t now_ms)
 		a->path->env); /* stale slots only keep pages longer (L10): the next minute tries again */
 }
 
+/* Once a batch, whatever it held. */
+static void wake(struct applier *a)
+{
+	ring_wake(a->path->apply_front);
+	ring_wake(a->path->apply_deliver);
+	ring_wake(a->path->apply_blobs);
+}
+
 /* True if there was something to do. */
 static bool turn(struct applier *a)
 {
@@ -355,11 +363,13 @@ static bool turn(struct applier *a)
 		bool any = a->count > 0;
 
 		refuse_all(a);
+		wake(a);
 		return any;
 	}
 	atomic_store(&a->path->in_batch, true);
 	ok = process_batch(a, time_ms);
 	atomic_store(&a->path->in_batch, false);
+	wake(a);
 	/* Nothing was answered and nothing more may be: wait for the main thread to end the process. */
 	while (!ok)
 		ring_bell_sleep(a->path->apply_bell, -1);

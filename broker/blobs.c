@@ -247,8 +247,9 @@ static bool take_turn(struct blobs *b)
 	for (size_t i = 0; i < n; i++) {
 		if (jobs[i].m->command.req->op == RK__OP__OP_BLOB_PUT)
 			answer_put(&jobs[i]);
-		ring_push_wait(b->path->blobs_admit, jobs[i].m);
+		ring_put_wait(b->path->blobs_admit, jobs[i].m);
 	}
+	ring_wake(b->path->blobs_admit);
 	return true;
 }
 

@@ -154,7 +154,7 @@ static int send_entry(struct deliver *d, struct reader *r, struct subscription *
 	o->seq = e->seq;
 	reader_sent(r, s, e->seq, e->bytes);
 	d->under_way++;
-	ring_push_wait(d->path->deliver_front, o);
+	ring_put_wait(d->path->deliver_front, o);
 	return RK_OK;
 }
 
@@ -259,6 +259,7 @@ void *deliver_run(void *deliver)
 		/* At a stop nothing new goes out: readers have their cursors. */
 		if (!stopping && run_readers(d))
 			worked = true;
+		ring_wake(d->path->deliver_front);
 		if (worked)
 			continue;
 		ring_bell_arm(bell);

@@ -15,7 +15,7 @@
 
 static void send_reply(struct deliver *d, struct message_out *o)
 {
-	ring_push_wait(d->path->deliver_front, o);
+	ring_put_wait(d->path->deliver_front, o);
 }
 
 static void refuse(struct deliver *d, struct command *c, int code)

@@ -190,7 +190,7 @@ static bool push(struct front *f, struct parts *p, struct message_in *m)
 {
 	if (p->is_large)
 		message_in_count_large(m, p->org_id);
-	return ring_push(f->path->front_admit, m);
+	return ring_put(f->path->front_admit, m);
 }
 
 static void hand_over(struct front *f, struct parts *p)
@@ -390,7 +390,7 @@ static void give_back(struct front *f, struct message_out *o, enum message_resul
 		zmq_msg_close(&o->frames[i]);
 	o->frame_count = 0;
 	o->result = result;
-	had_room = ring_push(f->path->front_deliver, o);
+	had_room = ring_put(f->path->front_deliver, o);
 	assert(had_room);
 	(void)had_room;
 }
@@ -501,6 +501,13 @@ static void finish(struct front *f)
 	zmq_close(f->router);
 }
 
+/* Once a turn, whatever it held. */
+static void wake(struct front *f)
+{
+	ring_wake(f->path->front_admit);
+	ring_wake(f->path->front_deliver);
+}
+
 void *front_run(void *front)
 {
 	struct front *f = front;
@@ -515,6 +522,7 @@ void *front_run(void *front)
 			atomic_store(&f->path->is_deaf, true);
 		else if (receive_some(f))
 			worked = true;
+		wake(f);
 		metrics_set(M_SLOTS, slots_count(f->slots));
 		if (!worked)
 			sleep_until_work(f);

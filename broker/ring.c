@@ -1,7 +1,7 @@
 /*
- * ring: head is written by the consumer only, tail by the producer only; both only grow.  A push is published by the
+ * ring: head is written by the consumer only, tail by the producer only; both only grow.  A put is published by the
  * store of tail, a pop by the store of head.  Sleeping is Dekker's: the consumer writes `asleep`, then reads tail; the
- * producer writes tail, then reads `asleep`; all four sequentially consistent, so at least one of them sees the other.
+ * producer, when it wakes, writes tail (once more), then reads `asleep`; all four sequentially consistent, so at least one of them sees the other.
  */
 #include "broker/ring.h"
 
@@ -26,6 +26,7 @@ struct ring_bell {
 struct ring {
 	alignas(CACHE_LINE_BYTES) _Atomic size_t head; /* next to pop */
 	alignas(CACHE_LINE_BYTES) _Atomic size_t tail; /* next to push */
+	size_t told;                                   /* the producer's: tail when it last woke the consumer */
 	alignas(CACHE_LINE_BYTES) size_t mask;
 	struct ring_bell *bell;
 	void *slots[];
@@ -105,6 +106,7 @@ struct ring *ring_new(size_t capacity, struct ring_bell *bell)
 		return NULL;
 	atomic_init(&r->head, 0);
 	atomic_init(&r->tail, 0);
+	r->told = 0;
 	r->mask = size - 1;
 	r->bell = bell;
 	return r;
@@ -115,24 +117,50 @@ void ring_free(struct ring *r)
 	free(r);
 }
 
-bool ring_push(struct ring *r, void *item)
+bool ring_put(struct ring *r, void *item)
 {
 	size_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
 
 	if (tail - atomic_load_explicit(&r->head, memory_order_acquire) > r->mask)
 		return false;
 	r->slots[tail & r->mask] = item;
-	atomic_store(&r->tail, tail + 1);
-	ring_bell_ring(r->bell);
+	atomic_store_explicit(&r->tail, tail + 1, memory_order_release);
 	return true;
+}
+
+void ring_put_wait(struct ring *r, void *item)
+{
+	const struct timespec pause = {.tv_nsec = FULL_WAIT_NS};
+
+	while (!ring_put(r, item)) {
+		ring_wake(r);
+		nanosleep(&pause, NULL);
+	}
+}
+
+void ring_wake(struct ring *r)
+{
+	size_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
+
+	if (tail == r->told)
+		return;
+	r->told = tail;
+	atomic_store(&r->tail, tail);
+	ring_bell_ring(r->bell);
+}
+
+bool ring_push(struct ring *r, void *item)
+{
+	bool had_room = ring_put(r, item);
+
+	ring_wake(r);
+	return had_room;
 }
 
 void ring_push_wait(struct ring *r, void *item)
 {
-	const struct timespec pause = {.tv_nsec = FULL_WAIT_NS};
-
-	while (!ring_push(r, item))
-		nanosleep(&pause, NULL);
+	ring_put_wait(r, item);
+	ring_wake(r);
 }
 
 void *ring_pop(struct ring *r)

@@ -32,9 +32,17 @@ struct ring *ring_new(size_t capacity, struct ring_bell *);
 /** The caller has drained it; NULL is allowed. */
 void ring_free(struct ring *);
 
-/** Producer: false when full.  The item must not be NULL. */
-bool ring_push(struct ring *, void *item);
+/**
+ * Producer: false when full.  The item must not be NULL.  The consumer finds it when it looks, but is not woken: one who puts many wakes once,
+ * with ring_wake, at the end of its turn and before it waits for anything.
+ */
+bool ring_put(struct ring *, void *item);
 /** Producer: waits until there is room.  Only towards a consumer that never waits for this producer. */
+void ring_put_wait(struct ring *, void *item);
+/** Producer: wakes the consumer if something was put since the last time. */
+void ring_wake(struct ring *);
+/** ring_put and ring_wake. */
+bool ring_push(struct ring *, void *item);
 void ring_push_wait(struct ring *, void *item);
 /** Consumer: the oldest item, or NULL. */
 void *ring_pop(struct ring *);
