@@ -221,7 +221,7 @@ int rows_put_quota(struct txn *t, enum rows_quota_kind kind, const uint8_t a[16]
 		return rc == RK_ENOTFOUND ? RK_OK : rc;
 	}
 	put_u64be(v, value);
-	return env_put(t, T_QUOTA, k, BYTES_OF(v), ENV_PUT);
+	return env_put(t, T_QUOTA, k, BYTES_OF(v), ENV_HOLD);
 }
 
 /* ---- agreements */

@@ -52,7 +52,12 @@ int env_error(const struct txn *);
 int env_get(struct txn *, unsigned table, struct bytes key, struct bytes *value);
 bool env_has(struct txn *, unsigned table, struct bytes key);
 
-enum env_put_flag { ENV_PUT = 0, ENV_APPEND = 1, ENV_NEW = 2 /* RK_EEXISTS if there */ };
+enum env_put_flag {
+	ENV_PUT = 0,
+	ENV_APPEND = 1,
+	ENV_NEW = 2,  /* RK_EEXISTS if there */
+	ENV_HOLD = 3, /* as ENV_PUT, of a small row that this transaction will likely change again: LMDB gets it at the commit */
+};
 int env_put(struct txn *, unsigned table, struct bytes key, struct bytes value, enum env_put_flag);
 /** Puts room for len bytes that the caller fills before the next call: bulk is copied once, into the page. */
 int env_reserve(struct txn *, unsigned table, struct bytes key, size_t len, enum env_put_flag, uint8_t **room);

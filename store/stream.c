@@ -91,7 +91,7 @@ static int head_get(struct txn *t, const struct stream_id *id, uint64_t *first, 
 
 static int head_put(struct txn *t, const struct stream_id *id, uint64_t first, uint64_t head)
 {
-	return tag_row_put(t, T_STREAM_HEAD, BYTES_OF(id->b), (const uint64_t[]){head, first}, 2);
+	return tag_row_put(t, T_STREAM_HEAD, BYTES_OF(id->b), (const uint64_t[]){head, first}, 2, ENV_HOLD);
 }
 
 int stream_bounds(struct txn *t, const struct stream_id *id, uint64_t *first, uint64_t *head)
@@ -105,7 +105,7 @@ static int take_position(struct txn *t, uint64_t *position)
 	int r = tag_row_get(t, T_META, bytes_str(next_position_key), position, 1);
 	if (r != RK_OK && r != RK_ENOTFOUND)
 		return r;
-	return tag_row_put(t, T_META, bytes_str(next_position_key), (const uint64_t[]){*position + 1}, 1);
+	return tag_row_put(t, T_META, bytes_str(next_position_key), (const uint64_t[]){*position + 1}, 1, ENV_HOLD);
 }
 
 int stream_position(struct txn *t, const struct stream_id *id, uint64_t seq, uint64_t *position)
@@ -139,7 +139,7 @@ int stream_append(struct txn *t, const struct stream_id *streams, size_t n, stru
 			return r;
 		seqs[i] = ++head;
 		stream_key(key, &streams[i], head);
-		if ((r = tag_row_put(t, T_STREAM, BYTES_OF(key), position, 1)) != RK_OK ||
+		if ((r = tag_row_put(t, T_STREAM, BYTES_OF(key), position, 1, ENV_PUT)) != RK_OK ||
 		    (r = head_put(t, &streams[i], first, head)) != RK_OK)
 			return r;
 	}
@@ -234,7 +234,7 @@ int stream_cursor_put(struct txn *t, const uint8_t device_id[16], const struct s
 {
 	uint8_t key[CURSOR_KEY_BYTES];
 	cursor_key(key, device_id, id);
-	return tag_row_put(t, T_CURSOR, BYTES_OF(key), &seq, 1);
+	return tag_row_put(t, T_CURSOR, BYTES_OF(key), &seq, 1, ENV_PUT);
 }
 
 int stream_cursor_get(struct txn *t, const uint8_t device_id[16], const struct stream_id *id, uint64_t *seq)

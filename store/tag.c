@@ -22,7 +22,7 @@ int tag_check(unsigned table, uint64_t position, struct bytes *value)
 	return memcmp(tag, value->data + value->len, TAG_BYTES) == 0 ? RK_OK : RK_EINTEGRITY;
 }
 
-int tag_row_put(struct txn *t, unsigned table, struct bytes key, const uint64_t *numbers, size_t n)
+int tag_row_put(struct txn *t, unsigned table, struct bytes key, const uint64_t *numbers, size_t n, enum env_put_flag flag)
 {
 	uint8_t row[TAG_ROW_BYTES_MAX + TAG_BYTES];
 	size_t len = key.len + 8 * n;
@@ -31,7 +31,7 @@ int tag_row_put(struct txn *t, unsigned table, struct bytes key, const uint64_t 
 	for (size_t i = 0; i < n; i++)
 		put_u64be(row + key.len + 8 * i, numbers[i]);
 	tag_make(row + len, table, 0, bytes_make(row, len));
-	return env_put(t, table, key, bytes_make(row + key.len, 8 * n + TAG_BYTES), ENV_PUT);
+	return env_put(t, table, key, bytes_make(row + key.len, 8 * n + TAG_BYTES), flag);
 }
 
 int tag_row_decode(unsigned table, struct bytes key, struct bytes value, uint64_t *numbers, size_t n)

@@ -17,7 +17,7 @@ void tag_make(uint8_t tag[TAG_BYTES], unsigned table, uint64_t position, struct 
 int tag_check(unsigned table, uint64_t position, struct bytes *value);
 
 /* Rows: n numbers, u64be each, and the tag. */
-int tag_row_put(struct txn *, unsigned table, struct bytes key, const uint64_t *numbers, size_t n);
+int tag_row_put(struct txn *, unsigned table, struct bytes key, const uint64_t *numbers, size_t n, enum env_put_flag);
 /** RK_ENOTFOUND (numbers are left as they are), RK_EINTEGRITY. */
 int tag_row_get(struct txn *, unsigned table, struct bytes key, uint64_t *numbers, size_t n);
 /** As tag_row_get, of a row that a cursor has found. */
