@@ -45,10 +45,10 @@ static bool forget(void *user, const struct peer *peer)
 	if (peer->is_invite)
 		return true;
 	m = message_in_new(peer, NULL, 0, &a->path->load);
-	if (m == NULL)
-		return false;
-	ring_put_wait(a->path->admit_deliver, m);
-	return true;
+	if (m != NULL && ring_put(a->path->admit_deliver, m))
+		return true;
+	message_in_free(m);
+	return false;
 }
 
 struct admit *admit_new(struct path *path)
@@ -96,7 +96,7 @@ static void answer(struct admit *a, struct message_in *m, int code)
 		message_out_free(o);
 	} else {
 		o->to_cut = code == RK_REVOKED;
-		ring_put_wait(a->path->admit_front, o);
+		path_put(a->path, a->path->admit_front, o, false);
 	}
 	message_in_free(m);
 }
@@ -120,8 +120,6 @@ static void wake(struct admit *a)
 		ring_wake(a->path->admit_verify[i]);
 	ring_wake(a->path->admit_blobs);
 	ring_wake(a->path->admit_apply);
-	ring_wake(a->path->admit_deliver);
-	ring_wake(a->path->admit_front);
 }
 
 static bool take_verified(struct admit *a);
@@ -192,7 +190,7 @@ static void send_on(struct admit *a, struct session *s, struct message_in *m)
 		send_to_blobs(a, s, m);
 		break;
 	default:
-		ring_put_wait(a->path->admit_apply, m);
+		path_put(a->path, a->path->admit_apply, m, true);
 	}
 }
 
@@ -213,7 +211,7 @@ static void finish_verified(struct admit *a, struct session *s, struct message_i
 	if (m->command.refusal < 0)
 		answer(a, m, RK_BUSY); /* no memory: nothing was found, no number is consumed */
 	else
-		ring_put_wait(a->path->admit_apply, m);
+		path_put(a->path, a->path->admit_apply, m, true);
 	send_queued(a, s);
 }
 
@@ -228,7 +226,7 @@ static bool take_from_blobs(struct admit *a)
 		any = true;
 		s->in_blobs--;
 		uncount_blobs(a, s, m);
-		ring_put_wait(a->path->admit_apply, m);
+		path_put(a->path, a->path->admit_apply, m, true);
 		send_queued(a, s);
 	}
 	return any;
@@ -339,6 +337,14 @@ static int take_proof(struct admit *a, struct session *s, const Rk__GetProof *q)
 	return RK_OK;
 }
 
+/* Deliver has more to do than it gets done.  A message for it carries nothing that was taken but a proof's place. */
+static void refuse_deliver(struct admit *a, struct message_in *m)
+{
+	if (m->command.req->op == RK__OP__OP_GET_PROOF)
+		atomic_fetch_sub(&a->path->proofs, 1);
+	answer(a, m, RK_BUSY);
+}
+
 static void take(struct admit *a, struct message_in *m)
 {
 	struct command *c = &m->command;
@@ -362,7 +368,8 @@ static void take(struct admit *a, struct message_in *m)
 		return;
 	}
 	if (request_route(c) == REQUEST_DELIVER) {
-		ring_put_wait(a->path->admit_deliver, m);
+		if (!ring_put(a->path->admit_deliver, m))
+			refuse_deliver(a, m);
 		return;
 	}
 	is_blob = request_route(c) == REQUEST_BLOBS;
@@ -398,7 +405,7 @@ static bool take_some(struct admit *a)
 	return any;
 }
 
-static bool is_idle(struct admit *a)
+bool admit_is_idle(struct admit *a)
 {
 	if (a->queued < QUEUED_MAX && !ring_is_empty(a->path->front_admit))
 		return false;
@@ -408,34 +415,25 @@ static bool is_idle(struct admit *a)
 	return ring_is_empty(a->path->blobs_admit);
 }
 
-void *admit_run(void *admit)
+int admit_sleep_ms(const struct admit *a)
 {
-	struct admit *a = admit;
-	struct ring_bell *bell = a->path->admit_bell;
+	return a->parked != NULL ? PARKED_POLL_MS : IDLE_MS;
+}
 
-	for (;;) {
-		bool worked;
+bool admit_turn(struct admit *a)
+{
+	bool worked;
 
-		a->now_ms = path_monotonic_ms();
-		worked = take_verified(a);
-		if (take_from_blobs(a))
-			worked = true;
-		if (a->parked != NULL && look_again(a))
-			worked = true;
-		if (take_some(a))
-			worked = true;
-		wake(a);
-		if (worked)
-			continue;
+	a->now_ms = path_monotonic_ms();
+	worked = take_verified(a);
+	if (take_from_blobs(a))
+		worked = true;
+	if (a->parked != NULL && look_again(a))
+		worked = true;
+	if (take_some(a))
+		worked = true;
+	wake(a);
+	if (!worked)
 		metrics_set(M_SESSIONS, sessions_count(a->sessions));
-		ring_bell_arm(bell);
-		if (is_idle(a) && atomic_load(&a->path->stopping)) {
-			ring_bell_disarm(bell);
-			return NULL;
-		}
-		if (is_idle(a))
-			ring_bell_sleep(bell, a->parked != NULL ? PARKED_POLL_MS : IDLE_MS);
-		else
-			ring_bell_disarm(bell);
-	}
+	return worked;
 }

@@ -154,7 +154,7 @@ static int send_entry(struct deliver *d, struct reader *r, struct subscription *
 	o->seq = e->seq;
 	reader_sent(r, s, e->seq, e->bytes);
 	d->under_way++;
-	ring_put_wait(d->path->deliver_front, o);
+	path_put(d->path, d->path->deliver_front, o, false);
 	return RK_OK;
 }
 
@@ -210,9 +210,21 @@ static bool run_readers(struct deliver *d)
 
 /* ---- the loop */
 
-static bool take_some(struct deliver *d)
+bool deliver_take_events(struct deliver *d)
 {
 	struct deliver_event *e;
+	bool any = false;
+
+	while ((e = ring_pop(d->path->apply_deliver)) != NULL) {
+		handle_event(d, e);
+		deliver_event_free(e);
+		any = true;
+	}
+	return any;
+}
+
+static bool take_some(struct deliver *d)
+{
 	struct message_out *o;
 	struct message_in *m;
 	bool any = false;
@@ -222,11 +234,8 @@ static bool take_some(struct deliver *d)
 		message_out_free(o);
 		any = true;
 	}
-	while ((e = ring_pop(d->path->apply_deliver)) != NULL) {
-		handle_event(d, e);
-		deliver_event_free(e);
+	if (deliver_take_events(d))
 		any = true;
-	}
 	for (unsigned cost = 0; cost < TURN_REQUESTS && (m = ring_pop(d->path->admit_deliver)) != NULL; cost++) {
 		/* A proof costs more than other answers: a turn has fewer of them, so that deliveries do not wait for hashes. */
 		if (m->command.req != NULL && m->command.req->op == RK__OP__OP_GET_PROOF) {
@@ -240,38 +249,25 @@ static bool take_some(struct deliver *d)
 	return any;
 }
 
-static bool is_idle(struct deliver *d)
+bool deliver_is_idle(struct deliver *d)
 {
 	return ring_is_empty(d->path->front_deliver) && ring_is_empty(d->path->apply_deliver) &&
 	       ring_is_empty(d->path->admit_deliver);
 }
 
-void *deliver_run(void *deliver)
+int deliver_sleep_ms(struct deliver *d)
 {
-	struct deliver *d = deliver;
-	struct ring_bell *bell = d->path->deliver_bell;
+	return TAILQ_EMPTY(readers_list(d->readers, READER_WAITS)) ? IDLE_MS : WAITING_POLL_MS;
+}
 
-	for (;;) {
-		bool stopping = atomic_load(&d->path->stopping), worked;
+bool deliver_turn(struct deliver *d)
+{
+	bool worked;
 
-		d->now_ms = path_monotonic_ms();
-		worked = take_some(d);
-		/* At a stop nothing new goes out: readers have their cursors. */
-		if (!stopping && run_readers(d))
-			worked = true;
-		ring_wake(d->path->deliver_front);
-		if (worked)
-			continue;
-		ring_bell_arm(bell);
-		if (!is_idle(d)) {
-			ring_bell_disarm(bell);
-		} else if (stopping && d->under_way == 0) {
-			ring_bell_disarm(bell);
-			return NULL;
-		} else {
-			bool waits = !TAILQ_EMPTY(readers_list(d->readers, READER_WAITS));
-
-			ring_bell_sleep(bell, stopping || waits ? WAITING_POLL_MS : IDLE_MS);
-		}
-	}
+	d->now_ms = path_monotonic_ms();
+	worked = take_some(d);
+	/* At a stop nothing new goes out: readers have their cursors. */
+	if (!atomic_load(&d->path->stopping) && run_readers(d))
+		worked = true;
+	return worked;
 }

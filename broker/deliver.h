@@ -35,7 +35,13 @@ void deliver_event_free(struct deliver_event *);
 /** NULL without memory. */
 struct deliver *deliver_new(struct path *);
 void deliver_free(struct deliver *);
-/** The thread: runs until path->stopping and its rings are empty.  Argument: struct deliver *. */
-void *deliver_run(void *deliver);
+/** Takes what came, then lets readers go on.  True if there was anything. */
+bool deliver_turn(struct deliver *);
+/** Takes the events of apply, and does nothing more about them; true if there were any. */
+bool deliver_take_events(struct deliver *);
+/** Nothing stands in its rings. */
+bool deliver_is_idle(struct deliver *);
+/** How long it may sleep at most. */
+int deliver_sleep_ms(struct deliver *);
 
 #endif

@@ -15,7 +15,7 @@
 
 static void send_reply(struct deliver *d, struct message_out *o)
 {
-	ring_put_wait(d->path->deliver_front, o);
+	path_put(d->path, d->path->deliver_front, o, false);
 }
 
 static void refuse(struct deliver *d, struct command *c, int code)

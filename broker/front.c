@@ -466,67 +466,57 @@ static bool send_some(struct front *f)
 
 /* ---- the loop */
 
-static bool rings_are_empty(struct front *f)
+bool front_is_idle(struct front *f)
 {
 	return ring_is_empty(f->path->apply_front) && ring_is_empty(f->path->admit_front) &&
 	       ring_is_empty(f->path->deliver_front);
 }
 
-static void sleep_until_work(struct front *f)
+int front_sleep_ms(const struct front *f)
 {
-	bool deaf = atomic_load(&f->path->deaf);
+	return f->waiting != NULL ? RETRY_MS : IDLE_MS;
+}
+
+void front_sleep(struct front *f, int ms)
+{
 	zmq_pollitem_t items[2] = {
-		{.fd = ring_bell_fd(f->path->front_bell), .events = ZMQ_POLLIN},
+		{.fd = ring_bell_fd(f->path->net_bell), .events = ZMQ_POLLIN},
 		{.socket = f->router, .events = ZMQ_POLLIN},
 	};
 
-	ring_bell_arm(f->path->front_bell);
-	if (rings_are_empty(f) && !atomic_load(&f->path->closing))
-		(void)zmq_poll(items, deaf ? 1 : 2, f->waiting != NULL ? RETRY_MS : IDLE_MS);
-	ring_bell_disarm(f->path->front_bell);
+	(void)zmq_poll(items, atomic_load(&f->path->deaf) ? 1 : 2, ms);
+	ring_bell_disarm(f->path->net_bell);
 }
 
-/* All other threads have ended: what they left is sent, and libzmq gets a bounded time to put it on the wire (Z17). */
-static void finish(struct front *f)
+bool front_send(struct front *f)
+{
+	f->now_ms = path_monotonic_ms();
+	return send_some(f);
+}
+
+bool front_turn(struct front *f)
+{
+	bool worked = front_send(f);
+
+	retry_waiting(f);
+	if (atomic_load(&f->path->deaf))
+		atomic_store(&f->path->is_deaf, true);
+	else if (receive_some(f))
+		worked = true;
+	metrics_set(M_SLOTS, slots_count(f->slots));
+	return worked;
+}
+
+/* What was left is sent, and libzmq gets a bounded time to put it on the wire (Z17). */
+void front_finish(struct front *f)
 {
 	int64_t deadline = path_monotonic_ms() + f->path->config->linger_ms;
 	int linger_ms = (int)f->path->config->linger_ms;
 
-	while (send_some(f) || (f->waiting != NULL && f->now_ms < deadline)) {
-		f->now_ms = path_monotonic_ms();
+	while (front_send(f) || (f->waiting != NULL && f->now_ms < deadline)) {
 		retry_waiting(f);
 		(void)zmq_poll(NULL, 0, f->waiting != NULL ? RETRY_MS : 0);
 	}
 	zmq_setsockopt(f->router, ZMQ_LINGER, &linger_ms, sizeof(linger_ms));
 	zmq_close(f->router);
-}
-
-/* Once a turn, whatever it held. */
-static void wake(struct front *f)
-{
-	ring_wake(f->path->front_admit);
-	ring_wake(f->path->front_deliver);
-}
-
-void *front_run(void *front)
-{
-	struct front *f = front;
-
-	while (!atomic_load(&f->path->closing)) {
-		bool worked;
-
-		f->now_ms = path_monotonic_ms();
-		worked = send_some(f);
-		retry_waiting(f);
-		if (atomic_load(&f->path->deaf))
-			atomic_store(&f->path->is_deaf, true);
-		else if (receive_some(f))
-			worked = true;
-		wake(f);
-		metrics_set(M_SLOTS, slots_count(f->slots));
-		if (!worked)
-			sleep_until_work(f);
-	}
-	finish(f);
-	return NULL;
 }

@@ -12,6 +12,7 @@
 #define EVENT_RING 8192
 #define BLOBS_RING 1024        /* above PATH_BLOBS_MAX */
 #define DROP_RING 4096
+#define FULL_PAUSE_NS 50000       /* between two looks at a full ring: short against an fsync */
 
 static bool make(struct ring **r, size_t capacity, struct ring_bell *bell)
 {
@@ -24,7 +25,7 @@ static bool make_verify(struct path *p, unsigned i)
 {
 	p->verify_bell[i] = ring_bell_new();
 	return make(&p->admit_verify[i], VERIFY_RING, p->verify_bell[i]) &&
-	       make(&p->verify_admit[i], VERIFY_RING, p->admit_bell);
+	       make(&p->verify_admit[i], VERIFY_RING, p->net_bell);
 }
 
 int path_init(struct path *p, const struct config *config)
@@ -32,21 +33,19 @@ int path_init(struct path *p, const struct config *config)
 	memset(p, 0, sizeof(*p));
 	p->config = config;
 	p->failure_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	p->front_bell = ring_bell_new();
-	p->admit_bell = ring_bell_new();
+	p->net_bell = ring_bell_new();
 	p->apply_bell = ring_bell_new();
-	p->deliver_bell = ring_bell_new();
 	p->blobs_bell = ring_bell_new();
 	atomic_store(&p->blob_room, UINT64_MAX);
-	if (p->failure_fd < 0 || !make(&p->front_admit, (size_t)config->ring_messages, p->admit_bell) ||
+	if (p->failure_fd < 0 || !make(&p->front_admit, (size_t)config->ring_messages, p->net_bell) ||
 	    !make(&p->admit_apply, (size_t)config->ring_messages, p->apply_bell) ||
-	    !make(&p->admit_deliver, (size_t)config->ring_messages, p->deliver_bell) ||
-	    !make(&p->admit_blobs, BLOBS_RING, p->blobs_bell) || !make(&p->blobs_admit, BLOBS_RING, p->admit_bell) ||
+	    !make(&p->admit_deliver, (size_t)config->ring_messages, p->net_bell) ||
+	    !make(&p->admit_blobs, BLOBS_RING, p->blobs_bell) || !make(&p->blobs_admit, BLOBS_RING, p->net_bell) ||
 	    !make(&p->apply_blobs, DROP_RING, p->blobs_bell) ||
-	    !make(&p->apply_front, OUT_RING, p->front_bell) || !make(&p->admit_front, OUT_RING, p->front_bell) ||
-	    !make(&p->deliver_front, PATH_DELIVERIES_MAX, p->front_bell) ||
-	    !make(&p->apply_deliver, EVENT_RING, p->deliver_bell) ||
-	    !make(&p->front_deliver, PATH_DELIVERIES_MAX, p->deliver_bell))
+	    !make(&p->apply_front, OUT_RING, p->net_bell) || !make(&p->admit_front, OUT_RING, p->net_bell) ||
+	    !make(&p->deliver_front, PATH_DELIVERIES_MAX, p->net_bell) ||
+	    !make(&p->apply_deliver, EVENT_RING, p->net_bell) ||
+	    !make(&p->front_deliver, PATH_DELIVERIES_MAX, p->net_bell))
 		return RK_ENOMEM;
 	for (unsigned i = 0; i < (unsigned)config->verify_threads; i++)
 		if (!make_verify(p, i))
@@ -59,7 +58,7 @@ void path_clear(struct path *p)
 	struct ring *const rings[] = {p->front_admit, p->admit_apply,   p->admit_deliver, p->apply_front,
 	                              p->admit_front, p->deliver_front, p->apply_deliver, p->front_deliver,
 	                              p->admit_blobs, p->blobs_admit,   p->apply_blobs};
-	struct ring_bell *const bells[] = {p->front_bell, p->admit_bell, p->apply_bell, p->deliver_bell, p->blobs_bell};
+	struct ring_bell *const bells[] = {p->net_bell, p->apply_bell, p->blobs_bell};
 
 	for (size_t i = 0; i < sizeof(rings) / sizeof(rings[0]); i++)
 		ring_free(rings[i]);
@@ -75,6 +74,19 @@ void path_clear(struct path *p)
 	memset(p, 0, sizeof(*p));
 }
 
+void path_put(struct path *p, struct ring *r, void *item, bool for_apply)
+{
+	const struct timespec pause = {.tv_nsec = FULL_PAUSE_NS};
+
+	while (!ring_put(r, item)) {
+		ring_wake(r);
+		if (p->yield != NULL)
+			p->yield(p->yield_user, for_apply);
+		if (for_apply)
+			nanosleep(&pause, NULL);
+	}
+}
+
 void path_fail(struct path *p, int code)
 {
 	int none = 0;
@@ -85,10 +97,8 @@ void path_fail(struct path *p, int code)
 
 void path_wake(struct path *p)
 {
-	ring_bell_ring(p->front_bell);
-	ring_bell_ring(p->admit_bell);
+	ring_bell_ring(p->net_bell);
 	ring_bell_ring(p->apply_bell);
-	ring_bell_ring(p->deliver_bell);
 	ring_bell_ring(p->blobs_bell);
 	for (unsigned i = 0; i < PATH_VERIFY_MAX && p->verify_bell[i] != NULL; i++)
 		ring_bell_ring(p->verify_bell[i]);

@@ -37,7 +37,7 @@ struct path {
 	_Atomic uint64_t blob_room;  /* bytes free on their disk, as of a second ago; UINT64_MAX before the first look */
 
 	/* One bell for each thread that sleeps; the rings it consumes ring it.  Ring a_b: producer a, consumer b. */
-	struct ring_bell *front_bell, *admit_bell, *apply_bell, *deliver_bell, *blobs_bell, *verify_bell[PATH_VERIFY_MAX];
+	struct ring_bell *net_bell, *apply_bell, *blobs_bell, *verify_bell[PATH_VERIFY_MAX];
 	struct ring *front_admit;    /* message_in; full: dropped and counted */
 	struct ring *admit_apply;    /* message_in; full: admit waits */
 	struct ring *admit_deliver;  /* message_in, without a request: the session has ended; full: admit waits */
@@ -67,12 +67,18 @@ struct path {
 	_Atomic int64_t apply_alive_ms; /* CLOCK_MONOTONIC of the apply thread's last turn: feeds the watchdog */
 	atomic_int failure;          /* errcode of a thread that cannot go on; 0: none */
 	int failure_fd;              /* eventfd, wakes the main thread */
+
+	void (*yield)(void *user, bool for_apply); /* net's, for path_put */
+	void *yield_user;
 };
 
 /** Makes rings and bells for the configuration.  RK_ENOMEM.  The other fields are the caller's to fill. */
 int path_init(struct path *, const struct config *);
 /** Frees rings and bells; they are empty.  A zeroed path is allowed. */
 void path_clear(struct path *);
+
+/** For the thread of front, admit and deliver: puts, and while the ring is full does its other work.  for_apply: the ring is apply's. */
+void path_put(struct path *, struct ring *, void *item, bool for_apply);
 
 /** A thread cannot go on: the process shall end with this code.  Any thread; the first one counts. */
 void path_fail(struct path *, int code);

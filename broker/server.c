@@ -4,11 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/admit.h"
 #include "broker/applier.h"
 #include "broker/blobs.h"
-#include "broker/deliver.h"
-#include "broker/front.h"
+#include "broker/net.h"
 #include "broker/verify.h"
 #include "broker/zap.h"
 #include "proto/errcode.h"
@@ -24,10 +22,11 @@ struct server {
 	struct blobs *blobs;
 	struct applier *applier;
 	struct deliver *deliver;
+	struct net net;
 	struct zap zap;
 	int64_t drain_ms; /* when it began */
 	struct verify_thread verify_parts[PATH_VERIFY_MAX];
-	pthread_t front_thread, admit_thread, apply_thread, deliver_thread, blobs_thread, zap_thread, verify_threads[PATH_VERIFY_MAX];
+	pthread_t net_thread, apply_thread, blobs_thread, zap_thread, verify_threads[PATH_VERIFY_MAX];
 };
 
 static void server_free(struct server *s)
@@ -55,11 +54,10 @@ static bool start(pthread_t *thread, const char *name, void *(*run)(void *), voi
 	return r == 0;
 }
 
-/* From the end of the path to its beginning; zap answers before front can have anybody to hear. */
+/* From the end of the path to its beginning; zap answers before net can have anybody to hear. */
 static bool start_all(struct server *s)
 {
 	if (!start(&s->zap_thread, "rk-zap", zap_run, &s->zap) ||
-	    !start(&s->deliver_thread, "rk-deliver", deliver_run, s->deliver) ||
 	    !start(&s->apply_thread, "rk-apply", applier_run, s->applier) ||
 	    !start(&s->blobs_thread, "rk-blobs", blobs_run, s->blobs))
 		return false;
@@ -68,8 +66,7 @@ static bool start_all(struct server *s)
 		if (!start(&s->verify_threads[i], "rk-verify", verify_run, &s->verify_parts[i]))
 			return false;
 	}
-	return start(&s->admit_thread, "rk-admit", admit_run, s->admit) &&
-	       start(&s->front_thread, "rk-front", front_run, s->front);
+	return start(&s->net_thread, "rk-net", net_run, &s->net);
 }
 
 int server_start(struct path *path, void *router, void *zap_socket, struct server **out)
@@ -95,6 +92,7 @@ int server_start(struct path *path, void *router, void *zap_socket, struct serve
 		server_free(s);
 		return RK_ENOMEM;
 	}
+	s->net = (struct net){path, s->front, s->admit, s->deliver};
 	atomic_store(&path->apply_alive_ms, path_monotonic_ms());
 	if (!start_all(s))
 		return RK_EINTERNAL;
@@ -127,16 +125,14 @@ void server_stop(struct server *s)
 
 	atomic_store(&p->stopping, true);
 	path_wake(p);
-	pthread_join(s->admit_thread, NULL);
 	for (unsigned i = 0; i < (unsigned)p->config->verify_threads; i++)
 		pthread_join(s->verify_threads[i], NULL);
 	pthread_join(s->blobs_thread, NULL);
 	pthread_join(s->apply_thread, NULL);
-	/* Deliver waits for what it gave to front, so front must still run. */
-	pthread_join(s->deliver_thread, NULL);
+	/* What they put for front and deliver is still to be sent. */
 	atomic_store(&p->closing, true);
 	path_wake(p);
-	pthread_join(s->front_thread, NULL);
+	pthread_join(s->net_thread, NULL);
 	pthread_join(s->zap_thread, NULL);
 	server_free(s);
 }

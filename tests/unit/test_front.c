@@ -19,8 +19,8 @@
 #include <sodium.h>
 #include <zmq.h>
 
-#include "broker/front.h"
 #include "broker/metrics.h"
+#include "broker/net.h"
 #include "broker/socket.h"
 #include "broker/zap.h"
 #include "proto/errcode.h"
@@ -35,7 +35,8 @@ struct rig {
 	struct path path;
 	struct zap zap;
 	struct front *front;
-	pthread_t front_thread, zap_thread;
+	struct net net;
+	pthread_t net_thread, zap_thread;
 	void *client_context, *client;
 	struct roster_device member;
 	struct peer peer;  /* as front knows it */
@@ -110,8 +111,9 @@ static struct rig *rig_open(void)
 	assert_non_null(router);
 	r->front = front_new(&r->path, router);
 	assert_non_null(r->front);
+	r->net = (struct net){&r->path, r->front, NULL, NULL};
 	assert_int_equal(pthread_create(&r->zap_thread, NULL, zap_run, &r->zap), 0);
-	assert_int_equal(pthread_create(&r->front_thread, NULL, front_run, r->front), 0);
+	assert_int_equal(pthread_create(&r->net_thread, NULL, net_run, &r->net), 0);
 	connect_member(r, endpoint, server_pk, member_sk);
 	speak(r);
 	return r;
@@ -123,7 +125,7 @@ static void rig_close(struct rig *r)
 	zmq_ctx_term(r->client_context);
 	atomic_store(&r->path.closing, true);
 	path_wake(&r->path);
-	pthread_join(r->front_thread, NULL);
+	pthread_join(r->net_thread, NULL);
 	pthread_join(r->zap_thread, NULL);
 	zmq_ctx_term(r->path.zmq);
 	front_free(r->front);

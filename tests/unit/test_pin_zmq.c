@@ -27,8 +27,8 @@
 #include <sodium.h>
 #include <zmq.h>
 
-#include "broker/front.h"
 #include "broker/metrics.h"
+#include "broker/net.h"
 #include "broker/socket.h"
 #include "broker/zap.h"
 #include "proto/errcode.h"
@@ -178,7 +178,7 @@ struct world {
 	struct config config;
 	struct path path;
 	struct zap zap;
-	pthread_t zap_thread, front_thread;
+	pthread_t zap_thread, net_thread;
 	bool has_zap;
 	void *router;
 	char endpoint[SOCKET_ENDPOINT_CHARS];
@@ -428,6 +428,7 @@ static struct message_in *wait_for_command(struct world *w)
 static void z8_front_knows_its_peers_by_the_last_frame(void **state)
 {
 	struct front *front;
+	struct net net;
 	struct message_in *m;
 	struct world w;
 	void *s;
@@ -437,8 +438,9 @@ static void z8_front_knows_its_peers_by_the_last_frame(void **state)
 	world_bind(&w);
 	front = front_new(&w.path, w.router);
 	assert_non_null(front);
+	net = (struct net){&w.path, front, NULL, NULL};
 	w.router = NULL; /* front closes it */
-	assert_int_equal(pthread_create(&w.front_thread, NULL, front_run, front), 0);
+	assert_int_equal(pthread_create(&w.net_thread, NULL, net_run, &net), 0);
 	s = dealer(&w, w.member_pk, w.member_sk);
 	for (int i = 0; i < 20; i++) {
 		assert_int_equal(zmq_send(s, "header", 6, ZMQ_SNDMORE), 6);
@@ -466,7 +468,7 @@ static void z8_front_knows_its_peers_by_the_last_frame(void **state)
 	zmq_close(s);
 	atomic_store(&w.path.closing, true);
 	path_wake(&w.path);
-	pthread_join(w.front_thread, NULL);
+	pthread_join(w.net_thread, NULL);
 	front_free(front);
 	world_close(&w);
 }

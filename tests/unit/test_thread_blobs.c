@@ -20,12 +20,11 @@
 
 #include <sodium.h>
 
-#include "broker/admit.h"
 #include "broker/applier.h"
 #include "broker/blobs.h"
-#include "broker/deliver.h"
 #include "broker/log.h"
 #include "broker/metrics.h"
+#include "broker/net.h"
 #include "broker/signer.h"
 #include "proto/ids.h"
 #include "proto/strict.h"
@@ -43,13 +42,14 @@ struct rig {
 	struct world w;
 	struct config config;
 	struct path path;
+	struct net net;
 	struct admit *admit;
 	struct applier *applier;
 	struct deliver *deliver;
 	struct verify *verify;
 	struct blobs *blobs;
 	struct verify_thread part;
-	pthread_t admit_thread, apply_thread, deliver_thread, verify_thread, blobs_thread;
+	pthread_t net_thread, apply_thread, verify_thread, blobs_thread;
 	char folder[300];
 	uint8_t nda[32];
 	uint8_t *data;            /* LEN bytes of an attachment */
@@ -115,13 +115,13 @@ static void rig_start(struct rig *r)
 	r->deliver = deliver_new(p);
 	r->verify = verify_new(p->roster, p->exchange_id);
 	assert_int_equal(blobs_new(p, &r->blobs), RK_OK);
-	pthread_create(&r->deliver_thread, NULL, deliver_run, r->deliver);
 	pthread_create(&r->apply_thread, NULL, applier_run, r->applier);
 	if (!r->disk_hangs)
 		pthread_create(&r->blobs_thread, NULL, blobs_run, r->blobs);
 	r->part = (struct verify_thread){p, r->verify, 0};
 	pthread_create(&r->verify_thread, NULL, verify_run, &r->part);
-	pthread_create(&r->admit_thread, NULL, admit_run, r->admit);
+	r->net = (struct net){p, NULL, r->admit, r->deliver};
+	pthread_create(&r->net_thread, NULL, net_run, &r->net);
 }
 
 static void end_hang(struct rig *r)
@@ -265,11 +265,12 @@ static void rig_stop(struct rig *r)
 		assert_int_equal(atomic_load(&p->held.of[i]), 0);
 	atomic_store(&p->stopping, true);
 	path_wake(p);
-	pthread_join(r->admit_thread, NULL);
 	pthread_join(r->verify_thread, NULL);
 	pthread_join(r->blobs_thread, NULL);
 	pthread_join(r->apply_thread, NULL);
-	pthread_join(r->deliver_thread, NULL);
+	atomic_store(&r->path.closing, true);
+	path_wake(&r->path);
+	pthread_join(r->net_thread, NULL);
 	assert_int_equal(atomic_load(&p->failure), 0);
 	blobs_free(r->blobs);
 	admit_free(r->admit);

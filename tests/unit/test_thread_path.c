@@ -17,10 +17,9 @@
 
 #include <sodium.h>
 
-#include "broker/admit.h"
 #include "broker/applier.h"
-#include "broker/deliver.h"
 #include "broker/metrics.h"
+#include "broker/net.h"
 #include "broker/path.h"
 #include "broker/signer.h"
 #include "broker/verify.h"
@@ -42,7 +41,8 @@ struct rig {
 	struct deliver *deliver;
 	struct verify *verify;
 	struct verify_thread parts[PATH_VERIFY_MAX];
-	pthread_t admit_thread, apply_thread, deliver_thread, verify_threads[PATH_VERIFY_MAX];
+	struct net net;
+	pthread_t net_thread, apply_thread, verify_threads[PATH_VERIFY_MAX];
 	uint32_t random;
 	/* What front sees of deliveries. */
 	uint64_t blocked_epoch;
@@ -105,13 +105,13 @@ static void rig_start(struct rig *r)
 	r->deliver = deliver_new(p);
 	r->verify = verify_new(p->roster, p->exchange_id);
 	assert_true(r->admit != NULL && r->applier != NULL && r->deliver != NULL && r->verify != NULL);
-	pthread_create(&r->deliver_thread, NULL, deliver_run, r->deliver);
 	pthread_create(&r->apply_thread, NULL, applier_run, r->applier);
 	for (unsigned i = 0; i < (unsigned)r->config.verify_threads; i++) {
 		r->parts[i] = (struct verify_thread){p, r->verify, i};
 		pthread_create(&r->verify_threads[i], NULL, verify_run, &r->parts[i]);
 	}
-	pthread_create(&r->admit_thread, NULL, admit_run, r->admit);
+	r->net = (struct net){p, NULL, r->admit, r->deliver};
+	pthread_create(&r->net_thread, NULL, net_run, &r->net);
 }
 
 static void pause_a_little(void)
@@ -310,12 +310,13 @@ static void rig_close(struct rig *r)
 	assert_int_equal(atomic_load(&p->load.bytes), 0);
 	atomic_store(&p->stopping, true);
 	path_wake(p);
-	pthread_join(r->admit_thread, NULL);
 	for (unsigned i = 0; i < (unsigned)r->config.verify_threads; i++)
 		pthread_join(r->verify_threads[i], NULL);
 	pthread_join(r->apply_thread, NULL);
 	assert_null(next_reply(r, 50)); /* gives back what deliver waits for */
-	pthread_join(r->deliver_thread, NULL);
+	atomic_store(&p->closing, true);
+	path_wake(p);
+	pthread_join(r->net_thread, NULL);
 	assert_int_equal(atomic_load(&p->failure), 0);
 	admit_free(r->admit);
 	applier_free(r->applier);
