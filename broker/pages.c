@@ -115,15 +115,15 @@ static bool add_frame(struct page_entry *e, struct bytes b)
 	return true;
 }
 
-static int pack_header(struct reading *r, uint64_t seq, const struct stream_entry *s, struct bytes *out)
+static int add_header(struct reading *r, uint64_t seq, const struct stream_entry *s, struct page_entry *e)
 {
 	Rk__Down down = RK__DOWN__INIT;
 	Rk__Delivery delivery = RK__DELIVERY__INIT;
 	Rk__StreamId stream = RK__STREAM_ID__INIT;
 	struct arena *arena = r->pages->arena;
+	zmq_msg_t *frame = &e->frames[0];
 	int code;
 
-	arena_reset(arena, arena_budget(1024));
 	stream_to_wire(r->stream, &stream);
 	delivery.stream = &stream;
 	delivery.seq = seq;
@@ -135,13 +135,19 @@ static int pack_header(struct reading *r, uint64_t seq, const struct stream_entr
 	delivery.gap_to = seq > r->cursor + 1 ? seq - 1 : 0;
 	delivery.bulk_dropped = (s->flags & STREAM_BULK_DROPPED) != 0;
 	if ((s->flags & STREAM_ANNOUNCED) != 0) {
+		arena_reset(arena, arena_budget(1024));
 		code = STRICT_PARSE(announce, s->object, arena, &delivery.announce);
 		if (code != RK_OK)
 			return RK_ESTORE;
 	}
 	down.protocol = 1;
 	down.delivery = &delivery;
-	return STRICT_PACK(&down, arena, out);
+	/* Into the frame: all of it is ours, or was checked when it was stored. */
+	if (zmq_msg_init_size(frame, rk__down__get_packed_size(&down)) != 0)
+		return RK_ENOMEM;
+	e->bytes = rk__down__pack(&down, zmq_msg_data(frame));
+	e->frame_count = 1;
+	return RK_OK;
 }
 
 /* Header, object (unless announced), WrapList, body: what the entry has. */
@@ -149,13 +155,10 @@ static int fill(struct reading *r, uint64_t seq, const struct stream_entry *s, s
 {
 	const struct bytes none = {NULL, 0};
 	const struct bytes frames[] = {(s->flags & STREAM_ANNOUNCED) != 0 ? none : s->object, s->wraps, s->body};
-	struct bytes header;
-	int code = pack_header(r, seq, s, &header);
+	int code = add_header(r, seq, s, e);
 
 	if (code != RK_OK)
-		return code < 0 ? code : RK_ESTORE;
-	if (!add_frame(e, header))
-		return RK_ENOMEM;
+		return code;
 	for (size_t i = 0; i < sizeof(frames) / sizeof(frames[0]); i++)
 		if (frames[i].len > 0 && !add_frame(e, frames[i]))
 			return RK_ENOMEM;
@@ -213,8 +216,8 @@ void pages_put(struct pages *p, const struct stream_id *stream, uint64_t seq, co
 {
 	struct reading r = {.pages = p, .stream = stream, .cursor = seq - 1, .now_ms = now_ms};
 
-	if (find(p, stream, seq - 1) == NULL)
-		(void)keep(&r, seq, s, body);
+	/* Should it have been read already, this one is found first, and both go in their time. */
+	(void)keep(&r, seq, s, body);
 }
 
 static int read_page(struct pages *p, const struct stream_id *stream, uint64_t cursor, int64_t now_ms)

@@ -132,3 +132,18 @@ bool canonical_is(const ProtobufCMessageDescriptor *d, struct bytes in)
 	}
 	return true;
 }
+
+struct bytes canonical_field(struct bytes in, uint32_t field)
+{
+	uint64_t tag, v;
+	struct bytes run = {NULL, 0};
+
+	/* Fields ascend: beyond it there is nothing to look for. */
+	while (in.len > 0 && take_varint(&in, &tag) && tag >> 3 <= field) {
+		if ((tag & 7) == WIRE_RUN ? !take_run(&in, &run) : !take_varint(&in, &v))
+			break;
+		if (tag >> 3 == field && (tag & 7) == WIRE_RUN)
+			return run;
+	}
+	return bytes_make(NULL, 0);
+}

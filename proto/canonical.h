@@ -15,4 +15,7 @@
 /** Any thread.  Recursion is as deep as the schema, which has no recursive message.  Types that the schema does not use are false. */
 bool canonical_is(const ProtobufCMessageDescriptor *, struct bytes);
 
+/** The bytes of a message, text or bytes field, as they stand in a message that is canonical; empty, with NULL, if it is not there.  Borrowed. */
+struct bytes canonical_field(struct bytes message, uint32_t field);
+
 #endif
