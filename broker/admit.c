@@ -19,6 +19,8 @@
 #define TURN_MESSAGES 256
 #define VERIFY_MAX 1000     /* commands inside one verify thread; below the capacity of its rings */
 #define BLOBS_EACH_MAX 128  /* of one device; all: PATH_BLOBS_MAX */
+#define BLOBS_ORG_MAX (PATH_BLOBS_MAX / 4) /* of one organisation, however many devices it has */
+#define BLOBS_SHARES 1024
 #define QUEUED_MAX 8192     /* commands that wait for others of their device, all devices together; then intake stops */
 #define PROOFS_MAX 256      /* GET_PROOFs that wait for deliver: others' requests to it wait behind them */
 #define PARKED_POLL_MS 5
@@ -31,6 +33,11 @@ struct admit {
 	unsigned in_verify[PATH_VERIFY_MAX];
 	unsigned blobs;                /* commands for the blobs thread, with it or in a session's queue */
 	size_t blob_bytes;             /* of those */
+	/* The same by organisation; its id is random, so that few share a place. */
+	struct blob_share {
+		unsigned count;
+		size_t bytes;
+	} blob_shares[BLOBS_SHARES];
 	unsigned queued;               /* in all sessions */
 	struct message_in *parked;     /* their key was unknown: one more look after the batch in flight */
 };
@@ -142,29 +149,41 @@ static void send_to_verify(struct admit *a, struct session *s, struct message_in
 }
 
 /*
- * A disk may be as slow as it likes: admit does not wait for it, and what waits for it leaves half of the broker's memory, and of a device's
- * share three quarters, to requests that need no disk.  False: `busy`; the client asks how far it is and goes on.
+ * A disk may be as slow as it likes: admit does not wait for it, and what waits for it leaves half of the broker's memory to requests that need
+ * no disk; of that half, and of the places, an organisation has a quarter.  False: `busy`; the client asks how far it is and goes on.
  */
 static bool count_blobs(struct admit *a, struct session *s, struct message_in *m)
 {
 	size_t all = (size_t)a->path->config->ring_bytes / 2;
+	struct roster_device device;
+	struct blob_share *share;
 
-	if (a->blobs >= PATH_BLOBS_MAX || s->blobs >= BLOBS_EACH_MAX || a->blob_bytes + m->bytes > all || s->blob_bytes + m->bytes > all / 2)
+	/* Removed a moment ago: blobs finds no row of it, and it needs no place for that. */
+	if (!roster_device(a->path->roster, m->command.peer.id, &device))
+		return false;
+	m->blob_share = (device.org_id[0] | (unsigned)device.org_id[1] << 8) % BLOBS_SHARES;
+	share = &a->blob_shares[m->blob_share];
+	if (a->blobs >= PATH_BLOBS_MAX || s->blobs >= BLOBS_EACH_MAX || share->count >= BLOBS_ORG_MAX || a->blob_bytes + m->bytes > all ||
+	    share->bytes + m->bytes > all / 4)
 		return false;
 	m->blob_bytes = m->bytes;
 	a->blobs++;
 	s->blobs++;
+	share->count++;
 	a->blob_bytes += m->blob_bytes;
-	s->blob_bytes += m->blob_bytes;
+	share->bytes += m->blob_bytes;
 	return true;
 }
 
 static void uncount_blobs(struct admit *a, struct session *s, const struct message_in *m)
 {
+	struct blob_share *share = &a->blob_shares[m->blob_share];
+
 	a->blobs--;
 	s->blobs--;
+	share->count--;
 	a->blob_bytes -= m->blob_bytes;
-	s->blob_bytes -= m->blob_bytes;
+	share->bytes -= m->blob_bytes;
 }
 
 static void send_to_blobs(struct admit *a, struct session *s, struct message_in *m)

@@ -37,7 +37,8 @@ struct message_in {
 	_Atomic uint64_t *share;     /* of load->large, where it is counted too */
 	zmq_msg_t bulk;              /* command.blob.bulk, if has_bulk */
 	bool has_bulk;
-	size_t blob_bytes;           /* admit: what it counted of a part of an attachment */
+	size_t blob_bytes;           /* admit: what it counted of a part of an attachment … */
+	unsigned blob_share;         /* … and for whom */
 	struct message_in *next;     /* admit's queue of its device */
 	uint64_t seen_batch;         /* admit: key unknown as of this batch */
 	bool looked_twice;           /* admit: the second look at an unknown key */

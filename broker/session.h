@@ -22,7 +22,6 @@ struct session {
 	unsigned queued;
 	unsigned in_blobs;        /* of its commands, with the blobs thread */
 	unsigned blobs;           /* with it or waiting for their turn */
-	size_t blob_bytes;        /* of those */
 	int64_t proof_milli;      /* tokens for the leaves of GET_PROOF, 1/1000; below 0: a debt */
 	int64_t proof_ms;         /* when they were counted */
 };

@@ -220,16 +220,21 @@ static void hello(struct rig *r, int org)
 	hello_of(r, org, 0);
 }
 
-static struct command *put_command(struct rig *r, int org, uint64_t offset)
+static struct command *put_command_of(struct rig *r, int org, int device, uint64_t offset)
 {
 	struct command *c = world_blob_put_command(&r->w, org, r->ref, 0, false);
-	Rk__Request *q = world_request(&r->w, org, 0, RK__OP__OP_BLOB_PUT);
+	Rk__Request *q = world_request(&r->w, org, device, RK__OP__OP_BLOB_PUT);
 	Rk__BlobPut *put = fixed_alloc(r->w.arena, sizeof(*put));
 
 	*put = *c->req->blob_put;
 	put->offset = offset;
 	q->blob_put = put;
-	return world_command(&r->w, org, 0, q, nothing, nothing, nothing);
+	return world_command(&r->w, org, device, q, nothing, nothing, nothing);
+}
+
+static struct command *put_command(struct rig *r, int org, uint64_t offset)
+{
+	return put_command_of(r, org, 0, offset);
 }
 
 static struct bytes part_at(struct rig *r, uint64_t offset)
@@ -540,9 +545,9 @@ static void a_disk_that_hangs_stops_nobody_else(void **state)
 	for (unsigned i = 0; i < 100; i++)
 		send_bytes(r, part_a, part_at(r, 0));
 	/* Each is refused at once or taken; none is waited for. */
-	for (taken = 100; taken > r->config.ring_bytes / 4 / (int64_t)(PART + 1); taken--)
+	for (taken = 100; taken > r->config.ring_bytes / 8 / (int64_t)(PART + 1); taken--)
 		assert_int_equal(next_reply(r)->code, RK_BUSY);
-	assert_true(atomic_load(&r->path.load.bytes) <= (uint64_t)r->config.ring_bytes / 4);
+	assert_true(atomic_load(&r->path.load.bytes) <= (uint64_t)r->config.ring_bytes / 8);
 	for (unsigned i = 0; i < PATH_BLOBS_MAX + 200; i++) {
 		send_bytes(r, question_a, nothing);
 		taken++;
@@ -563,6 +568,47 @@ static void a_disk_that_hangs_stops_nobody_else(void **state)
 		assert_int_equal(next_reply(r)->code, RK_OK);
 	/* Its share is free again. */
 	upload(r);
+	rig_close(r);
+}
+
+/* However many devices an organisation has, three quarters of the places are others'. */
+static void devices_of_one_organisation_share_its_places(void **state)
+{
+	const unsigned each = 120, share = PATH_BLOBS_MAX / 4;
+	struct rig *r = rig_open();
+	const struct command *theirs;
+
+	(void)state;
+	for (int device = 1; device < WORLD_DEVICES; device++)
+		r->w.orgs[A].devices[device].is_listed = true;
+	assert_int_equal(world_put_devices(&r->w, A, 0, world_devices(&r->w, A)), RK_OK);
+	rig_start(r);
+	hello(r, A);
+	assert_int_equal(ask(r, world_blob_open_command(&r->w, A, r->nda, r->ref)), RK_OK);
+	rig_stop(r);
+	r->disk_hangs = true;
+	rig_start(r);
+	for (int device = 0; device < WORLD_DEVICES; device++) {
+		const struct command *question_a;
+
+		hello_of(r, A, device);
+		question_a = put_command_of(r, A, device, 0);
+		for (unsigned i = 0; i < each; i++)
+			send_bytes(r, question_a, nothing);
+	}
+	for (unsigned refused = WORLD_DEVICES * each - share; refused > 0; refused--)
+		assert_int_equal(next_reply(r)->code, RK_BUSY);
+	/* There is still a place for another one: it is taken, and answered like all that were when the disk is back. */
+	hello(r, B);
+	theirs = put_command(r, B, 0);
+	send_bytes(r, theirs, nothing);
+	end_hang(r);
+	for (unsigned taken = share + 1, own = 0; taken > 0; taken--) {
+		int code = (int)next_reply(r)->code;
+
+		/* The blob is A's: B's question is answered as one about nothing. */
+		assert_true(code == RK_OK || (code == RK_UNKNOWN_OBJECT && own++ == 0));
+	}
 	rig_close(r);
 }
 
@@ -685,6 +731,7 @@ int main(void)
 		cmocka_unit_test(the_last_part_before_its_row_is_found_complete_later),
 		cmocka_unit_test(what_follows_the_parts_waits_for_them),
 		cmocka_unit_test(a_disk_that_hangs_stops_nobody_else),
+		cmocka_unit_test(devices_of_one_organisation_share_its_places),
 		cmocka_unit_test(files_go_when_their_rows_go),
 		cmocka_unit_test(a_start_sweeps_what_no_row_wants),
 		cmocka_unit_test(bulk_that_nobody_reads_is_bounded),
