@@ -51,6 +51,7 @@ struct link_upload {
 	uint8_t key[ATTACH_UPLOAD_KEY_BYTES];
 	uint64_t have, best;         /* as told, durably; and the most that ever was */
 	bool must_ask;               /* how far is the broker? */
+	unsigned asked;              /* in a row, with nothing left to send and no progress */
 	unsigned reopened;           /* in this run, the upload was unknown there */
 	uint8_t *part;               /* BLOB_PART_BYTES, once needed */
 	uint64_t seen_txn;           /* the store when the record was looked at */

@@ -17,7 +17,8 @@
 
 #define NOTE_MS 1000       /* how often `have` is written down: people look at it, nothing depends on it */
 #define DENIALS_MAX 2      /* the file was looked at again by then, and it is not the file */
-#define ASK_AGAIN_MS 100   /* all was sent, and not all of it is durable yet */
+#define ASK_AGAIN_MS 100   /* all was sent, and not all of it is durable yet … */
+#define ASK_AGAIN_MAX_MS 5000 /* … nor after many questions: a broker that hashes after a restart, or one that never says `complete` */
 
 /* ---- the store */
 
@@ -155,6 +156,7 @@ static int activate(struct link *l, const struct choice *c)
 	u->w.len = c->record->len;
 	u->have = u->best = u->noted = 0;
 	u->noted_at = monotonic_ms();
+	u->asked = 0;
 	u->must_ask = true;
 	if ((r = spool_open(l->c, &dir_fd)) != RK_OK)
 		return r;
@@ -247,6 +249,15 @@ static int send_put(struct link *l, uint64_t offset, uint32_t len)
 	return r;
 }
 
+/* Nothing to do but to ask again, each time a little later. */
+static void ask_later(struct link_upload *u)
+{
+	int64_t ms = (int64_t)ASK_AGAIN_MS << (u->asked < 6 ? u->asked : 6);
+
+	u->asked++;
+	u->w.not_before = monotonic_ms() + (ms < ASK_AGAIN_MAX_MS ? ms : ASK_AGAIN_MAX_MS);
+}
+
 static int send_parts(struct link *l)
 {
 	struct link_upload *u = &l->blob.up;
@@ -275,7 +286,7 @@ static int send_parts(struct link *l)
 	/* Everything is answered, and it is not complete: what is not durable yet will be. */
 	if (r == RK_OK && u->w.active && u->w.flight_count == 0 && u->w.next == u->w.len) {
 		u->must_ask = true;
-		u->w.not_before = monotonic_ms() + ASK_AGAIN_MS;
+		ask_later(u);
 	}
 	return r;
 }
@@ -356,6 +367,7 @@ static int on_have(struct link *l, const Rk__BlobReply *b, const struct blob_fli
 	u->have = b->have;
 	if (u->have > u->best) {
 		u->best = u->have;
+		u->asked = 0;
 		u->w.troubles = 0;
 	}
 	/* Only an answer to a question moves the place from which is sent: all else that is in flight is behind it. */
@@ -370,7 +382,7 @@ static int on_have(struct link *l, const Rk__BlobReply *b, const struct blob_fli
 	if (!b->complete) {
 		/* All there, and not what was promised?  The broker says that in words of its own; until then it is counting. */
 		if (was_asked && u->have == u->w.len)
-			u->w.not_before = monotonic_ms() + ASK_AGAIN_MS;
+			ask_later(u);
 		return RK_OK;
 	}
 	blob_close(&u->w);
