@@ -343,8 +343,8 @@ int apply_trust_feed_key_entry(struct apply *a, const uint8_t device_id[16], con
 	return rc != RK_OK ? rc : apply_batch_entry(a, &box, 1, &e, NULL, NULL);
 }
 
-/* A device gets an epoch's key once for each of its kx keys: a second seal to the same key would only be noise in its
- * mailbox. */
+/* A device gets an epoch's key once for each of its kx keys: a second seal to the same key would only be noise in its mailbox.  But of each
+ * officer: of two who rotated at once one was refused, and what it had sealed behind its epoch opens to nothing. */
 static int check_feed_key_is_new(struct apply *a, struct command *c, const Rk__FeedKey *k)
 {
 	struct object old;
@@ -357,6 +357,8 @@ static int check_feed_key_is_new(struct apply *a, struct command *c, const Rk__F
 		return rc;
 	if ((rc = object_parse(OBJECT_KIND_FEED_KEY, wire, c->arena, &old)) != RK_OK)
 		return rc < 0 ? rc : RK_ESTORE;
+	if (!bytes_equal(bytes_of(((const Rk__FeedKey *)old.message)->signer_id), bytes_of(k->signer_id)))
+		return RK_OK;
 	return ((const Rk__FeedKey *)old.message)->kx_serial >= k->kx_serial ? RK_DUPLICATE : RK_OK;
 }
 

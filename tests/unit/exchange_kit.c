@@ -6,6 +6,7 @@
 
 #include <sodium.h>
 
+#include "client/device.h"
 #include "client/enrol.h"
 #include "client/exchange.h"
 #include "tests/unit/store_kit.h"
@@ -205,4 +206,57 @@ unsigned exchange_join(struct exchange *x, const char *name, Rk__OrgKind kind)
 	exchange_must(exchange_ask(x, home, &state), "link_enrol");
 	exchange_admit(x, home, name);
 	return home;
+}
+
+/* ---- a further machine */
+
+static unsigned ask_to_be_added(struct exchange *x, unsigned home, const char *name, struct device_request *request)
+{
+	char card[INVITE_TEXT_CHARS], text[INVITE_TEXT_CHARS], fingerprint[IDS_ORG_FINGERPRINT_CHARS];
+	struct org_card where;
+	unsigned added = x->home_count;
+
+	exchange_must(device_card(exchange_client(x, home), card), "device_card");
+	exchange_must(org_card_parse(&where, card), "org_card_parse");
+	add_home(x, name);
+	memcpy(x->home[added].org_id, x->home[home].org_id, 16);
+	exchange_must(device_request_create(x->home[added].client, &where, name, &cheap, text, fingerprint), "device_request_create");
+	exchange_must(device_request_parse(request, text), "device_request_parse");
+	return added;
+}
+
+static void issue_feed_keys(struct exchange *x)
+{
+	struct client *s = exchange_client(x, EXCHANGE_SECRETARIAT);
+	struct secretariat_done done;
+
+	exchange_must(link_sync(s, NULL), "the secretariat's sync");
+	exchange_must(secretariat_duties(s, &done), "secretariat_duties");
+	exchange_must(link_sync(s, NULL), "its feed keys");
+}
+
+unsigned exchange_add_device(struct exchange *x, unsigned home, const char *name)
+{
+	struct device_request request;
+	struct device_change change = {.kind = DEVICE_ADD, .request = &request};
+	unsigned added = ask_to_be_added(x, home, name, &request);
+	struct client *admin = exchange_client(x, home), *c = exchange_client(x, added);
+	struct outcome out;
+	uint8_t oh[32];
+	uint64_t item;
+	int state;
+
+	exchange_must(link_sync(admin, NULL), "the sync of who adds");
+	exchange_must(keys_unlock(admin, KEY_ORG), "the organisation's key");
+	exchange_must(device_change(admin, &change, oh, &item), "device_change");
+	exchange_must(link_finish(admin, item, NULL, &out), "the list with the new machine");
+	exchange_must(link_enrol(c, NULL, &state), "asking whether it was added");
+	exchange_need(state == RK__ENROL_STATE__ENROL_APPROVED, "being added");
+	follow_all(c);
+	exchange_must(link_sync(c, NULL), "its first sync");
+	exchange_must(device_publish_kx(c, &item), "device_publish_kx");
+	exchange_must(link_sync(c, NULL), "its kx key");
+	issue_feed_keys(x);
+	exchange_must(link_sync(c, NULL), "what was issued to it");
+	return added;
 }

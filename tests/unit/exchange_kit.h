@@ -44,6 +44,10 @@ unsigned exchange_prepare(struct exchange *, const char *name, Rk__OrgKind, int6
 int exchange_ask(struct exchange *, unsigned home, int *state);
 void exchange_admit(struct exchange *, unsigned home, const char *name);
 
+/** A further machine of the organisation of `home`, which holds its key: added, listed, with a kx key and feed keys, following all.  The
+ *  index of its home. */
+unsigned exchange_add_device(struct exchange *, unsigned home, const char *name);
+
 void exchange_open(struct exchange *, unsigned home);
 void exchange_close(struct exchange *, unsigned home);
 /** As after the end of one process and the start of another. */
