@@ -95,9 +95,27 @@ int savefile_rename_new(int dir_fd, const char *from, const char *to)
 	return unlinkat(dir_fd, from, 0) == 0 ? RK_OK : io_code();
 }
 
+/* Without a name until it is whole: a process that is killed leaves nothing of it.  The name comes by /proc. */
+static int begin_nameless(int dir_fd)
+{
+	return access("/proc/self/fd", X_OK) == 0 ? openat(dir_fd, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600) : -1;
+}
+
+static int give_name(const struct savefile *f, const char *name)
+{
+	char link[64];
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", f->fd);
+	return linkat(AT_FDCWD, link, f->dir_fd, name, AT_SYMLINK_FOLLOW) == 0 ? RK_OK : io_code();
+}
+
 int savefile_begin(int dir_fd, struct savefile *f)
 {
 	f->dir_fd = dir_fd;
+	f->temporary[0] = '\0';
+	if ((f->fd = begin_nameless(dir_fd)) >= 0)
+		return RK_OK;
+	/* A file system that knows no such files: a hidden name. */
 	snprintf(f->temporary, sizeof(f->temporary), ".renkei-%08x%08x.part", randombytes_random(), randombytes_random());
 	f->fd = openat(dir_fd, f->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	return f->fd >= 0 ? RK_OK : io_code();
@@ -120,12 +138,20 @@ int savefile_append(struct savefile *f, struct bytes content)
 
 int savefile_finish(struct savefile *f, const char *name, int code)
 {
+	bool is_nameless = f->temporary[0] == '\0';
 	int r = code;
 
 	if (r == RK_OK && fsync(f->fd) != 0)
 		r = io_code();
-	if (close(f->fd) != 0 && r == RK_OK)
+	if (r == RK_OK && is_nameless)
+		r = give_name(f, name);
+	if (close(f->fd) != 0 && r == RK_OK) {
 		r = io_code();
+		if (is_nameless)
+			(void)unlinkat(f->dir_fd, name, 0);
+	}
+	if (is_nameless)
+		return r;
 	if (r == RK_OK)
 		r = savefile_rename_new(f->dir_fd, f->temporary, name);
 	if (r != RK_OK)

@@ -36,7 +36,7 @@ int savefile_rename_new(int dir_fd, const char *from, const char *to);
 /* The same of what does not fit into memory. */
 struct savefile {
 	int dir_fd, fd;
-	char temporary[64];
+	char temporary[64]; /* its name until then; empty: it has none, and is gone with the process */
 };
 int savefile_begin(int dir_fd, struct savefile *);
 int savefile_append(struct savefile *, struct bytes);

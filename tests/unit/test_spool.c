@@ -12,6 +12,7 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -518,9 +519,34 @@ static void bytes_are_sealed_as_age_files_too(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* What a kill in the middle of saving leaves: nothing, where the file system knows files without a name; else a hidden one. */
+static void what_was_not_finished_is_not_there(void **state)
+{
+	struct savefile f;
+	struct dirent *d;
+	int dir_fd;
+	DIR *dir;
+
+	(void)state;
+	assert_int_equal(savefile_open(path_of("killed"), &dir_fd), RK_OK);
+	assert_int_equal(savefile_begin(dir_fd, &f), RK_OK);
+	assert_int_equal(savefile_append(&f, bytes_str("half of it")), RK_OK);
+	close(f.fd);
+	assert_non_null(dir = fdopendir(dup(dir_fd)));
+	while ((d = readdir(dir)) != NULL)
+		if (d->d_name[0] != '.' || f.temporary[0] == '\0')
+			assert_true(strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0);
+	closedir(dir);
+	/* And a whole one is there, but never in place of another. */
+	assert_int_equal(savefile_write(dir_fd, "whole", bytes_str("all")), RK_OK);
+	assert_int_equal(savefile_write(dir_fd, "whole", bytes_str("other")), RK_EEXISTS);
+	close(dir_fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(what_was_not_finished_is_not_there),
 		TEST(every_length_comes_back),
 		TEST(nothing_is_encrypted_twice_with_one_key),
 		TEST(what_the_message_says_must_be_so),
