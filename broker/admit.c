@@ -137,9 +137,10 @@ static void send_to_verify(struct admit *a, struct session *s, struct message_in
 	int thread;
 
 	s->is_busy = true;
-	/* What comes back makes room, and sends at most as much as it made room for. */
+	/* What comes back makes room, and sends at most as much as it made room for.  Only what waited in a queue gets here without room. */
 	while ((thread = pick_thread(a)) < 0) {
 		wake(a);
+		path_yield(a->path, false);
 		if (!take_verified(a))
 			nanosleep(&pause, NULL);
 	}
@@ -410,12 +411,18 @@ static void take(struct admit *a, struct message_in *m)
 	a->queued++;
 }
 
+/* Is there room for whatever comes next?  If not, intake stops: what comes back makes room, and until then this thread has others to serve. */
+static bool may_take(const struct admit *a)
+{
+	return a->queued < QUEUED_MAX && pick_thread(a) >= 0;
+}
+
 static bool take_some(struct admit *a)
 {
 	struct message_in *m;
 	bool any = false;
 
-	for (unsigned i = 0; i < TURN_MESSAGES && a->queued < QUEUED_MAX; i++) {
+	for (unsigned i = 0; i < TURN_MESSAGES && may_take(a); i++) {
 		if ((m = ring_pop(a->path->front_admit)) == NULL)
 			break;
 		take(a, m);
@@ -426,7 +433,7 @@ static bool take_some(struct admit *a)
 
 bool admit_is_idle(struct admit *a)
 {
-	if (a->queued < QUEUED_MAX && !ring_is_empty(a->path->front_admit))
+	if (may_take(a) && !ring_is_empty(a->path->front_admit))
 		return false;
 	for (unsigned i = 0; i < (unsigned)a->path->config->verify_threads; i++)
 		if (!ring_is_empty(a->path->verify_admit[i]))

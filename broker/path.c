@@ -74,14 +74,19 @@ void path_clear(struct path *p)
 	memset(p, 0, sizeof(*p));
 }
 
+void path_yield(struct path *p, bool for_apply)
+{
+	if (p->yield != NULL)
+		p->yield(p->yield_user, for_apply);
+}
+
 void path_put(struct path *p, struct ring *r, void *item, bool for_apply)
 {
 	const struct timespec pause = {.tv_nsec = FULL_PAUSE_NS};
 
 	while (!ring_put(r, item)) {
 		ring_wake(r);
-		if (p->yield != NULL)
-			p->yield(p->yield_user, for_apply);
+		path_yield(p, for_apply);
 		if (for_apply)
 			nanosleep(&pause, NULL);
 	}

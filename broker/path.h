@@ -79,6 +79,8 @@ void path_clear(struct path *);
 
 /** For the thread of front, admit and deliver: puts, and while the ring is full does its other work.  for_apply: the ring is apply's. */
 void path_put(struct path *, struct ring *, void *item, bool for_apply);
+/** What it does instead of waiting idly: sends what stands in front's rings; for_apply, also takes deliver's events. */
+void path_yield(struct path *, bool for_apply);
 
 /** A thread cannot go on: the process shall end with this code.  Any thread; the first one counts. */
 void path_fail(struct path *, int code);
