@@ -39,7 +39,10 @@ LIBS      := $(addprefix $(BUILD)/,libproto.a libstore.a libbroker.a librenkei.a
 PROGRAMS  := $(if $(wildcard broker/main.c),$(BUILD)/renkeid) $(if $(wildcard client/cli/main.c),$(BUILD)/renkei)
 # tests/unit/test_x.c is build/tests/test_x; a helper program tests/e2e/x.c is build/tests/e2e/x (also crash, bench, interop).
 UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
-HELPERS   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/e2e/*.c tests/crash/*.c tests/bench/*.c tests/interop/*.c))
+HELPERS   := $(patsubst %.c,$(BUILD)/%,$(filter-out %_kit.c,$(wildcard tests/e2e/*.c tests/crash/*.c tests/bench/*.c tests/interop/*.c)))
+# Programs of tests/bench that need its kits; those of tests/bench/foreign need packages of their own and are built by `make bench` only.
+BENCH_KIT := $(call obj,$(wildcard tests/bench/*_kit.c))
+BENCH     := $(addprefix $(BUILD)/tests/bench/,crowd load_floor load_renkei)
 # tests/fuzz/fuzz_x.c is build/tests/fuzz/fuzz_x, which replays folders of inputs; with SANITIZE=...,fuzzer-no-link and clang, a fuzzer.
 FUZZER    := $(findstring fuzzer,$(SANITIZE))
 FUZZ      := $(patsubst %.c,$(BUILD)/%,$(filter-out %_kit.c,$(wildcard tests/fuzz/fuzz_*.c)))
@@ -120,7 +123,12 @@ $(BUILD)/tests/test_%: $(BUILD)/obj/tests/unit/test_%.o $(TEST_LIBS)
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS) -lcmocka
 
-$(HELPERS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_LIBS)
+$(BENCH): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BENCH_KIT) $(TEST_LIBS)
+	$(call SAY,LD   )
+	@mkdir -p $(@D)
+	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS)
+
+$(filter-out $(BENCH),$(HELPERS)): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_LIBS)
 	$(call SAY,LD   )
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS) -lcmocka
@@ -196,5 +204,6 @@ clean:
 
 -include $(patsubst %.o,%.d,$(PROTO) $(STORE) $(BROKER) $(CLIENT) $(CLI) $(KIT) $(MAINS))
 -include $(patsubst $(BUILD)/%,$(BUILD)/obj/%.d,$(HELPERS)) $(UNIT:$(BUILD)/tests/%=$(BUILD)/obj/tests/unit/%.d)
+-include $(BENCH_KIT:%.o=%.d)
 -include $(patsubst %.o,%.d,$(FUZZ_KIT) $(FUZZ_SEED) $(FUZZ:$(BUILD)/%=$(BUILD)/obj/%.o))
 -include $(HEADERS:%=$(BUILD)/headers/%.ok.d)
