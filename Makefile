@@ -51,7 +51,7 @@ FUZZ_LIBS := $(addprefix $(BUILD)/,libtestkit.a librenkei.a libbroker.a libstore
 FUZZ_SEED := $(call obj,$(addprefix tests/fuzz/,make_seeds.c seed_requests.c fuzz_kit.c canonical.c))
 HEADERS   := $(wildcard proto/*.h store/*.h broker/*.h client/*.h client/cli/*.h tests/unit/*.h tests/fuzz/*.h)
 
-.PHONY: all deps tests headers unit unit-threads e2e fuzz fuzz-programs check demo bench soak-attachment install clean help
+.PHONY: all deps tests headers unit unit-threads e2e fuzz fuzz-programs check demo bench bench-quick soak-attachment install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -63,7 +63,7 @@ help:
 	@echo "unit     build and run the unit tests          e2e      run the end-to-end scenarios"
 	@echo "check    deps, and every test there is         tests    build all tests, run none"
 	@echo "fuzz     replay the corpora and fuzz each target for RENKEI_FUZZ_SECONDS (5)"
-	@echo "demo     deps, build, and a guided tour        bench    measure"
+	@echo "demo     deps, build, and a guided tour        bench    measure (bench-quick: in 3 minutes)"
 	@echo "soak-attachment  2 GiB (or SIZE, in MiB) through kills of both sides; by hand"
 	@echo "install  programs, manual pages and units into DESTDIR/PREFIX ($(PREFIX))"
 	@echo "clean    remove every build folder             headers  compile every header by itself"
@@ -185,7 +185,11 @@ soak-attachment: all
 	@RENKEI_BUILD=$(abspath $(BUILD)) tests/crash/attachment.sh $(SIZE) $(KILLS) $(SEED)
 
 bench: all $(HELPERS)
+	@RENKEI_BUILD=$(abspath $(BUILD)) tests/bench/compare.sh
 	@RENKEI_BUILD=$(abspath $(BUILD)) tests/bench/run.sh
+
+bench-quick: all $(BENCH) $(BUILD)/tests/bench/floor
+	@RENKEI_BUILD=$(abspath $(BUILD)) tests/bench/compare.sh quick
 
 install: all
 	install -D -t $(DESTDIR)$(PREFIX)/bin $(PROGRAMS)
