@@ -13,7 +13,7 @@ if [[ ${1:-} == quick ]]; then
 else
 	rounds=${ROUNDS:-3} seconds=5 paced=15 posts=300000
 fi
-: "${SYSTEMS:=floor renkei}"
+: "${SYSTEMS:=floor renkei mosquitto}"
 mkdir -p "$out"
 : >"$out/runs.jsonl"
 T=$(mktemp -d "${TMPDIR:-/tmp}/renkei-bench.XXXXXX")
@@ -46,6 +46,55 @@ start_renkei() {
 	done
 	"$bin/crowd" fill "$D/broker" "$D/charter.rk" 1024
 	LOAD=(--path "$D/broker" --endpoint "tcp://127.0.0.1:$PORT")
+}
+
+# The certificate of all other brokers, for this run alone.
+certificate() {
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 \
+		-keyout "$T/tls.key" -out "$T/tls.crt" 2>/dev/null
+}
+
+# is_there SYSTEM: false, aloud, if its broker is not installed.
+is_there() {
+	case $1 in
+	floor | renkei) true ;;
+	mosquitto) command -v mosquitto >/dev/null ;;
+	esac && return
+	echo "SKIPPED: $1 is not installed (make bench-deps)" >&2
+	return 1
+}
+
+start_mosquitto() {
+	mkdir "$D/store"
+	cat >"$D/mosquitto.conf" <<-CONF
+		listener $PORT 127.0.0.1
+		certfile $T/tls.crt
+		keyfile $T/tls.key
+		tls_version tlsv1.3
+		allow_anonymous true
+		persistence true
+		persistence_location $D/store/
+		max_inflight_messages 1000
+		max_queued_messages 0
+		set_tcp_nodelay true
+		user root
+		log_type error
+		log_type warning
+	CONF
+	mosquitto -c "$D/mosquitto.conf" >"$D/log" 2>&1 &
+	BROKER=$!
+	await_port
+	LOAD=(--path "$T/tls.crt" --endpoint "$PORT")
+}
+
+# Until somebody listens there.
+await_port() {
+	for _ in $(seq 600); do
+		(exec 3<>"/dev/tcp/127.0.0.1/$PORT") 2>/dev/null && return
+		kill -0 "$BROKER" || return 1
+		sleep 0.1
+	done
+	return 1
 }
 
 stop() {
@@ -90,8 +139,13 @@ round() {
 	rm -rf "$D"
 }
 
+certificate
+present=()
+for system in $SYSTEMS; do
+	! is_there "$system" || present+=("$system")
+done
 for n in $(seq "$rounds"); do
-	for system in $SYSTEMS; do
+	for system in "${present[@]}"; do
 		round "$system" "$n"
 	done
 done

@@ -14,6 +14,7 @@ import time
 SYSTEMS = {  # what stands in the table: name, what its acknowledgement means
     "floor": "bare ROUTER + CURVE + LMDB; fsynced",
     "renkei": "renkeid, sealed posts, all checks; fsynced",
+    "mosquitto": "Debian's mosquitto, TLS 1.3, QoS 1, persistence on, sessions kept, 1,000 in flight; in memory, saved now and then",
 }
 # shape, figure, the other system, factor, sense: "at most" or "at least" factor x the other's
 TARGETS = [
