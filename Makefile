@@ -40,9 +40,11 @@ PROGRAMS  := $(if $(wildcard broker/main.c),$(BUILD)/renkeid) $(if $(wildcard cl
 # tests/unit/test_x.c is build/tests/test_x; a helper program tests/e2e/x.c is build/tests/e2e/x (also crash, bench, interop).
 UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 HELPERS   := $(patsubst %.c,$(BUILD)/%,$(filter-out %_kit.c,$(wildcard tests/e2e/*.c tests/crash/*.c tests/bench/*.c tests/interop/*.c)))
-# Programs of tests/bench that need its kits.
+# Programs of tests/bench that need its kits; those of tests/bench/foreign need packages of their own and are built by `make bench` only.
 BENCH_KIT := $(call obj,$(wildcard tests/bench/*_kit.c))
-BENCH     := $(addprefix $(BUILD)/tests/bench/,load_floor)
+BENCH     := $(addprefix $(BUILD)/tests/bench/,crowd load_floor load_renkei)
+FOREIGN   := $(patsubst tests/bench/foreign/%.c,$(BUILD)/tests/bench/%,$(wildcard tests/bench/foreign/load_*.c))
+FOREIGN_KIT := $(call obj,tests/bench/load_kit.c tests/bench/foreign/tls_kit.c)
 # tests/fuzz/fuzz_x.c is build/tests/fuzz/fuzz_x, which replays folders of inputs; with SANITIZE=...,fuzzer-no-link and clang, a fuzzer.
 FUZZER    := $(findstring fuzzer,$(SANITIZE))
 FUZZ      := $(patsubst %.c,$(BUILD)/%,$(filter-out %_kit.c,$(wildcard tests/fuzz/fuzz_*.c)))
@@ -51,7 +53,7 @@ FUZZ_LIBS := $(addprefix $(BUILD)/,libtestkit.a librenkei.a libbroker.a libstore
 FUZZ_SEED := $(call obj,$(addprefix tests/fuzz/,make_seeds.c seed_requests.c fuzz_kit.c canonical.c))
 HEADERS   := $(wildcard proto/*.h store/*.h broker/*.h client/*.h client/cli/*.h tests/unit/*.h tests/fuzz/*.h)
 
-.PHONY: all deps tests headers unit unit-threads e2e fuzz fuzz-programs check demo bench soak-attachment install clean help
+.PHONY: all deps tests headers unit unit-threads e2e fuzz fuzz-programs check demo bench bench-quick bench-deps soak-attachment install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -63,7 +65,7 @@ help:
 	@echo "unit     build and run the unit tests          e2e      run the end-to-end scenarios"
 	@echo "check    deps, and every test there is         tests    build all tests, run none"
 	@echo "fuzz     replay the corpora and fuzz each target for RENKEI_FUZZ_SECONDS (5)"
-	@echo "demo     deps, build, and a guided tour        bench    measure"
+	@echo "demo     deps, build, and a guided tour        bench    measure (bench-quick: in 3 minutes)"
 	@echo "soak-attachment  2 GiB (or SIZE, in MiB) through kills of both sides; by hand"
 	@echo "install  programs, manual pages and units into DESTDIR/PREFIX ($(PREFIX))"
 	@echo "clean    remove every build folder             headers  compile every header by itself"
@@ -128,6 +130,11 @@ $(BENCH): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BENCH_KIT) $(TEST_LIBS)
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS)
 
+$(FOREIGN): $(BUILD)/tests/bench/%: $(BUILD)/obj/tests/bench/foreign/%.o $(FOREIGN_KIT)
+	$(call SAY,LD   )
+	@mkdir -p $(@D)
+	$(Q)$(LINK) -o $@ $^ -lssl -lcrypto
+
 $(filter-out $(BENCH),$(HELPERS)): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_LIBS)
 	$(call SAY,LD   )
 	@mkdir -p $(@D)
@@ -184,8 +191,17 @@ demo:
 soak-attachment: all
 	@RENKEI_BUILD=$(abspath $(BUILD)) tests/crash/attachment.sh $(SIZE) $(KILLS) $(SEED)
 
-bench: all $(HELPERS)
+# What only the comparison needs: a TLS library for its loads, the other brokers, plots.
+BENCH_PACKAGES := libssl-dev openssl python3 gnuplot-nox mosquitto nats-server rabbitmq-server
+bench-deps:
+	@tests/bench/deps.sh $(BENCH_PACKAGES)
+
+bench: all $(HELPERS) $(FOREIGN)
+	@RENKEI_BUILD=$(abspath $(BUILD)) tests/bench/compare.sh
 	@RENKEI_BUILD=$(abspath $(BUILD)) tests/bench/run.sh
+
+bench-quick: all $(BENCH) $(FOREIGN) $(BUILD)/tests/bench/floor
+	@RENKEI_BUILD=$(abspath $(BUILD)) tests/bench/compare.sh quick
 
 install: all
 	install -D -t $(DESTDIR)$(PREFIX)/bin $(PROGRAMS)
@@ -204,6 +220,6 @@ clean:
 
 -include $(patsubst %.o,%.d,$(PROTO) $(STORE) $(BROKER) $(CLIENT) $(CLI) $(KIT) $(MAINS))
 -include $(patsubst $(BUILD)/%,$(BUILD)/obj/%.d,$(HELPERS)) $(UNIT:$(BUILD)/tests/%=$(BUILD)/obj/tests/unit/%.d)
--include $(BENCH_KIT:%.o=%.d)
+-include $(BENCH_KIT:%.o=%.d) $(FOREIGN_KIT:%.o=%.d) $(FOREIGN:$(BUILD)/tests/bench/%=$(BUILD)/obj/tests/bench/foreign/%.d)
 -include $(patsubst %.o,%.d,$(FUZZ_KIT) $(FUZZ_SEED) $(FUZZ:$(BUILD)/%=$(BUILD)/obj/%.o))
 -include $(HEADERS:%=$(BUILD)/headers/%.ok.d)

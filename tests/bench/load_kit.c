@@ -52,7 +52,7 @@ static void usage(const char *program)
 {
 	fprintf(stderr,
 		"usage: %s --pid BROKER --endpoint WHERE [--path FILE] [--subscribers N] [--window N] [--seconds S] [--posts MAX]\n"
-		"          [--warm-up POSTS] [--rate POSTS_A_SECOND]\n",
+		"          [--warm-up POSTS] [--rate POSTS_A_SECOND] [--writers N] [--idle N] [--stuck N]\n",
 		program);
 	exit(2);
 }
@@ -61,6 +61,7 @@ static const struct option options[] = {
 	{"pid", required_argument, NULL, 'p'},     {"endpoint", required_argument, NULL, 'e'}, {"path", required_argument, NULL, 'f'},
 	{"subscribers", required_argument, NULL, 's'}, {"window", required_argument, NULL, 'w'}, {"seconds", required_argument, NULL, 't'},
 	{"posts", required_argument, NULL, 'n'},   {"warm-up", required_argument, NULL, 'u'},  {"rate", required_argument, NULL, 'r'},
+	{"writers", required_argument, NULL, 'W'}, {"idle", required_argument, NULL, 'i'},     {"stuck", required_argument, NULL, 'k'},
 	{NULL, 0, NULL, 0},
 };
 
@@ -68,7 +69,7 @@ void load_options(struct load *l, const char *system, int argc, char **argv)
 {
 	int c;
 
-	*l = (struct load){.system = system, .subscribers = 1, .window = 1000, .seconds = 5, .posts = 1000000,
+	*l = (struct load){.system = system, .subscribers = 1, .window = 1000, .writers = 1, .seconds = 5, .posts = 1000000,
 			   .warm_up = 1000};
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
@@ -81,11 +82,14 @@ void load_options(struct load *l, const char *system, int argc, char **argv)
 		case 'n': l->posts = strtoull(optarg, NULL, 10); break;
 		case 'u': l->warm_up = strtoull(optarg, NULL, 10); break;
 		case 'r': l->rate = atof(optarg); break;
+		case 'W': l->writers = (unsigned)atoi(optarg); break;
+		case 'i': l->idle = (unsigned)atoi(optarg); break;
+		case 'k': l->stuck = (unsigned)atoi(optarg); break;
 		default: usage(argv[0]);
 		}
 	}
 	if (optind != argc || l->pid <= 0 || l->endpoint == NULL || l->subscribers < 1 || l->subscribers > LOAD_SUBSCRIBERS_MAX ||
-	    l->window < 1 || l->window > SENT_SLOTS || l->warm_up < 1 || l->posts <= l->warm_up)
+	    l->window < 1 || l->window > SENT_SLOTS || l->warm_up < 1 || l->posts <= l->warm_up || l->writers < 1)
 		usage(argv[0]);
 	l->sent_slots = SENT_SLOTS;
 	l->latency_room = l->rate > 0 ? LATENCY_ROOM : 0;
@@ -243,10 +247,10 @@ void load_report(struct load *l)
 	double posts = (double)(l->sent - l->phase_begin), deliveries = posts * l->subscribers;
 	double cpu = l->cpu_ended - l->cpu_began;
 
-	printf("{\"system\": \"%s\", \"subscribers\": %u, \"window\": %u, \"rate\": %g, \"posts\": %.0f, "
+	printf("{\"system\": \"%s\", \"subscribers\": %u, \"window\": %u, \"rate\": %g, \"idle\": %u, \"stuck\": %u, \"posts\": %.0f, "
 	       "\"seconds\": %.3f, \"cpu_seconds\": %.2f, \"cpu_us_per_delivery\": %.3f, \"deliveries_per_s\": %.0f, "
 	       "\"acknowledged_per_s\": %.0f",
-	       l->system, l->subscribers, l->window, l->rate, posts, l->ended - l->began, cpu, cpu / deliveries * 1e6,
+	       l->system, l->subscribers, l->window, l->rate, l->idle, l->stuck, posts, l->ended - l->began, cpu, cpu / deliveries * 1e6,
 	       deliveries / (l->ended - l->began), posts / (l->acked_at - l->began));
 	if (l->rate > 0 && l->latency_count > 0)
 		report_latency(l);

@@ -19,6 +19,7 @@ struct load {
 	const char *system, *endpoint, *path;   /* path: a certificate or a folder, as the system needs */
 	int pid;                  /* the broker's */
 	unsigned subscribers, window;
+	unsigned writers, idle, stuck;          /* used by load_renkei alone */
 	double seconds;           /* no new post after this time of the second phase */
 	uint64_t posts;           /* nor beyond this number, of both phases */
 	uint64_t warm_up;         /* posts of the first phase */

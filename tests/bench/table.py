@@ -1,0 +1,131 @@
+#!/usr/bin/python3
+"""table.py FOLDER: the table of FOLDER/runs.jsonl, and the same in FOLDER/bench.json.
+
+Medians over the rounds, with the range in brackets, and ratios between medians.  Where Renkei misses a target of its own, that is said.
+"""
+import collections
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+
+SYSTEMS = {  # what stands in the table: name, what its acknowledgement means
+    "floor": "bare ROUTER + CURVE + LMDB; fsynced",
+    "renkei": "renkeid, sealed posts, all checks; fsynced",
+    "mosquitto": "Debian's mosquitto, TLS 1.3, QoS 1, persistence on, sessions kept, 1,000 in flight; in memory, saved now and then",
+}
+# shape, figure, the other system, factor, sense: "at most" or "at least" factor x the other's
+TARGETS = [
+    ("1:1", "cpu_us_per_delivery", "floor", 1.35, "at most"),
+    ("1:1", "deliveries_per_s", "rabbitmq", 5, "at least"),
+    ("1:1", "deliveries_per_s", "mosquitto", 2, "at least"),
+    ("1:1", "deliveries_per_s", "nats", 1.7, "at least"),
+    ("1:100", "cpu_us_per_delivery", "floor", 1.35, "at most"),
+    ("1:1000", "cpu_us_per_delivery", "floor", 1.35, "at most"),
+    ("1:100", "deliveries_per_s", "mosquitto", 2, "at least"),
+    ("1:100", "deliveries_per_s", "nats", 2, "at least"),
+    ("1:1000", "deliveries_per_s", "mosquitto", 2.5, "at least"),
+    ("1:1000", "deliveries_per_s", "nats", 2.5, "at least"),
+    ("latency", "p50_ms", "floor", 1.3, "at most"),
+    ("latency", "p50_ms", "rabbitmq", 1, "at most"),
+    ("latency", "p99_ms", "rabbitmq", 1, "at most"),
+    ("latency", "p99_ms", "nats", 1, "at most"),
+]
+
+
+def machine():
+    """Processor, cores and memory, as this machine tells them."""
+    cpu = "unknown processor"
+    for line in open("/proc/cpuinfo"):
+        if line.startswith("model name"):
+            cpu = line.split(":", 1)[1].strip()
+            break
+    memory = int(open("/proc/meminfo").readline().split()[1]) // 1048576
+    return f"{cpu}, {os.cpu_count()} cores, {memory} GiB, Linux {platform.release()}"
+
+
+def collect(path):
+    """{(shape, system): [run]}, and how many failed."""
+    runs, failed = collections.defaultdict(list), []
+    for line in open(path):
+        run = json.loads(line)
+        if run.get("failed"):
+            failed.append(run)
+        else:
+            runs[run["shape"], run["system"]].append(run)
+    return runs, failed
+
+
+def middle(runs, key):
+    return statistics.median(run[key] for run in runs)
+
+
+def cell(runs, key, digits):
+    """Median [least-most]."""
+    values = [run[key] for run in runs]
+    text = f"{statistics.median(values):,.{digits}f}"
+    return text if len(values) == 1 else f"{text} [{min(values):,.{digits}f}-{max(values):,.{digits}f}]"
+
+
+def print_rates(runs, shape):
+    ours = runs.get((shape, "renkei"))
+    print(f"\n{shape:<10} {'CPU us/delivery':>24} {'deliveries/s':>30} {'acknowledged/s':>26}   CPU, deliveries against Renkei's")
+    for system in SYSTEMS:
+        got = runs.get((shape, system))
+        if not got:
+            continue
+        ratio = ""
+        if ours and system != "renkei":
+            ratio = "   " + ", ".join(f"{middle(got, k) / middle(ours, k):.2f}x" for k in ("cpu_us_per_delivery", "deliveries_per_s"))
+        print(f"{system:<10} {cell(got, 'cpu_us_per_delivery', 1):>24} {cell(got, 'deliveries_per_s', 0):>30} "
+              f"{cell(got, 'acknowledged_per_s', 0):>26}{ratio}")
+
+
+def print_latency(runs):
+    print(f"\n{'1,000/s, ms':<12}" + "".join(f"{name:>24}" for name in ("p50", "p90", "p99", "max")))
+    for system in SYSTEMS:
+        got = runs.get(("latency", system))
+        if got:
+            print(f"{system:<12}" + "".join(f"{cell(got, key, 2):>24}" for key in ("p50_ms", "p90_ms", "p99_ms", "max_ms")))
+
+
+def judge(runs):
+    """Each target in a line; which are missed."""
+    missed = []
+    print("\ntargets:")
+    for shape, key, other, factor, sense in TARGETS:
+        ours, theirs = runs.get((shape, "renkei")), runs.get((shape, other))
+        if not ours or not theirs:
+            print(f"  not measured  {shape} {key}: {sense} {factor}x {other}")
+            continue
+        ratio = middle(ours, key) / middle(theirs, key)
+        reached = ratio <= factor if sense == "at most" else ratio >= factor
+        print(f"  {'reached' if reached else 'MISSED ':<12}  {shape} {key}: {ratio:.2f}x {other}, {sense} {factor}x wanted")
+        if not reached:
+            missed.append({"shape": shape, "figure": key, "against": other, "ratio": ratio, "wanted": factor, "sense": sense})
+    return missed
+
+
+def main():
+    folder = sys.argv[1]
+    runs, failed = collect(os.path.join(folder, "runs.jsonl"))
+    print(time.strftime("%Y-%m-%d"), machine())
+    print("broker and load share the cores; loopback; 1 KiB; medians [range] of", max((len(r) for r in runs.values()), default=0), "rounds")
+    for system, what in SYSTEMS.items():
+        if any(key[1] == system for key in runs):
+            print(f"  {system}: {what}")
+    for shape in ("1:1", "1:100", "1:1000"):
+        print_rates(runs, shape)
+    print_latency(runs)
+    missed = judge(runs)
+    for run in failed:
+        print(f"FAILED: {run['system']}, {run['shape']}, round {run['round']}")
+    with open(os.path.join(folder, "bench.json"), "w") as f:
+        json.dump({"date": time.strftime("%Y-%m-%d"), "machine": machine(), "missed": missed, "failed": failed,
+                   "runs": [run for group in runs.values() for run in group]}, f, indent=1)
+    sys.exit(1 if failed else 0)
+
+
+main()
