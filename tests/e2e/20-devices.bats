@@ -116,12 +116,14 @@ setup_file() {
 	as a dossier get "$answer" --output "$T/answer"
 	back=$(as a --json dossier send --nda "$NDA" --reply-to "$answer" --message "Good." | value dossier_id)
 	as a --json dossier view "$back" | grep '"desk":"Lab A"'
-	# To all: each picks it up for itself, each on record.
-	all=$(as a --json dossier send --nda "$NDA" --message "For all of you." | value dossier_id)
+	# To all: each picks it up for itself, each on record, and fetches the attachment in parts of its own.
+	head -c 3000000 /dev/urandom >"$T/film.bin"
+	all=$(as a --json dossier send --nda "$NDA" --message "For all of you." "$T/film.bin" | value dossier_id)
 	for home in b b2; do
 		as "$home" sync
 		as "$home" dossier get "$all" --output "$T/all-$home"
 		grep 'For all of you.' "$T/all-$home/message.txt"
+		cmp "$T/film.bin" "$T/all-$home/film.bin"
 	done
 	as secretariat sync
 	as a sync
