@@ -209,6 +209,22 @@ int book_epoch(struct client *c, struct txn *txn, uint32_t n, struct arena *aren
 
 /* ---- epoch keys */
 
+#define EPOCH_ARENA_BYTES ((size_t)16 * 1024)
+
+/* An officer's own key, made for an epoch of this number that the exchange did not take: another officer's stands there, and what is sealed
+ * by it opens to nobody. */
+static bool is_of_another(struct client *c, struct txn *txn, uint32_t n, const uint8_t ek[32], struct arena *arena)
+{
+	Rk__FeedEpoch *epoch;
+	uint8_t commit[32];
+
+	arena_raise(arena, EPOCH_ARENA_BYTES);
+	if (n == 0 || book_epoch(c, txn, n, arena, &epoch, NULL) != RK_OK)
+		return false;
+	trust_ek_commit(commit, ek);
+	return memcmp(commit, epoch->ek_commit.data, sizeof(commit)) != 0;
+}
+
 int book_epoch_key(struct client *c, struct txn *txn, uint32_t n, uint8_t ek[32])
 {
 	struct arena *arena;
@@ -226,6 +242,8 @@ int book_epoch_key(struct client *c, struct txn *txn, uint32_t n, uint8_t ek[32]
 	r = vault_open(keys_home_key(c), VAULT_EPOCH, BYTES_OF(key), sealed, arena, &plain);
 	if (r == RK_OK && plain.len != KEY_BYTES)
 		r = RK_EINTEGRITY;
+	if (r == RK_OK && is_of_another(c, txn, n, plain.data, arena))
+		r = RK_ENOTFOUND;
 	if (r == RK_OK)
 		memcpy(ek, plain.data, KEY_BYTES);
 	arena_free_wiped(arena);

@@ -183,6 +183,7 @@ int book_device_kx_at(struct client *, struct txn *, const uint8_t device_id[16]
 int book_org_of_device(struct txn *, const uint8_t device_id[16], uint8_t org_id[16]);
 /** n 0 = newest. */
 int book_epoch(struct client *, struct txn *, uint32_t n, struct arena *, Rk__FeedEpoch **out, uint8_t oh[32]);
+/** RK_ENOTFOUND: it has not come, or what is here is a key that the epoch does not commit to. */
 int book_epoch_key(struct client *, struct txn *, uint32_t n, uint8_t ek[32]);
 int book_epoch_key_put(struct client *, struct txn *, uint32_t n, const uint8_t ek[32]);
 /** The device's row and its organisation, if the device might sign at t_ms (retired_at, status are the caller's to judge). */

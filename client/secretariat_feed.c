@@ -143,24 +143,6 @@ static bool lacks_key(struct client *c, struct txn *txn, uint32_t n, const uint8
 	return issued < kx_serial && (issued == 0 || !has_read(c, txn, device_id, issued, kx_serial));
 }
 
-/* The key of an epoch as the exchange has it.  One that we made and that was refused, because another officer's was there first, is none: it
- * would open to nothing. */
-static int own_epoch_key(struct client *c, struct txn *txn, uint32_t n, uint8_t ek[32])
-{
-	struct arena *a = arena_new(65536);
-	uint8_t oh[32], commit[32];
-	Rk__FeedEpoch *epoch;
-	int rc = a ? book_epoch(c, txn, n, a, &epoch, oh) : RK_ENOMEM, known = rc;
-	if (rc == RK_OK || rc == RK_ENOTFOUND)
-		rc = book_epoch_key(c, txn, n, ek);
-	if (rc == RK_OK && known == RK_OK) {
-		trust_ek_commit(commit, ek);
-		rc = bytes_equal(bytes_of(epoch->ek_commit), BYTES_OF(commit)) ? RK_OK : RK_ENOTFOUND;
-	}
-	arena_free(a);
-	return rc;
-}
-
 static int queue_key(struct client *c, struct txn *txn, uint32_t n, const uint8_t device_id[16], uint32_t kx_serial,
 		     const uint8_t kx_pk[32], unsigned *issued)
 {
@@ -171,7 +153,7 @@ static int queue_key(struct client *c, struct txn *txn, uint32_t n, const uint8_
 	key_mark(mark, n, device_id, kx_serial);
 	if (!lacks_key(c, txn, n, device_id, kx_serial))
 		return RK_OK;
-	int rc = own_epoch_key(c, txn, n, ek);
+	int rc = book_epoch_key(c, txn, n, ek);
 	/* An epoch of another secretariat device whose key is not here: that device issues it. */
 	if (rc != RK_OK)
 		return rc == RK_ENOTFOUND ? RK_OK : rc;

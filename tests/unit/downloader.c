@@ -50,7 +50,9 @@ static void on_reply(void *user, const Rk__Reply *r, const struct bytes *frames,
 		}
 		if (r->code == RK_OK && q->is_post)
 			atomic_fetch_add(&w->got_acks, 1);
-		if (r->code == RK_OK && !q->is_post && n > 0 && frames[n - 1].len > DOWNLOADER_BODY_BYTES / 2)
+		if (r->code == RK_OK && q->is_piece && n > 0 && frames[n - 1].len == DOWNLOADER_PART_BYTES)
+			atomic_fetch_add(&w->got_pieces, 1);
+		else if (r->code == RK_OK && !q->is_post && n > 0 && frames[n - 1].len > DOWNLOADER_BODY_BYTES / 2)
 			atomic_fetch_add(&w->got_bulk, 1);
 		return;
 	}
@@ -75,6 +77,23 @@ static void ask_fetch(struct downloader *w, bool is_late)
 	struct asked *q = new_asked(w, is_late);
 
 	fetch.env_id = (ProtobufCBinaryData){32, w->env_id};
+	r.op = RK__OP__OP_FETCH;
+	r.fetch = &fetch;
+	q->tag = rawpeer_post(w->peer, &r, NULL, 0);
+}
+
+/* Of the attachment, one place after the other, and round again. */
+static void ask_piece(struct downloader *w, bool is_late)
+{
+	Rk__Request r = RK__REQUEST__INIT;
+	Rk__Fetch fetch = RK__FETCH__INIT;
+	struct asked *q = new_asked(w, is_late);
+
+	q->is_piece = true;
+	fetch.env_id = (ProtobufCBinaryData){32, w->attached};
+	fetch.blob = 1;
+	fetch.offset = (uint64_t)w->asked_count * DOWNLOADER_PART_BYTES % DOWNLOADER_ATTACHED_BYTES;
+	fetch.len = DOWNLOADER_PART_BYTES;
 	r.op = RK__OP__OP_FETCH;
 	r.fetch = &fetch;
 	q->tag = rawpeer_post(w->peer, &r, NULL, 0);
@@ -139,12 +158,18 @@ static void subscribe_mailbox(struct downloader *w)
 	exchange_must(rawpeer_call(w->peer, &r, NULL, 0, NULL), "subscribing to the mailbox");
 }
 
+bool downloader_is_under_way(const struct downloader *w)
+{
+	return atomic_load(&w->got_bulk) >= 3 && atomic_load(&w->got_acks) >= 3 && atomic_load(&w->got_parts) >= 3 &&
+	       atomic_load(&w->got_pieces) >= 3;
+}
+
 /* May it ask for something more now? */
 static bool may_ask(const struct downloader *w, bool is_late)
 {
 	if (is_late)
 		return w->late_count < DOWNLOADER_LATE_ASKS && (!w->is_silent || w->is_quiet);
-	if (w->is_silent && atomic_load(&w->got_bulk) >= 3 && atomic_load(&w->got_acks) >= 3 && atomic_load(&w->got_parts) >= 3)
+	if (w->is_silent && downloader_is_under_way(w))
 		return false;
 	return w->open_count < DOWNLOADER_DEPTH && w->asked_count < DOWNLOADER_ASKED - DOWNLOADER_LATE_ASKS - 1;
 }
@@ -168,6 +193,8 @@ void *downloader_run(void *user)
 				ask_part(w, is_late);
 			else if (w->asked_count % 2 == 0 && w->posted < DOWNLOADER_POSTS)
 				ask_post(w, is_late);
+			else if (w->asked_count % 4 == 1)
+				ask_piece(w, is_late);
 			else
 				ask_fetch(w, is_late);
 		}
@@ -179,7 +206,7 @@ void *downloader_run(void *user)
 }
 
 void downloader_prepare(struct downloader *w, struct exchange *x, unsigned home, const uint8_t nda_id[32], const uint8_t env_id[32],
-                        struct arena *a)
+                        const uint8_t attached[32], struct arena *a)
 {
 	struct client *c = exchange_client(x, home);
 	Rk__Directory *directory;
@@ -188,6 +215,7 @@ void downloader_prepare(struct downloader *w, struct exchange *x, unsigned home,
 	struct txn *t;
 
 	memcpy(w->env_id, env_id, 32);
+	memcpy(w->attached, attached, 32);
 	memcpy(w->nda_id, nda_id, 32);
 	randombytes_buf(w->blob, sizeof(w->blob));
 	w->m.client = c;

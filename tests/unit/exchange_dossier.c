@@ -3,7 +3,7 @@
 
 #include <sodium.h>
 
-#include "client/dossier.h"
+#include "client/dossier_pack.h"
 #include "client/evidence.h"
 #include "client/mail.h"
 #include "client/notice.h"
@@ -43,6 +43,43 @@ int verb_send(struct exchange *x, unsigned home, const uint8_t nda_id[32], const
 
 	act_catch_up(x, home);
 	r = queue_dossier(x, home, nda_id, title, size, &item);
+	r = act_finish(x, home, r, item, &out);
+	memcpy(env_id, out.env_id, 32);
+	return r;
+}
+
+/* The bytes as a file on disk, as people have them. */
+static void write_file(const char *path, struct bytes content)
+{
+	FILE *f = fopen(path, "wb");
+
+	exchange_need(f != NULL && fwrite(content.data, 1, content.len, f) == content.len && fclose(f) == 0, "a file to send");
+}
+
+int verb_send_attached(struct exchange *x, unsigned home, const uint8_t nda_id[32], const char *title, size_t size, uint8_t env_id[32])
+{
+	struct dossier_new n = {.nda_id = nda_id, .title = title, .marking = RK__MARKING__CONFIDENTIAL};
+	char path[sizeof(x->folder) + 16], problem[SOURCE_PATH_CHARS];
+	struct dossier_pack pack;
+	struct outcome out = {0};
+	uint64_t item = 0, need;
+	struct act v;
+	size_t which;
+	int r;
+
+	act_catch_up(x, home);
+	v = act_begin(x, home, true);
+	snprintf(path, sizeof(path), "%s/data.bin", x->folder);
+	write_file(path, content_of(title, size, v.a));
+	dossier_pack_init(&pack);
+	if ((r = dossier_pack_add(&pack, path, problem)) == RK_OK && (r = dossier_pack_plan(&pack, v.c, 0, &which, &need)) == RK_OK &&
+	    (r = dossier_pack_read(&pack, v.c, v.a, NULL, NULL, &which)) == RK_OK) {
+		n.parts = pack.parts;
+		n.part_count = pack.count;
+		r = dossier_send(v.c, v.t, &n, v.a, &item);
+	}
+	r = act_end(&v, r);
+	dossier_pack_free(&pack);
 	r = act_finish(x, home, r, item, &out);
 	memcpy(env_id, out.env_id, 32);
 	return r;

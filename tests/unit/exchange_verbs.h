@@ -36,6 +36,8 @@ enum nda_state verb_state(struct exchange *, unsigned home, const uint8_t nda_id
 
 /** `dossier send`, one file of `size` bytes that follow from its title. */
 int verb_send(struct exchange *, unsigned home, const uint8_t nda_id[32], const char *title, size_t size, uint8_t env_id[32]);
+/** The same of a file so large (DOSSIER_MAX_BYTES and more) that it goes as an attachment; until the exchange has all of it. */
+int verb_send_attached(struct exchange *, unsigned home, const uint8_t nda_id[32], const char *title, size_t size, uint8_t env_id[32]);
 /** The same without a connection. */
 int verb_send_later(struct exchange *, unsigned home, const uint8_t nda_id[32], const char *title, size_t size, uint64_t *item);
 /** `dossier get`: signed for, fetched, opened, and the bytes compared.  The pickup's refusal, if it has one. */

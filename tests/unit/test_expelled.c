@@ -1,5 +1,5 @@
 /*
- * A member is expelled in the middle of a download, of an upload, of posts and of a live subscription, at a random moment.  After the directory is
+ * A member is expelled in the middle of a download, also of an attachment, of an upload, of posts and of a live subscription, at a random moment.  After the directory is
  * acknowledged nothing reaches it: what it asks from then on is answered `revoked` or not at all, and no entry that the broker took in
  * after the directory is ever delivered to it.  What counts is order, as it stands in the broker's store, and what was asked after the
  * acknowledgement by CLOCK_MONOTONIC of the one host; frames that were in the network by then may still arrive (SECURITY.md).
@@ -117,10 +117,13 @@ static void check_posts(struct downloader *w, uint64_t directory, struct arena *
 
 static void check_replies(const struct downloader *w)
 {
+	unsigned late_pieces = 0;
+
 	assert_int_equal(w->late_count, DOWNLOADER_LATE_ASKS);
 	for (unsigned i = 0; i < w->asked_count; i++) {
 		const struct asked *q = &w->asked[i];
 
+		late_pieces += q->is_late && q->is_piece;
 		if (!q->is_answered)
 			continue;
 		if (q->is_late)
@@ -130,6 +133,7 @@ static void check_replies(const struct downloader *w)
 			assert_true(q->code == RK_OK || q->code == RK_REVOKED || (q->code == RK_BUSY && !q->is_post));
 	}
 	assert_int_equal(w->after_quiet, 0);
+	assert_true(late_pieces > 0);
 }
 
 /* The next epoch is there at once, without a key for it, and what is posted under it does not open with the one it has. */
@@ -177,7 +181,7 @@ static void *keep_posting(void *user)
 struct round {
 	unsigned home;
 	uint8_t nda[32];
-	uint8_t taken[32], waiting[32];  /* dossiers: picked up, and not */
+	uint8_t taken[32], attached[32], waiting[32];  /* dossiers: picked up, the same with an attachment, and not */
 	uint64_t queued;                 /* a post in the outbox of its home */
 	uint64_t mailbox;                /* how long its mailbox is */
 };
@@ -193,7 +197,9 @@ static void set_up(struct round *r, unsigned i)
 	exchange_must(verb_agree(&x, sender, r->home, &terms, r->nda), "agree");
 	exchange_must(verb_send(&x, sender, r->nda, "large", DOWNLOADER_BODY_BYTES, r->taken), "send");
 	exchange_must(verb_send(&x, sender, r->nda, "waits", 1000, r->waiting), "send");
+	exchange_must(verb_send_attached(&x, sender, r->nda, "attached", DOWNLOADER_ATTACHED_BYTES, r->attached), "send");
 	exchange_must(verb_get(&x, r->home, r->taken, "large", DOWNLOADER_BODY_BYTES), "get");
+	exchange_must(verb_pickup(&x, r->home, r->attached), "pickup");
 	verb_post_later(&x, r->home, "Never sent", 0, &r->queued);
 }
 
@@ -227,12 +233,12 @@ static void run_round(unsigned i, struct downloader *w)
 	box = stream_mailbox(x.home[r.home].org_id);
 	r.mailbox = exchange_broker_head(&x.broker, &box);
 	w->is_silent = i % 2 == 0;
-	downloader_prepare(w, &x, r.home, r.nda, r.taken, a);
+	downloader_prepare(w, &x, r.home, r.nda, r.taken, r.attached, a);
 	phase_us = (unsigned)rand() % 20000;
 	atomic_store(&is_over, false);
 	assert_int_equal(pthread_create(&other, NULL, keep_posting, NULL), 0);
 	assert_int_equal(pthread_create(&thread, NULL, downloader_run, w), 0);
-	while (atomic_load(&w->got_bulk) < 3 || atomic_load(&w->got_acks) < 3 || atomic_load(&w->got_parts) < 3)
+	while (!downloader_is_under_way(w))
 		nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
 	nanosleep(&(struct timespec){.tv_nsec = phase_us * 1000L}, NULL);
 	assert_true(exchange_broker_has_upload(&x.broker, x.home[r.home].org_id, w->blob));
@@ -256,8 +262,8 @@ static void run_round(unsigned i, struct downloader *w)
 	check_epoch(w, r.home, exchange_broker_head(&x.broker, &offers), a);
 	check_home(&r);
 	assert_false(exchange_broker_has_upload(&x.broker, x.home[r.home].org_id, w->blob));
-	printf("round %u%s: after %u us; %u posts taken of %u, bulk %u times, %u parts sent; of the channel %llu before and %llu after\n", i,
-	       w->is_silent ? ", silent" : "", phase_us, taken, w->posted, atomic_load(&w->got_bulk), atomic_load(&w->got_parts), (unsigned long long)(first_after - 1),
+	printf("round %u%s: after %u us; %u posts taken of %u, bulk %u times, %u pieces, %u parts sent; of the channel %llu before and %llu after\n", i,
+	       w->is_silent ? ", silent" : "", phase_us, taken, w->posted, atomic_load(&w->got_bulk), atomic_load(&w->got_pieces), atomic_load(&w->got_parts), (unsigned long long)(first_after - 1),
 	       (unsigned long long)(exchange_broker_head(&x.broker, &offers) + 1 - first_after));
 	exchange_close(&x, r.home);
 	arena_free(a);

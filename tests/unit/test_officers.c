@@ -80,24 +80,32 @@ static Rk__OrgStatus status_at(unsigned home, unsigned member)
 	return status;
 }
 
-/* Does the home hold the key of the newest epoch, and is it the one that the epoch was signed over? */
-static bool holds_the_epoch(unsigned home)
+enum key_of_epoch { KEY_IS_NOT_HERE, KEY_FITS, KEY_IS_ANOTHER };
+
+/* What the home would seal by, beside what the newest epoch was signed over. */
+static enum key_of_epoch epoch_key_at(unsigned home)
 {
 	struct arena *arena = arena_new((size_t)1024 * 1024);
 	struct client *c = exchange_client(&x, home);
+	enum key_of_epoch found = KEY_IS_NOT_HERE;
 	uint8_t ek[32], commit[32];
 	Rk__FeedEpoch *epoch;
 	struct txn *t;
-	bool holds;
 
 	exchange_must(env_begin(client_env(c), false, &t), "begin");
 	exchange_must(book_epoch(c, t, 0, arena, &epoch, NULL), "epoch");
-	holds = book_epoch_key(c, t, epoch->n, ek) == RK_OK;
-	trust_ek_commit(commit, ek);
-	holds = holds && memcmp(commit, epoch->ek_commit.data, 32) == 0;
+	if (book_epoch_key(c, t, epoch->n, ek) == RK_OK) {
+		trust_ek_commit(commit, ek);
+		found = memcmp(commit, epoch->ek_commit.data, 32) == 0 ? KEY_FITS : KEY_IS_ANOTHER;
+	}
 	env_abort(t);
 	arena_free(arena);
-	return holds;
+	return found;
+}
+
+static bool holds_the_epoch(unsigned home)
+{
+	return epoch_key_at(home) == KEY_FITS;
 }
 
 /* Queued over the directory that this home knows, and not sent yet. */
@@ -219,6 +227,8 @@ static void of_two_who_do_the_duties_at_once_one_is_taken(void **state)
 	assert_int_equal(answer_to(second, of_second.directory_item), RK_OK);
 	assert_int_equal(answer_to(EXCHANGE_SECRETARIAT, of_first.directory_item), RK_CONFLICT);
 	assert_int_equal(serial_at(EXCHANGE_SECRETARIAT), before + 1);
+	/* The key of the epoch that was refused is in no use, whenever the other one comes: what it sealed would open to nobody. */
+	assert_int_not_equal(epoch_key_at(EXCHANGE_SECRETARIAT), KEY_IS_ANOTHER);
 	/* Each comes right by itself. */
 	for (unsigned i = 0; i < 3; i++) {
 		exchange_must(verb_sync(&x, EXCHANGE_SECRETARIAT, NULL), "sync");
