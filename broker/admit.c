@@ -2,7 +2,8 @@
  * admit: nothing that it refuses consumes a request number.  Its rings to verify and blobs never fill: it counts what is inside
  * each thread.  It waits for room in verify, and never for a disk: what blobs has no room for is refused.  A device has at most one
  * command in verify, or some in blobs: those come back in any order, since each is about bytes of a file and about nothing else; what is
- * not for blobs waits for all of them.  Towards apply, deliver and front it may wait; none of them waits for admit.
+ * not for blobs waits for all of them.  While apply's ring is full it goes on sending (path_put);
+ * towards deliver and front, which share its thread, it never waits.
  */
 #include "broker/admit.h"
 

@@ -1,5 +1,5 @@
 /*
- * deliver: the reader thread.  It answers SUBSCRIBE, UNSUBSCRIBE, CREDIT and GET_OBJECT, and sends the entries of
+ * deliver: the step that has the readers (net.h: its thread is that of front and admit).  It answers SUBSCRIBE, UNSUBSCRIBE, CREDIT and GET_OBJECT, and sends the entries of
  * streams to those who subscribed, against credit only.  Reads are short pages from a cursor key; a reader that gives
  * no credit, or whose connection is full, costs its cursors and nothing else.
  */

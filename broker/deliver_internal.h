@@ -1,5 +1,5 @@
 /*
- * deliver_internal: what the parts of deliver share.  All of it belongs to the deliver thread.
+ * deliver_internal: what the parts of deliver share.  All of it belongs to the thread of net.h.
  */
 #ifndef RENKEI_BROKER_DELIVER_INTERNAL_H
 #define RENKEI_BROKER_DELIVER_INTERNAL_H

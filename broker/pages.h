@@ -1,7 +1,7 @@
 /*
  * pages: entries of streams, ready to be sent, shared by all readers at the same place: the frames of a delivery do not
  * depend on who reads.  Filled in short pages, one read transaction each (HAZARDS L9); bounded in bytes and age.
- * Deliver's thread only.
+ * Net's thread only.
  */
 #ifndef RENKEI_BROKER_PAGES_H
 #define RENKEI_BROKER_PAGES_H

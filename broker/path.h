@@ -40,15 +40,15 @@ struct path {
 	struct ring_bell *net_bell, *apply_bell, *blobs_bell, *verify_bell[PATH_VERIFY_MAX];
 	struct ring *front_admit;    /* message_in; full: dropped and counted */
 	struct ring *admit_apply;    /* message_in; full: admit waits */
-	struct ring *admit_deliver;  /* message_in, without a request: the session has ended; full: admit waits */
+	struct ring *admit_deliver;  /* message_in, without a request: the session has ended; full: busy */
 	struct ring *admit_verify[PATH_VERIFY_MAX],
 		*verify_admit[PATH_VERIFY_MAX]; /* message_in; never full: admit counts */
 	struct ring *admit_blobs, *blobs_admit; /* message_in; never full: admit counts */
 	struct ring *apply_blobs;    /* struct blobs_drop; full: left to the sweep */
 	atomic_bool blobs_sweep;     /* set when one was: sweep all soon */
 	struct ring *apply_front, *admit_front,
-		*deliver_front; /* message_out; full: the producer waits, front never does */
-	struct ring *apply_deliver;  /* deliver_event; full: apply waits, deliver waits for front only */
+		*deliver_front; /* message_out; full: apply waits; the other two empty it themselves */
+	struct ring *apply_deliver;  /* deliver_event; full: apply waits */
 	struct ring *front_deliver;  /* message_out given back; never full: deliver counts */
 
 	/* Flags.  Each is set once, by the main thread, then the bells are rung. */

@@ -1,6 +1,6 @@
 /*
  * readers: deliver's tables: who reads (a device's session), which streams (subscriptions), and which streams are read
- * at all (feeds, with their heads).  No I/O.  Deliver's thread only.
+ * at all (feeds, with their heads).  No I/O.  Net's thread only.
  */
 #ifndef RENKEI_BROKER_READERS_H
 #define RENKEI_BROKER_READERS_H

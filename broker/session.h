@@ -1,7 +1,7 @@
 /*
  * session: admit's table of peers.  A device's session is the connection of its newest HELLO; what comes over an older
  * one is `superseded`, what comes over one that never said HELLO (a reconnected client, a restarted broker) is
- * `generation`: say HELLO again.  It also keeps each peer's order while one of its commands is being verified.  Admit's
+ * `generation`: say HELLO again.  It also keeps each peer's order while one of its commands is being verified.  Net's
  * thread only.
  */
 #ifndef RENKEI_BROKER_SESSION_H

@@ -1,6 +1,6 @@
 /*
  * slots: what front keeps of each peer, by User-Id: tokens, whether it was cut, and what waits to be sent to it.  A
- * bounded table; when it is full, a slot that has long been idle makes room.  Front's thread only.
+ * bounded table; when it is full, a slot that has long been idle makes room.  Net's thread only.
  */
 #ifndef RENKEI_BROKER_SLOTS_H
 #define RENKEI_BROKER_SLOTS_H
