@@ -336,9 +336,10 @@ static int judge(struct admit *a, struct session *s, struct command *c)
 	if (!is_ping && atomic_load(&a->path->draining))
 		return RK_MOVING;
 	if (c->req->op == RK__OP__OP_HELLO)
-		session_hello(s, &c->peer);
+		session_hello(s, &c->peer, c->req->hello->bundles);
 	else if (!c->peer.is_invite && (r = session_check(s, &c->peer)) != RK_OK)
 		return r;
+	c->peer.bundles = s->bundles;
 	/* Nothing is sequenced while the clock is off (CRYPTO 2.12). */
 	if (atomic_load(&a->path->clock_off) && request_route(c) != REQUEST_ANSWER &&
 	    request_route(c) != REQUEST_DELIVER)

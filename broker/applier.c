@@ -9,6 +9,7 @@
 #include "broker/deliver.h"
 #include "broker/log.h"
 #include "broker/metrics.h"
+#include "broker/replies.h"
 #include "broker/signer.h"
 #include "proto/errcode.h"
 
@@ -22,6 +23,9 @@ struct applier {
 	struct path *path;
 	struct message_in **batch;   /* of config.batch_commands */
 	size_t count, bytes;
+	struct replies *replies;
+	struct page_builder page;    /* posts of this batch on their way to deliver … */
+	struct stream_id page_stream; /* … of this channel */
 	bool was_off;                /* the clock, at the last turn: to log changes only */
 	int64_t readers_checked_ms;
 	uint64_t told_size;          /* of the tree that the signer knows */
@@ -36,8 +40,9 @@ struct applier *applier_new(struct path *path)
 		return NULL;
 	a->path = path;
 	a->batch = calloc((size_t)path->config->batch_commands, sizeof(*a->batch));
-	if (a->batch == NULL) {
-		free(a);
+	a->replies = replies_new(path->apply_front);
+	if (a->batch == NULL || a->replies == NULL) {
+		applier_free(a);
 		return NULL;
 	}
 	return a;
@@ -47,6 +52,8 @@ void applier_free(struct applier *a)
 {
 	if (a == NULL)
 		return;
+	replies_free(a->replies);
+	page_builder_clear(&a->page);
 	free(a->batch);
 	free(a);
 }
@@ -67,30 +74,56 @@ static void push_event(struct applier *a, const struct deliver_event *e)
 }
 
 /* Only to save a read: what does not fit is read from the store when its turn comes. */
-static void push_entry(struct applier *a, const struct effect *e)
+static void push_page(struct applier *a, const struct stream_id *stream, struct page *page)
 {
-	struct message_in *m = e->command->owner;
-	zmq_msg_t *body = &m->frames[e->command->frame_count - 1];
-	size_t bytes = sizeof(struct deliver_event) + e->entry->object.len + zmq_msg_size(body);
-	struct deliver_event *event;
+	struct deliver_event *event = NULL;
 
-	if (atomic_load(&a->path->live_bytes) + bytes > LIVE_MAX_BYTES || (event = calloc(1, sizeof(*event) + e->entry->object.len)) == NULL)
-		return;
-	event->kind = DELIVER_ENTRY;
-	event->stream = e->stream;
-	event->seq = e->seq;
-	event->live_bytes = bytes;
-	event->entry = *e->entry;
-	memcpy(event->object, e->entry->object.data, e->entry->object.len);
-	event->entry.object = bytes_make(event->object, e->entry->object.len);
-	event->entry.body = bytes_make(NULL, 0);
-	zmq_msg_init(&event->body);
-	if (zmq_msg_copy(&event->body, body) != 0) {
-		deliver_event_free(event);
+	if (atomic_load(&a->path->live_bytes) + page->bytes <= LIVE_MAX_BYTES)
+		event = malloc(sizeof(*event));
+	if (event == NULL) {
+		page_clear(page);
 		return;
 	}
-	atomic_fetch_add(&a->path->live_bytes, bytes);
+	*event = (struct deliver_event){.kind = DELIVER_PAGE, .stream = *stream, .page = *page};
+	atomic_fetch_add(&a->path->live_bytes, page->bytes);
 	ring_put_wait(a->path->apply_deliver, event);
+}
+
+static void close_page(struct applier *a)
+{
+	struct page page;
+
+	if (page_finish(&a->page, &page) == RK_OK)
+		push_page(a, &a->page_stream, &page);
+}
+
+/* A post too large to be copied: its body is the frame that came, where one came. */
+static void push_lone(struct applier *a, const struct effect *e)
+{
+	struct message_in *m = e->command->owner;
+	unsigned last = e->command->frame_count - 1;
+	struct page page;
+
+	if (page_lone(&page, &e->stream, e->seq - 1, e->seq, e->entry, last < m->held ? &m->frames[last] : NULL, NULL) == RK_OK)
+		push_page(a, &e->stream, &page);
+}
+
+/* Posts of a batch that follow each other in their channel go to their readers in one frame. */
+static void gather(struct applier *a, const struct effect *e)
+{
+	bool follows = memcmp(&a->page_stream, &e->stream, sizeof(e->stream)) == 0 && a->page.last + 1 == e->seq;
+
+	if (!follows || page_is_lone(e->entry))
+		close_page(a);
+	if (page_is_lone(e->entry)) {
+		push_lone(a, e);
+		return;
+	}
+	a->page_stream = e->stream;
+	if (page_add(&a->page, &e->stream, e->seq - 1, e->seq, e->entry, NULL) != RK_TOO_LARGE)
+		return;
+	close_page(a);
+	(void)page_add(&a->page, &e->stream, e->seq - 1, e->seq, e->entry, NULL);
 }
 
 /* What goes instead, should the bulk find the connection full. */
@@ -112,9 +145,24 @@ static bool add_bulk(struct applier *a, struct message_out *o, const struct effe
 	       message_out_set_fallback(o, header);
 }
 
-static void reply(struct applier *a, const struct effect *e)
+/* With bulk, or the word to a peer that is cut: a message of its own, behind what was answered before. */
+static bool reply_alone(struct applier *a, const struct effect *e)
 {
 	struct message_out *o = message_out_new(MESSAGE_REPLY, &e->command->peer);
+
+	if (o == NULL || !message_out_copy(o, e->header) || (e->frame_count > 0 && !add_bulk(a, o, e))) {
+		message_out_free(o);
+		return false;
+	}
+	o->to_cut = e->code == RK_REVOKED;
+	replies_flush(a->replies);
+	ring_put_wait(a->path->apply_front, o);
+	return true;
+}
+
+static void reply(struct applier *a, const struct effect *e)
+{
+	bool ok;
 
 	if (e->code != RK_OK) {
 		metrics_add(M_REFUSED, 1);
@@ -124,14 +172,9 @@ static void reply(struct applier *a, const struct effect *e)
 
 		push_event(a, &event);
 	}
-	if (o == NULL || !message_out_copy(o, e->header) || (e->frame_count > 0 && !add_bulk(a, o, e))) {
-		/* The client asks again and gets the stored outcome. */
-		metrics_add(M_SEND_LOST, 1);
-		message_out_free(o);
-		return;
-	}
-	o->to_cut = e->code == RK_REVOKED;
-	ring_put_wait(a->path->apply_front, o);
+	ok = e->frame_count > 0 || e->code == RK_REVOKED ? reply_alone(a, e) : replies_add(a->replies, &e->command->peer, e->header);
+	if (!ok)
+		metrics_add(M_SEND_LOST, 1); /* the client asks again and gets the stored outcome */
 }
 
 static void cut(struct applier *a, const struct effect *e)
@@ -145,6 +188,7 @@ static void cut(struct applier *a, const struct effect *e)
 		path_fail(a->path, RK_ENOMEM);
 		return;
 	}
+	replies_flush(a->replies);
 	ring_put_wait(a->path->apply_front, o);
 	push_event(a, &event);
 }
@@ -181,9 +225,10 @@ static void carry_out(struct applier *a)
 			cut(a, e);
 			break;
 		case EFFECT_ENTRY:
-			push_entry(a, e);
+			gather(a, e);
 			break;
 		case EFFECT_STREAM:
+			close_page(a); /* before readers are told of its entries */
 			event = (struct deliver_event){.kind = DELIVER_STREAM, .stream = e->stream, .seq = e->seq};
 			push_event(a, &event);
 			break;
@@ -192,6 +237,8 @@ static void carry_out(struct applier *a)
 			break;
 		}
 	}
+	close_page(a);
+	replies_flush(a->replies);
 }
 
 /* ---- one batch */

@@ -20,6 +20,7 @@
 struct peer {
 	uint8_t id[16];              /* device_id, or invite_id when is_invite: from User-Id, nothing else */
 	bool is_invite;
+	bool bundles;                /* admit: its HELLO asked for them */
 	uint8_t routing_id_len;
 	uint8_t routing_id[ROUTING_ID_MAX_BYTES];
 	uint32_t slot;               /* front's session slot */

@@ -1,7 +1,7 @@
 /*
  * deliver: one turn takes what came (requests, events, deliveries given back), then lets each reader that may receive
  * send a few entries.  Invariants:
- * - Nothing is handed to front without credit, and no more than READER_FLIGHT_MAX entries of a reader,
+ * - Nothing is handed to front without credit, and no more than READER_FLIGHT_MAX messages of a reader,
  * PATH_DELIVERIES_MAX in all, are under way; so the ring back never fills.
  * - Front answers for each in order: sent; again (the connection is full: all under way goes back to its key and is
  * tried after a pause); gone (the connection is no more: the reader is dropped, the client comes again with its own
@@ -18,7 +18,7 @@
 
 #define TURN_REQUESTS 256
 #define PROOF_COST 4                /* of one GET_PROOF and of each of its leaves, in requests */
-#define TURN_ENTRIES 32             /* of one reader, before the next one's turn */
+#define TURN_PAGES 4                /* of one reader, before the next one's turn */
 #define PAUSE_MIN_MS 4
 #define PAUSE_MAX_MS 250
 #define WAITING_POLL_MS 4
@@ -65,8 +65,8 @@ void deliver_wake(struct deliver *d, struct reader *r)
 
 void deliver_event_free(struct deliver_event *e)
 {
-	if (e->kind == DELIVER_ENTRY)
-		zmq_msg_close(&e->body);
+	if (e->kind == DELIVER_PAGE)
+		page_clear(&e->page);
 	free(e);
 }
 
@@ -77,11 +77,11 @@ static void handle_event(struct deliver *d, struct deliver_event *e)
 	struct feed *f;
 
 	switch (e->kind) {
-	case DELIVER_ENTRY:
-		atomic_fetch_sub(&d->path->live_bytes, e->live_bytes);
+	case DELIVER_PAGE:
+		atomic_fetch_sub(&d->path->live_bytes, e->page.bytes);
 		/* What nobody follows is not kept. */
 		if (readers_feed(d->readers, &e->stream) != NULL)
-			pages_put(d->pages, &e->stream, e->seq, &e->entry, &e->body, d->now_ms);
+			pages_put(d->pages, &e->stream, &e->page, d->now_ms);
 		return;
 	case DELIVER_STREAM:
 		f = readers_feed(d->readers, &e->stream);
@@ -112,7 +112,7 @@ static void handle_result(struct deliver *d, const struct message_out *o)
 		return;
 	switch (o->result) {
 	case MESSAGE_SENT:
-		metrics_add(M_DELIVERED, 1);
+		metrics_add(M_DELIVERED, o->entries);
 		reader_confirm(r);
 		r->pause_ms = 0;
 		deliver_wake(d, r);
@@ -132,30 +132,73 @@ static void handle_result(struct deliver *d, const struct message_out *o)
 	}
 }
 
-/* Hands one entry to front.  RK_ENOTFOUND: nothing there after all. */
-static int send_entry(struct deliver *d, struct reader *r, struct subscription *s)
+/* Hands one message to front, of so many entries up to seq. */
+static void hand_over(struct deliver *d, struct reader *r, struct subscription *s, struct message_out *o, uint64_t seq, unsigned entries, size_t bytes)
 {
-	struct page_entry *e;
-	struct message_out *o;
-	int code = pages_get(d->pages, &s->feed->stream, s->cursor, d->now_ms, &e);
+	o->epoch = r->epoch;
+	o->seq = seq;
+	o->entries = entries;
+	reader_sent(r, s, seq, entries, bytes);
+	d->under_way++;
+	path_put(d->path, d->path->deliver_front, o, false);
+}
 
-	if (code != RK_OK)
-		return code;
-	o = message_out_new(MESSAGE_DELIVERY, &r->peer);
+/* The page as it is: its frames are shared. */
+static int send_whole(struct deliver *d, struct reader *r, struct subscription *s, struct page *p)
+{
+	struct message_out *o = message_out_new(MESSAGE_DELIVERY, &r->peer);
+
 	if (o == NULL)
 		return RK_ENOMEM;
-	for (unsigned i = 0; i < e->frame_count; i++) {
-		if (!message_out_share(o, &e->frames[i])) {
+	for (unsigned i = 0; i < p->frame_count; i++) {
+		if (!message_out_share(o, &p->frames[i])) {
 			message_out_free(o);
 			return RK_ENOMEM;
 		}
 	}
-	o->epoch = r->epoch;
-	o->seq = e->seq;
-	reader_sent(r, s, e->seq, e->bytes);
-	d->under_way++;
-	path_put(d->path, d->path->deliver_front, o, false);
+	hand_over(d, r, s, o, p->last, p->count, p->bytes);
 	return RK_OK;
+}
+
+/* Entries of a bundle one by one, as far as credit goes: for who did not ask for bundles, or has less credit than it holds. */
+static int send_singly(struct deliver *d, struct reader *r, struct subscription *s, struct page *p)
+{
+	struct bytes frame = bytes_make(zmq_msg_data(&p->frames[0]), zmq_msg_size(&p->frames[0]));
+	uint64_t seq = p->last - p->count; /* dense, but for a gap before the first */
+	struct bundle_message m;
+	size_t at = 0;
+
+	while (bundle_next(frame, &at, &m)) {
+		struct message_out *o;
+		size_t bytes;
+
+		if (r->credit_entries < 1 || r->credit_bytes < 1 || r->flight_count == READER_FLIGHT_MAX || d->under_way >= PATH_DELIVERIES_MAX)
+			return RK_OK;
+		if ((o = message_out_new(MESSAGE_DELIVERY, &r->peer)) == NULL)
+			return RK_ENOMEM;
+		for (unsigned i = 0; i < m.frame_count; i++) {
+			if (!message_out_copy(o, m.frames[i])) {
+				message_out_free(o);
+				return RK_ENOMEM;
+			}
+		}
+		bytes = o->bytes;
+		hand_over(d, r, s, o, ++seq, 1, bytes);
+	}
+	return RK_OK;
+}
+
+/* Sends what follows the subscription's cursor.  RK_ENOTFOUND: nothing there after all. */
+static int send_page(struct deliver *d, struct reader *r, struct subscription *s)
+{
+	struct page *p;
+	int code = pages_get(d->pages, &s->feed->stream, s->cursor, (unsigned)r->credit_entries, d->now_ms, &p);
+
+	if (code != RK_OK)
+		return code;
+	if (p->is_bundle && (!r->peer.bundles || p->count > r->credit_entries))
+		return send_singly(d, r, s, p);
+	return send_whole(d, r, s, p);
 }
 
 /* One reader's turn.  False: it was dropped. */
@@ -167,13 +210,13 @@ static bool run_reader(struct deliver *d, struct reader *r)
 		deliver_drop(d, r);
 		return false;
 	}
-	for (unsigned i = 0; i < TURN_ENTRIES && d->under_way < PATH_DELIVERIES_MAX; i++) {
+	for (unsigned i = 0; i < TURN_PAGES && d->under_way < PATH_DELIVERIES_MAX; i++) {
 		struct subscription *s = reader_next(r);
 		int code;
 
 		if (s == NULL)
 			return true;
-		code = send_entry(d, r, s);
+		code = send_page(d, r, s);
 		if (code == RK_OK)
 			continue;
 		/* Trimmed to its end, or unreadable: not tried again before the stream grows. */

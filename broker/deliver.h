@@ -6,13 +6,14 @@
 #ifndef RENKEI_BROKER_DELIVER_H
 #define RENKEI_BROKER_DELIVER_H
 
+#include "broker/page.h"
 #include "broker/path.h"
 
 struct deliver;
 
 /* From apply's thread, after a commit, in its order. */
 enum deliver_event_kind {
-	DELIVER_ENTRY,  /* the entry at (stream, seq), as it was committed; a DELIVER_STREAM follows */
+	DELIVER_PAGE,   /* entries of stream, as they were committed; a DELIVER_STREAM follows */
 	DELIVER_STREAM, /* stream has entries up to seq */
 	DELIVER_HELLO,  /* peer said HELLO: its former subscriptions and credit are gone */
 	DELIVER_CUT,    /* peer.id is cut: drop its session */
@@ -22,14 +23,10 @@ struct deliver_event {
 	struct stream_id stream;
 	uint64_t seq;
 	struct peer peer;
-	/* ENTRY.  The body is the one that came in, shared; the bytes of both count in path->live_bytes until the event is taken. */
-	struct stream_entry entry;
-	zmq_msg_t body;
-	size_t live_bytes;
-	uint8_t object[];
+	struct page page;      /* PAGE; its bytes count in path->live_bytes until the event is taken */
 };
 
-/** Any kind: closes what an ENTRY holds. */
+/** Any kind: closes what a PAGE holds. */
 void deliver_event_free(struct deliver_event *);
 
 /** NULL without memory. */

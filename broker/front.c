@@ -17,6 +17,8 @@
 #include "broker/log.h"
 #include "broker/metrics.h"
 #include "broker/slots.h"
+#include "proto/bundle.h"
+#include "proto/errcode.h"
 #include "proto/ids.h"
 
 #define TURN_MESSAGES 256            /* received or sent in one turn, so that neither side starves the other */
@@ -156,7 +158,7 @@ static bool is_too_much(struct front *f, struct parts *p)
 }
 
 /* Why a message goes no further: the counter, or METRIC_COUNT when it may. */
-static enum metric judge(struct front *f, struct parts *p)
+static enum metric judge(struct front *f, struct parts *p, size_t bytes)
 {
 	const struct config *c = f->path->config;
 	struct roster_device device;
@@ -169,7 +171,7 @@ static enum metric judge(struct front *f, struct parts *p)
 	slot = slots_get(f->slots, p->peer.id, p->peer.is_invite, f->now_ms);
 	if (slot == NULL)
 		return M_DROP_SLOTS;
-	switch (slots_take(f->slots, slot, p->bytes, f->now_ms)) {
+	switch (slots_take(f->slots, slot, bytes, f->now_ms)) {
 	case SLOTS_RATE:
 		return M_DROP_RATE;
 	case SLOTS_INVITE_BYTES:
@@ -181,44 +183,84 @@ static enum metric judge(struct front *f, struct parts *p)
 	if (slot->cut && roster_device(f->path->roster, slot->key.id, &device) && device.active)
 		slot->cut = false;
 	p->peer.slot = slots_index(f->slots, slot);
-	if (atomic_load(&f->path->load.bytes) + p->bytes > (uint64_t)c->ring_bytes || is_too_much(f, p))
+	if (atomic_load(&f->path->load.bytes) + bytes > (uint64_t)c->ring_bytes || is_too_much(f, p))
 		return M_DROP_RING;
 	return METRIC_COUNT;
 }
 
-static bool push(struct front *f, struct parts *p, struct message_in *m)
+/* m: NULL without memory. */
+static enum metric push(struct front *f, struct parts *p, struct message_in *m)
 {
+	if (m == NULL)
+		return M_DROP_MEMORY;
 	if (p->is_large)
 		message_in_count_large(m, p->org_id);
-	return ring_put(f->path->front_admit, m);
+	if (ring_put(f->path->front_admit, m))
+		return METRIC_COUNT;
+	message_in_free(m);
+	return M_DROP_RING;
+}
+
+static void count_drop(enum metric why, unsigned frames, size_t bytes)
+{
+	if (why == METRIC_COUNT)
+		return;
+	metrics_add(why, 1);
+	log_debug("front", "dropped", "reason=%s frames=%u bytes=%zu", metrics_name(why), frames, bytes);
 }
 
 static void hand_over(struct front *f, struct parts *p)
 {
-	enum metric why;
-	struct message_in *m;
+	enum metric why = judge(f, p, p->bytes);
 
 	metrics_add(M_FRONT_MESSAGES, 1);
+	if (why == METRIC_COUNT)
+		why = push(f, p, message_in_new(&p->peer, &p->frame[1], p->count - 1, &f->path->load));
+	count_drop(why, p->count, p->bytes);
+}
+
+/* Each message of a bundle is taken as if it had come alone: tokens, limits, order. */
+static void hand_over_bundle(struct front *f, struct parts *p, struct bytes frame)
+{
+	struct bundle_message m;
+	unsigned count;
+	size_t at = 0;
+
+	if (bundle_check(frame, &count) != RK_OK) {
+		enum metric why = judge(f, p, p->bytes); /* it costs what a message costs */
+
+		metrics_add(M_FRONT_MESSAGES, 1);
+		count_drop(why == METRIC_COUNT ? M_DROP_FRAMES : why, p->count, p->bytes);
+		return;
+	}
+	while (bundle_next(frame, &at, &m)) {
+		size_t bytes = bundle_cost(m.frames, m.frame_count);
+		enum metric why = judge(f, p, bytes);
+
+		metrics_add(M_FRONT_MESSAGES, 1);
+		if (why == METRIC_COUNT)
+			why = push(f, p, message_in_copy(&p->peer, m.frames, m.frame_count, &f->path->load));
+		count_drop(why, m.frame_count, bytes);
+	}
+}
+
+static void take(struct front *f, struct parts *p)
+{
+	struct bytes first = {0};
+
 	metrics_add(M_FRONT_BYTES, p->bytes);
 	p->peer.routing_id_len = 0;
+	p->peer.bundles = false;
 	if (zmq_msg_size(&p->frame[0]) <= ROUTING_ID_MAX_BYTES) {
 		p->peer.routing_id_len = (uint8_t)zmq_msg_size(&p->frame[0]);
 		memcpy(p->peer.routing_id, zmq_msg_data(&p->frame[0]), p->peer.routing_id_len);
 	}
-	why = judge(f, p);
-	if (why == METRIC_COUNT) {
-		m = message_in_new(&p->peer, &p->frame[1], p->count - 1, &f->path->load);
-		if (m == NULL) {
-			why = M_DROP_MEMORY;
-		} else if (!push(f, p, m)) {
-			message_in_free(m);
-			why = M_DROP_RING;
-		}
-	}
-	if (why != METRIC_COUNT) {
-		metrics_add(why, 1);
-		log_debug("front", "dropped", "reason=%s frames=%u bytes=%zu", metrics_name(why), p->count, p->bytes);
-	}
+	if (p->count == 2)
+		first = bytes_make(zmq_msg_data(&p->frame[1]), zmq_msg_size(&p->frame[1]));
+	if (bundle_is(first) && p->is_known)
+		hand_over_bundle(f, p, first);
+	else
+		hand_over(f, p);
 	close_parts(p);
 }
 
@@ -229,7 +271,7 @@ static bool receive_some(struct front *f)
 	for (unsigned i = 0; i < TURN_MESSAGES; i++) {
 		if (!receive_parts(f, &p))
 			return i > 0;
-		hand_over(f, &p);
+		take(f, &p);
 	}
 	return true;
 }

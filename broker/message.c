@@ -5,26 +5,61 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct message_in *message_in_new(const struct peer *peer, zmq_msg_t *frames, unsigned count, struct message_load *load)
+/* With room for `room` bytes behind it. */
+static struct message_in *make(const struct peer *peer, unsigned count, size_t room, struct message_load *load)
 {
 	struct message_in *m;
 
 	assert(count <= COMMAND_FRAMES_MAX);
-	m = calloc(1, sizeof(*m));
+	m = malloc(sizeof(*m) + room);
 	if (m == NULL)
 		return NULL;
+	*m = (struct message_in){.load = load};
 	m->command.peer = *peer;
 	m->command.frame_count = count;
 	m->command.owner = m;
+	return m;
+}
+
+static void count_in(struct message_in *m)
+{
+	atomic_fetch_add(&m->load->count, 1);
+	atomic_fetch_add(&m->load->bytes, m->bytes + sizeof(*m));
+}
+
+struct message_in *message_in_new(const struct peer *peer, zmq_msg_t *frames, unsigned count, struct message_load *load)
+{
+	struct message_in *m = make(peer, count, 0, load);
+
+	if (m == NULL)
+		return NULL;
+	m->held = count;
 	for (unsigned i = 0; i < count; i++) {
 		zmq_msg_init(&m->frames[i]);
 		zmq_msg_move(&m->frames[i], &frames[i]);
 		m->command.frames[i] = bytes_make(zmq_msg_data(&m->frames[i]), zmq_msg_size(&m->frames[i]));
 		m->bytes += m->command.frames[i].len;
 	}
-	m->load = load;
-	atomic_fetch_add(&load->count, 1);
-	atomic_fetch_add(&load->bytes, m->bytes + sizeof(*m));
+	count_in(m);
+	return m;
+}
+
+struct message_in *message_in_copy(const struct peer *peer, const struct bytes *frames, unsigned count, struct message_load *load)
+{
+	struct message_in *m;
+	size_t room = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		room += frames[i].len;
+	m = make(peer, count, room, load);
+	if (m == NULL)
+		return NULL;
+	for (unsigned i = 0; i < count; i++) {
+		memcpy(m->copied + m->bytes, frames[i].data, frames[i].len);
+		m->command.frames[i] = bytes_make(m->copied + m->bytes, frames[i].len);
+		m->bytes += frames[i].len;
+	}
+	count_in(m);
 	return m;
 }
 
@@ -90,6 +125,8 @@ void message_in_drop_frame(struct message_in *m, unsigned i)
 {
 	size_t len = m->command.frames[i].len;
 
+	if (i >= m->held)
+		return;
 	zmq_msg_close(&m->frames[i]);
 	zmq_msg_init(&m->frames[i]);
 	m->command.frames[i] = bytes_make(NULL, 0);
@@ -105,7 +142,7 @@ void message_in_free(struct message_in *m)
 		return;
 	if (m->has_bulk)
 		zmq_msg_close(&m->bulk);
-	for (unsigned i = 0; i < m->command.frame_count; i++)
+	for (unsigned i = 0; i < m->held; i++)
 		zmq_msg_close(&m->frames[i]);
 	arena_free(m->command.arena);
 	if (m->share != NULL)

@@ -32,6 +32,7 @@ struct message_held {
 struct message_in {
 	struct command command;      /* first: the command is the message */
 	zmq_msg_t frames[COMMAND_FRAMES_MAX];
+	unsigned held;               /* of them: of what came in a bundle none, its bytes stand behind this struct */
 	size_t bytes;                /* of all frames */
 	struct message_load *load;
 	_Atomic uint64_t *share;     /* of load->large, where it is counted too */
@@ -43,11 +44,14 @@ struct message_in {
 	uint64_t seen_batch;         /* admit: key unknown as of this batch */
 	bool looked_twice;           /* admit: the second look at an unknown key */
 	bool key_unknown;            /* verify's answer to admit */
+	uint8_t copied[];
 };
 
 /** Takes over (moves) the first `count` of frames; NULL without memory, the frames stay the caller's.  Adds to the
  * load. */
 struct message_in *message_in_new(const struct peer *, zmq_msg_t *frames, unsigned count, struct message_load *);
+/** The same of copies: a message of a bundle must not keep the whole of it in memory. */
+struct message_in *message_in_copy(const struct peer *, const struct bytes *frames, unsigned count, struct message_load *);
 /** What large messages of an organisation take now. */
 uint64_t message_large(struct message_load *, const uint8_t org_id[16]);
 /** Counts this one among them until it is freed. */
@@ -55,7 +59,7 @@ void message_in_count_large(struct message_in *, const uint8_t org_id[16]);
 /** Room for len bytes read ahead for this message, which then owns them; NULL without memory, or when the organisation would hold more than `each`
  *  or all of them more than `all`.  held must outlive libzmq's context. */
 uint8_t *message_in_bulk(struct message_in *, size_t len, struct message_held *, const uint8_t org_id[16], uint64_t each, uint64_t all);
-/** Lets go of the i-th frame, which has been taken care of; the load becomes less. */
+/** Lets go of the i-th frame, which has been taken care of; the load becomes less.  (What was copied stays until all goes.) */
 void message_in_drop_frame(struct message_in *, unsigned i);
 /** Closes frames, frees the arena, takes from the load.  NULL is allowed. */
 void message_in_free(struct message_in *);
@@ -89,7 +93,8 @@ struct message_out {
 	/* DELIVERY */
 	uint64_t epoch;              /* of deliver's session: what was overtaken by a rewind is recognised by it */
 	unsigned subscription;
-	uint64_t seq;
+	uint64_t seq;                /* of its last entry */
+	unsigned entries;
 	enum message_result result;  /* set by front */
 };
 

@@ -243,13 +243,13 @@ void reader_credit(struct reader *r, uint32_t entries, uint32_t bytes)
 		r->credit_bytes = READER_CREDIT_BYTES_MAX;
 }
 
-void reader_sent(struct reader *r, struct subscription *s, uint64_t seq, size_t bytes)
+void reader_sent(struct reader *r, struct subscription *s, uint64_t seq, unsigned entries, size_t bytes)
 {
 	assert(r->flight_count < READER_FLIGHT_MAX);
 	r->flights[(r->flight_first + r->flight_count++) % READER_FLIGHT_MAX] =
-		(struct flight){index_of(s), s->cursor, bytes};
+		(struct flight){index_of(s), entries, s->cursor, bytes};
 	s->cursor = seq;
-	r->credit_entries--;
+	r->credit_entries -= entries;
 	r->credit_bytes -= (int64_t)bytes;
 }
 
@@ -268,7 +268,7 @@ void reader_rewind(struct readers *rs, struct reader *r)
 
 		if (f->subscription < READER_SUBSCRIPTIONS_MAX)
 			r->subscriptions[f->subscription].cursor = f->cursor_before;
-		r->credit_entries++;
+		r->credit_entries += f->entries;
 		r->credit_bytes += (int64_t)f->bytes;
 	}
 	r->epoch = ++rs->epoch;

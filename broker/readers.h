@@ -11,7 +11,7 @@
 #include "broker/message.h"
 
 #define READER_SUBSCRIPTIONS_MAX 8 /* control, six channels, one mailbox: all there are for a device */
-#define READER_FLIGHT_MAX 32       /* deliveries handed to front and not yet given back */
+#define READER_FLIGHT_MAX 32       /* messages handed to front and not yet given back */
 #define READER_CREDIT_ENTRIES_MAX 4096
 #define READER_CREDIT_BYTES_MAX ((int64_t)64 * 1024 * 1024)
 
@@ -33,9 +33,10 @@ struct subscription {
 	uint64_t empty_at;         /* nothing was found after cursor when the head was this */
 };
 
-/* One delivery under way. */
+/* One message under way, of one entry or of a page of them. */
 struct flight {
 	unsigned subscription;     /* READER_SUBSCRIPTIONS_MAX: its subscription has been replaced since */
+	unsigned entries;
 	uint64_t cursor_before;
 	size_t bytes;
 };
@@ -84,8 +85,8 @@ struct reader_list *readers_list(struct readers *, enum reader_place);
 /** The next subscription with something to send, in turn; NULL if none or no credit. */
 struct subscription *reader_next(struct reader *);
 void reader_credit(struct reader *, uint32_t entries, uint32_t bytes);
-/** An entry was handed to front: takes credit, moves the cursor. */
-void reader_sent(struct reader *, struct subscription *, uint64_t seq, size_t bytes);
+/** Entries up to `seq` were handed to front in one message: takes credit, moves the cursor. */
+void reader_sent(struct reader *, struct subscription *, uint64_t seq, unsigned entries, size_t bytes);
 /** Front sent the oldest one. */
 void reader_confirm(struct reader *);
 /** Front could not: everything under way goes back to its key, under a new epoch. */

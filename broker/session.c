@@ -95,12 +95,13 @@ size_t sessions_count(const struct sessions *s)
 	return idtable_count(s->table);
 }
 
-void session_hello(struct session *s, const struct peer *peer)
+void session_hello(struct session *s, const struct peer *peer, bool bundles)
 {
 	uint64_t connection = message_connection(peer);
 	uint64_t old[SESSION_OLD_CONNECTIONS];
 	unsigned n = 0;
 
+	s->bundles = bundles;
 	if (s->connection == connection)
 		return;
 	/* The one taken over goes to the front; the new one is no longer old, should it have been. */

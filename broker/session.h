@@ -17,6 +17,7 @@ struct session {
 	uint64_t connection;      /* message_connection of the newest HELLO; 0: none yet */
 	uint64_t old[SESSION_OLD_CONNECTIONS]; /* connections that newer ones took over, newest first */
 	int64_t seen_ms;
+	bool bundles;             /* it takes them: its HELLO said so */
 	bool is_busy;             /* one of its commands is being verified */
 	struct message_in *queue, **queue_end; /* those that wait for it */
 	unsigned queued;
@@ -41,7 +42,7 @@ struct session *session_find(struct sessions *, const struct peer *);
 size_t sessions_count(const struct sessions *);
 
 /** A HELLO came over the peer's connection: it is the session from now on. */
-void session_hello(struct session *, const struct peer *);
+void session_hello(struct session *, const struct peer *, bool bundles);
 /** RK_OK, RK_SUPERSEDED or RK_GENERATION for anything but HELLO. */
 int session_check(const struct session *, const struct peer *);
 /** The device was cut: should it come back, it must say HELLO again. */

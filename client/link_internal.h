@@ -48,7 +48,10 @@ void incoming_free(struct incoming *);
 int wire_open(struct client *, const char *endpoint, const uint8_t broker_pk[32], const uint8_t curve_pk[32],
 	      const uint8_t curve_sk[32], struct wire **out);
 void wire_close(struct wire *);
-/** RK_OK, or RK_BUSY: the connection takes nothing more just now. */
+/**
+ * RK_OK, or RK_BUSY: the connection takes nothing more just now.  A small message leaves with the next wire_receive, together with the others of this turn
+ * (proto/bundle.h).  RK_ENOMEM.
+ */
 int wire_send(struct wire *, const struct bytes *frames, size_t n);
 /** Packs a request and sends it, with an object frame if object.len > 0. */
 int wire_request(struct wire *, Rk__Request *, struct bytes object);

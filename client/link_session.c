@@ -151,6 +151,7 @@ static int say_hello(struct link *l)
 		goto out;
 	hello.seen_checkpoint = pb_of(note);
 	hello.protocol_min = hello.protocol_max = 1;
+	hello.bundles = true;
 	hello.software = software;
 	q.op = RK__OP__OP_HELLO;
 	q.writer_epoch = pb_of(BYTES_OF(l->writer));

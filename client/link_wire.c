@@ -11,6 +11,7 @@
 #include <zmq.h>
 
 #include "client/link_internal.h"
+#include "proto/bundle.h"
 #include "proto/ids.h"
 #include "proto/strict.h"
 
@@ -22,9 +23,14 @@
 #define ZMQ_ZERO_COPY_RECV 10 /* behind DRAFT in zmq.h, live in Debian's build */
 #endif
 
+#define WIRE_BUNDLED_MAX ((size_t)16 * 1024) /* of a message in a bundle: above, a frame costs less than a copy */
+
 struct wire {
-	void *sock, *monitor; /* of the thread that runs the link */
-	int ended;            /* RK_OK while nothing bad was heard */
+	void *sock, *monitor;   /* of the thread that runs the link */
+	int ended;              /* RK_OK while nothing bad was heard */
+	struct bundle out;      /* small messages of this turn, not yet sent: the next receive sends them */
+	zmq_msg_t in;           /* a bundle that came … */
+	size_t in_at;           /* … and where its next message stands; 0: there is none */
 };
 
 int64_t monotonic_ms(void)
@@ -115,21 +121,7 @@ int wire_open(struct client *c, const char *endpoint, const uint8_t broker_pk[32
 	return RK_OK;
 }
 
-void wire_close(struct wire *w)
-{
-	if (w == NULL)
-		return;
-	/* The monitor ends before its reader goes, else its next event waits for ever. */
-	if (w->sock != NULL)
-		zmq_socket_monitor(w->sock, NULL, 0);
-	if (w->monitor != NULL)
-		zmq_close(w->monitor);
-	if (w->sock != NULL)
-		zmq_close(w->sock);
-	free(w);
-}
-
-int wire_send(struct wire *w, const struct bytes *frames, size_t n)
+static int send_now(struct wire *w, const struct bytes *frames, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		int flags = ZMQ_DONTWAIT | (i + 1 < n ? ZMQ_SNDMORE : 0), rc;
@@ -144,6 +136,54 @@ int wire_send(struct wire *w, const struct bytes *frames, size_t n)
 			return RK_BUSY;
 	}
 	return RK_OK;
+}
+
+/* Sends what was gathered; RK_BUSY: it stays. */
+static int flush(struct wire *w)
+{
+	struct bytes frame = bytes_make(w->out.data, w->out.len);
+	struct bundle_message m;
+	size_t at = 0;
+	int r = RK_OK;
+
+	if (w->out.count == 1 && bundle_next(frame, &at, &m))
+		r = send_now(w, m.frames, m.frame_count);
+	else if (w->out.count > 1)
+		r = send_now(w, &frame, 1);
+	if (r == RK_OK)
+		bundle_reset(&w->out);
+	return r;
+}
+
+int wire_send(struct wire *w, const struct bytes *frames, size_t n)
+{
+	bool is_small = bundle_cost(frames, (unsigned)n) <= WIRE_BUNDLED_MAX;
+	int r = is_small ? bundle_add(&w->out, frames, (unsigned)n) : RK_TOO_LARGE;
+
+	if (r != RK_TOO_LARGE)
+		return r;
+	/* Behind what was sent before it. */
+	if ((r = flush(w)) != RK_OK)
+		return r;
+	return is_small ? bundle_add(&w->out, frames, (unsigned)n) : send_now(w, frames, n);
+}
+
+void wire_close(struct wire *w)
+{
+	if (w == NULL)
+		return;
+	(void)flush(w);
+	bundle_clear(&w->out);
+	if (w->in_at != 0)
+		zmq_msg_close(&w->in);
+	/* The monitor ends before its reader goes, else its next event waits for ever. */
+	if (w->sock != NULL)
+		zmq_socket_monitor(w->sock, NULL, 0);
+	if (w->monitor != NULL)
+		zmq_close(w->monitor);
+	if (w->sock != NULL)
+		zmq_close(w->sock);
+	free(w);
 }
 
 int wire_request(struct wire *w, Rk__Request *q, struct bytes object)
@@ -199,13 +239,12 @@ static void hear_monitor(struct wire *w)
 }
 
 /* All frames of one message; too many or too large ones are read off and *bad is set. */
-static int read_frames(struct wire *w, struct incoming *in, zmq_msg_t *msgs, size_t *count, bool *bad)
+static int read_frames(struct wire *w, zmq_msg_t *msgs, size_t *count, bool *bad)
 {
 	int more = 1;
 
 	*count = 0;
 	*bad = false;
-	in->bytes = 0;
 	while (more) {
 		zmq_msg_t surplus, *m = *count < WIRE_FRAMES_MAX ? &msgs[*count] : &surplus;
 
@@ -222,22 +261,20 @@ static int read_frames(struct wire *w, struct incoming *in, zmq_msg_t *msgs, siz
 			zmq_msg_close(m);
 			continue;
 		}
-		in->bytes += zmq_msg_size(m);
 		(*count)++;
 	}
 	return RK_OK;
 }
 
-static int parse(struct incoming *in, zmq_msg_t *msgs, size_t count)
+static int parse(struct incoming *in, const struct bytes *frames, size_t count)
 {
-	struct bytes header = bytes_make(zmq_msg_data(&msgs[0]), zmq_msg_size(&msgs[0]));
 	size_t total = 0, at = 0;
 	int r;
 
-	if (header.len > WIRE_HEADER_MAX)
+	if (frames[0].len > WIRE_HEADER_MAX)
 		return RK_TOO_LARGE;
-	arena_reset(in->arena, arena_budget(header.len));
-	if ((r = STRICT_PARSE(down, header, in->arena, &in->down)) != RK_OK)
+	arena_reset(in->arena, arena_budget(frames[0].len));
+	if ((r = STRICT_PARSE(down, frames[0], in->arena, &in->down)) != RK_OK)
 		return r;
 	if ((in->down->reply != NULL) == (in->down->delivery != NULL))
 		return RK_MALFORMED;
@@ -246,19 +283,59 @@ static int parse(struct incoming *in, zmq_msg_t *msgs, size_t count)
 	    (in->down->reply->code < CODE_MIN || in->down->reply->code > CODE_MAX))
 		in->down->reply->code = RK_MALFORMED;
 	for (size_t i = 1; i < count; i++)
-		total += zmq_msg_size(&msgs[i]);
+		total += frames[i].len;
+	in->bytes = total + frames[0].len;
 	free(in->memory);
 	if ((in->memory = malloc(total + 1)) == NULL)
 		return RK_ENOMEM;
 	for (size_t i = 1; i < count; i++) {
-		size_t len = zmq_msg_size(&msgs[i]);
-
-		memcpy(in->memory + at, zmq_msg_data(&msgs[i]), len);
-		in->frames[i - 1] = bytes_make(in->memory + at, len);
-		at += len;
+		memcpy(in->memory + at, frames[i].data, frames[i].len);
+		in->frames[i - 1] = bytes_make(in->memory + at, frames[i].len);
+		at += frames[i].len;
 	}
 	in->frame_count = count - 1;
 	return RK_OK;
+}
+
+/* The next message of the bundle that came last. */
+static int take_bundled(struct wire *w, struct incoming *in)
+{
+	struct bytes frame = bytes_make(zmq_msg_data(&w->in), zmq_msg_size(&w->in));
+	struct bundle_message m;
+	int r = RK_ETIMEOUT;
+
+	if (bundle_next(frame, &w->in_at, &m))
+		r = parse(in, m.frames, m.frame_count);
+	if (w->in_at >= frame.len) {
+		zmq_msg_close(&w->in);
+		w->in_at = 0;
+	}
+	return r;
+}
+
+/* Keeps a bundle, and takes its first message.  One that is not well formed is dropped whole. */
+static int open_bundle(struct wire *w, struct incoming *in, zmq_msg_t *msg)
+{
+	unsigned count;
+	int r = bundle_check(bytes_make(zmq_msg_data(msg), zmq_msg_size(msg)), &count);
+
+	if (r != RK_OK)
+		return r;
+	zmq_msg_init(&w->in);
+	zmq_msg_move(&w->in, msg);
+	w->in_at = 1;
+	return take_bundled(w, in);
+}
+
+static int take_message(struct wire *w, struct incoming *in, zmq_msg_t *msgs, size_t count)
+{
+	struct bytes frames[WIRE_FRAMES_MAX];
+
+	for (size_t i = 0; i < count; i++)
+		frames[i] = bytes_make(zmq_msg_data(&msgs[i]), zmq_msg_size(&msgs[i]));
+	if (count == 1 && bundle_is(frames[0]))
+		return open_bundle(w, in, &msgs[0]);
+	return parse(in, frames, count);
 }
 
 /* One message that is already there. */
@@ -270,9 +347,13 @@ static int receive_now(struct wire *w, struct incoming *in)
 	int r;
 
 	in->down = NULL;
-	r = read_frames(w, in, msgs, &count, &bad);
+	if (w->in_at != 0) {
+		r = take_bundled(w, in);
+		return r > 0 ? RK_ETIMEOUT : r;
+	}
+	r = read_frames(w, msgs, &count, &bad);
 	if (r == RK_OK)
-		r = bad ? RK_MALFORMED : parse(in, msgs, count);
+		r = bad ? RK_MALFORMED : take_message(w, in, msgs, count);
 	for (size_t i = 0; i < count; i++)
 		zmq_msg_close(&msgs[i]);
 	/* What is no message of ours is dropped: its request will be found unanswered. */
@@ -282,8 +363,10 @@ static int receive_now(struct wire *w, struct incoming *in)
 int wire_receive(struct wire *w, int wait_ms, struct incoming *in)
 {
 	zmq_pollitem_t items[2] = {{.socket = w->sock, .events = ZMQ_POLLIN}, {.socket = w->monitor, .events = ZMQ_POLLIN}};
-	int r = receive_now(w, in);
+	int r;
 
+	(void)flush(w);
+	r = receive_now(w, in);
 	if (r != RK_ETIMEOUT || in->down != NULL)
 		return r;
 	hear_monitor(w);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "proto/bundle.h"
 #include "proto/errcode.h"
 #include "tests/bench/crowd_kit.h"
 #include "tests/bench/load_kit.h"
@@ -22,6 +23,7 @@
 struct writer {
 	uint8_t epoch[8];
 	uint64_t sent, answered;
+	struct bundle out;
 };
 
 struct reader {
@@ -70,6 +72,7 @@ static void hello(struct run *r, unsigned peer, uint8_t epoch[8])
 
 	randombytes_buf(epoch, 8);
 	h.protocol_min = h.protocol_max = 1;
+	h.bundles = true;
 	q.op = RK__OP__OP_HELLO;
 	q.tag = 1;
 	q.hello = &h;
@@ -145,14 +148,14 @@ static void on_reply(struct run *r, unsigned peer, const Rk__Reply *reply)
 	}
 }
 
-static void on_delivery(struct run *r, unsigned peer, const Rk__Delivery *d, const struct peer_message *m)
+static void on_delivery(struct run *r, unsigned peer, const Rk__Delivery *d, const struct bundle_message *m)
 {
 	struct reader *reader = &r->readers[peer];
 
 	if (peer >= r->l.subscribers)
 		load_die(&r->l, "a delivery without credit on connection %u", peer);
-	if (d->kind != RK__ENTRY_KIND__ENTRY_POST || m->count != 3 || d->seq <= r->head || d->gap_to != 0 ||
-	    zmq_msg_size(&m->frame[2]) != r->posts[0].body.len)
+	if (d->kind != RK__ENTRY_KIND__ENTRY_POST || m->frame_count != 3 || d->seq <= r->head || d->gap_to != 0 ||
+	    m->frames[2].len != r->posts[0].body.len)
 		load_die(&r->l, "connection %u: entry %llu is not one of our posts", peer, (unsigned long long)d->seq);
 	load_delivered(&r->l, peer, d->seq - r->head - 1);
 	if (r->l.got[peer] % ACK_EVERY == 0)
@@ -163,18 +166,36 @@ static void on_delivery(struct run *r, unsigned peer, const Rk__Delivery *d, con
 	}
 }
 
-static void on_message(void *user, unsigned peer, struct peer_message *m)
+static void take(struct run *r, unsigned peer, const struct bundle_message *m)
 {
-	struct run *r = user;
-
 	arena_reset(r->scratch, 1 << 20);
-	const Rk__Down *down = rk__down__unpack(arena_allocator(r->scratch), zmq_msg_size(&m->frame[0]), zmq_msg_data(&m->frame[0]));
+	const Rk__Down *down = rk__down__unpack(arena_allocator(r->scratch), m->frames[0].len, m->frames[0].data);
 	if (down == NULL)
 		load_die(&r->l, "a message that is no message");
 	if (down->reply != NULL)
 		on_reply(r, peer, down->reply);
 	else if (down->delivery != NULL)
 		on_delivery(r, peer, down->delivery, m);
+}
+
+static void on_message(void *user, unsigned peer, struct peer_message *m)
+{
+	struct bundle_message whole = {.frame_count = m->count}, one;
+	size_t at = 0;
+	unsigned count;
+
+	if (m->count > BUNDLE_FRAMES_MAX)
+		load_die(user, "a message of %u frames", m->count);
+	for (unsigned i = 0; i < m->count; i++)
+		whole.frames[i] = bytes_make(zmq_msg_data(&m->frame[i]), zmq_msg_size(&m->frame[i]));
+	if (!bundle_is(whole.frames[0])) {
+		take(user, peer, &whole);
+		return;
+	}
+	if (bundle_check(whole.frames[0], &count) != RK_OK)
+		load_die(user, "a bundle that is none");
+	while (bundle_next(whole.frames[0], &at, &one))
+		take(user, peer, &one);
 }
 
 /* ---- before the start */
@@ -238,6 +259,21 @@ static void connect_all(struct run *r)
 
 /* ---- the run */
 
+static void flush(struct run *r, unsigned w)
+{
+	struct bundle *b = &r->writers[w].out;
+	struct bytes frame = bytes_make(b->data, b->len);
+	struct bundle_message m;
+	size_t at = 0;
+
+	if (b->count == 1 && bundle_next(frame, &at, &m))
+		peers_send(r->peers, first_writer(r) + w, m.frames, m.frame_count);
+	else if (b->count > 1)
+		peers_send(r->peers, first_writer(r) + w, &frame, 1);
+	bundle_reset(b);
+}
+
+/* As a home does: what may be sent now goes together, and nobody waits for more. */
 static void publish(struct run *r)
 {
 	while (load_may_send(&r->l)) {
@@ -246,11 +282,16 @@ static void publish(struct run *r)
 		const struct bytes frames[2] = {post->header, post->body};
 
 		if (r->writers[w].sent - r->writers[w].answered >= UNANSWERED_MAX)
-			return;
-		peers_send(r->peers, first_writer(r) + w, frames, 2);
+			break;
+		if (bundle_add(&r->writers[w].out, frames, 2) == RK_TOO_LARGE) {
+			flush(r, w);
+			(void)bundle_add(&r->writers[w].out, frames, 2);
+		}
 		r->writers[w].sent++;
 		load_sent(&r->l);
 	}
+	for (unsigned w = 0; w < r->l.writers; w++)
+		flush(r, w);
 }
 
 int main(int argc, char **argv)

@@ -422,17 +422,17 @@ static void the_newest_hello_is_the_session(void **state)
 	s = session_get(table, &first, 0);
 	/* A restarted broker knows nobody: say HELLO again. */
 	assert_int_equal(session_check(s, &first), RK_GENERATION);
-	session_hello(s, &first);
-	session_hello(s, &first);
+	session_hello(s, &first, false);
+	session_hello(s, &first, false);
 	assert_int_equal(session_check(s, &first), RK_OK);
 	/* A client whose TCP connection was renewed under it is no older copy. */
 	assert_int_equal(session_check(s, &second), RK_GENERATION);
-	session_hello(s, &second);
+	session_hello(s, &second, false);
 	assert_int_equal(session_check(s, &second), RK_OK);
 	assert_int_equal(session_check(s, &first), RK_SUPERSEDED);
 	assert_int_equal(session_check(s, &third), RK_GENERATION);
 	/* The older one takes over again. */
-	session_hello(s, &first);
+	session_hello(s, &first, false);
 	assert_int_equal(session_check(s, &first), RK_OK);
 	assert_int_equal(session_check(s, &second), RK_SUPERSEDED);
 	session_end(s);
@@ -492,7 +492,7 @@ static void a_full_table_makes_room_of_the_idle_only(void **state)
 		p = peer_at(i, i);
 		s = session_get(table, &p, 1000);
 		assert_non_null(s);
-		session_hello(s, &p);
+		session_hello(s, &p, false);
 		s->is_busy = i == 1;
 	}
 	p = peer_at(5, 5);

@@ -23,6 +23,7 @@
 #include "broker/net.h"
 #include "broker/socket.h"
 #include "broker/zap.h"
+#include "proto/bundle.h"
 #include "proto/errcode.h"
 
 #define WAIT_MS 10000
@@ -351,6 +352,7 @@ static void large_messages_of_one_organisation_have_half_of_the_room(void **stat
 
 	(void)state;
 	assert_non_null(large);
+	memset(large, 8, len); /* no bundle */
 	for (size_t i = 0; i < half / len + 40; i++)
 		assert_int_equal(zmq_send(r->client, large, len, 0), len);
 	assert_int_equal(zmq_send(r->client, "small", 5, 0), 5);
@@ -370,6 +372,62 @@ static void large_messages_of_one_organisation_have_half_of_the_room(void **stat
 	assert_int_equal(zmq_send(r->client, large, len, 0), len);
 	message_in_free(wait_for_command(r));
 	free(large);
+	rig_close(r);
+}
+
+/* Each message of a bundle as if it had come alone; of one that is not well formed, none. */
+static void a_bundle_is_taken_apart(void **state)
+{
+	uint64_t dropped = metrics_get(M_DROP_FRAMES);
+	struct rig *r = rig_open();
+	struct bytes frames[2] = {bytes_str("header"), bytes_str("body")};
+	struct bundle b = {0};
+	uint64_t before = atomic_load(&r->path.load.bytes);
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(bundle_add(&b, frames, 1 + i % 2), RK_OK);
+	assert_int_equal(zmq_send(r->client, b.data, b.len - 1, 0), b.len - 1);
+	assert_int_equal(zmq_send(r->client, b.data, b.len, 0), b.len);
+	for (unsigned i = 0; i < 3; i++) {
+		struct message_in *m = wait_for_command(r);
+
+		assert_int_equal(m->command.frame_count, 1 + i % 2);
+		assert_memory_equal(m->command.peer.id, r->member.device_id, 16);
+		for (unsigned k = 0; k < m->command.frame_count; k++)
+			assert_true(bytes_equal(m->command.frames[k], frames[k]));
+		message_in_drop_frame(m, 0);
+		message_in_free(m);
+	}
+	assert_int_equal(metrics_get(M_DROP_FRAMES) - dropped, 1);
+	assert_int_equal(atomic_load(&r->path.load.bytes), before);
+	bundle_clear(&b);
+	rig_close(r);
+}
+
+/* As many tokens as messages: what came in one frame costs no less. */
+static void a_bundle_takes_a_token_for_each_message(void **state)
+{
+	struct rig *r = rig_open();
+	struct bytes frame = bytes_str("request");
+	struct bundle b = {0};
+	uint64_t dropped = metrics_get(M_DROP_RATE);
+	unsigned sent = 0, taken = 0;
+
+	(void)state;
+	while (bundle_add(&b, &frame, 1) == RK_OK)
+		;
+	for (; sent < (unsigned)r->config.burst + 4 * BUNDLE_MESSAGES_MAX; sent += BUNDLE_MESSAGES_MAX)
+		assert_int_equal(zmq_send(r->client, b.data, b.len, 0), b.len);
+	while (taken + (metrics_get(M_DROP_RATE) - dropped) < sent) {
+		struct message_in *m = ring_pop(r->path.front_admit);
+
+		taken += m != NULL;
+		message_in_free(m);
+	}
+	assert_true(metrics_get(M_DROP_RATE) > dropped);
+	assert_true(taken >= (unsigned)r->config.burst - 1);
+	bundle_clear(&b);
 	rig_close(r);
 }
 
@@ -397,6 +455,8 @@ int main(void)
 		cmocka_unit_test(a_vanished_connection_is_told),
 		cmocka_unit_test(after_a_cut_nothing_comes_but_that_it_is_cut),
 		cmocka_unit_test(large_messages_of_one_organisation_have_half_of_the_room),
+		cmocka_unit_test(a_bundle_is_taken_apart),
+		cmocka_unit_test(a_bundle_takes_a_token_for_each_message),
 		cmocka_unit_test(a_closing_front_sends_what_is_left),
 	};
 

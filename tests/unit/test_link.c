@@ -21,6 +21,7 @@
 #include "proto/strict.h"
 #include "tests/unit/fixed_kit.h"
 #include "tests/unit/store_kit.h"
+#include "tests/unit/played.h"
 
 #define HEAD 300            /* entries of the control stream, as told */
 #define ENTRIES_A_CREDIT 256
@@ -188,28 +189,23 @@ static void answer(struct rogue *g, const Rk__Request *q)
 static void *play(void *user)
 {
 	struct rogue *g = user;
-	uint8_t frame[65536];
+	struct played p = {0};
 
 	while (!g->stop) {
-		zmq_pollitem_t item = {.socket = g->sock, .events = ZMQ_POLLIN};
+		struct bytes header, last;
 		bool chatters = g->trick == CHATTER && g->peer_len > 0;
 		Rk__Reply noise = RK__REPLY__INIT;
 		Rk__Request nobody = RK__REQUEST__INIT, *q;
-		int n, more = 1;
-		size_t size = sizeof(more);
 
 		for (unsigned i = 0; chatters && i < 100; i++)
 			reply(g, &nobody, &noise, NULL, 0);
-		if (zmq_poll(&item, 1, chatters ? 0 : 20) <= 0)
+		if (!played_next(&p, g->sock, chatters ? 0 : 20, g->peer, sizeof(g->peer), &g->peer_len, &header, &last))
 			continue;
-		g->peer_len = zmq_recv(g->sock, g->peer, sizeof(g->peer), 0);
-		n = zmq_recv(g->sock, frame, sizeof(frame), 0);
-		while (zmq_getsockopt(g->sock, ZMQ_RCVMORE, &more, &size) == 0 && more)
-			zmq_recv(g->sock, frame + n, sizeof(frame) - (size_t)n, 0);
-		if ((q = rk__request__unpack(NULL, (size_t)n, frame)) != NULL)
+		if ((q = rk__request__unpack(NULL, header.len, header.data)) != NULL)
 			answer(g, q);
 		rk__request__free_unpacked(q, NULL);
 	}
+	played_free(&p);
 	return NULL;
 }
 

@@ -24,6 +24,7 @@
 #include "proto/strict.h"
 #include "tests/unit/fixed_kit.h"
 #include "tests/unit/store_kit.h"
+#include "tests/unit/played.h"
 
 #define LEN ((uint64_t)3 * 1024 * 1024 + 12345)
 #define HALF (LEN / 2)
@@ -278,28 +279,23 @@ static void answer(struct rogue *g, const Rk__Request *q, const uint8_t *part, s
 
 static void *play(void *user)
 {
-	static uint8_t frame[65536], part[512 * 1024];
 	struct rogue *g = user;
+	struct played p = {0};
 
 	while (!g->stop) {
-		zmq_pollitem_t item = {.socket = g->sock, .events = ZMQ_POLLIN};
-		int n, len = 0, more = 1;
-		size_t size = sizeof(more);
+		struct bytes header, last;
 		Rk__Request *q;
 
-		if (zmq_poll(&item, 1, 20) <= 0)
+		if (!played_next(&p, g->sock, 20, g->peer, sizeof(g->peer), &g->peer_len, &header, &last))
 			continue;
-		g->peer_len = zmq_recv(g->sock, g->peer, sizeof(g->peer), 0);
-		n = zmq_recv(g->sock, frame, sizeof(frame), 0);
-		while (zmq_getsockopt(g->sock, ZMQ_RCVMORE, &more, &size) == 0 && more)
-			len = zmq_recv(g->sock, part, sizeof(part), 0);
-		if ((q = rk__request__unpack(NULL, (size_t)n, frame)) != NULL)
-			answer(g, q, part, len > 0 ? (size_t)len : 0);
+		if ((q = rk__request__unpack(NULL, header.len, header.data)) != NULL)
+			answer(g, q, last.data, last.len);
 		rk__request__free_unpacked(q, NULL);
 	}
 	/* libzmq 4.3.4 loses the memory of a message that comes while its socket closes: whoever spoke last is heard to the end. */
 	for (zmq_pollitem_t item = {.socket = g->sock, .events = ZMQ_POLLIN}; zmq_poll(&item, 1, 100) > 0;)
-		zmq_recv(g->sock, part, sizeof(part), 0);
+		zmq_recv(g->sock, p.frame, PLAYED_FRAME_MAX, 0);
+	played_free(&p);
 	return NULL;
 }
 

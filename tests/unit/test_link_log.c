@@ -16,6 +16,7 @@
 #include "proto/strict.h"
 #include "tests/unit/home_kit.h"
 #include "tests/unit/log_kit.h"
+#include "tests/unit/played.h"
 
 #define RUN_MS 20000
 #define OPS_MAX 64
@@ -200,24 +201,19 @@ static void answer(struct rogue *g, const Rk__Request *q, struct bytes object)
 static void *play(void *user)
 {
 	struct rogue *g = user;
-	uint8_t frame[65536], object[65536];
+	struct played p = {0};
 
 	while (!g->stop) {
-		zmq_pollitem_t item = {.socket = g->sock, .events = ZMQ_POLLIN};
-		size_t size = sizeof(int);
-		int n, more = 0, len = 0;
+		struct bytes header, last;
 		Rk__Request *q;
 
-		if (zmq_poll(&item, 1, 20) <= 0)
+		if (!played_next(&p, g->sock, 20, g->peer, sizeof(g->peer), &g->peer_len, &header, &last))
 			continue;
-		g->peer_len = zmq_recv(g->sock, g->peer, sizeof(g->peer), 0);
-		n = zmq_recv(g->sock, frame, sizeof(frame), 0);
-		while (zmq_getsockopt(g->sock, ZMQ_RCVMORE, &more, &size) == 0 && more)
-			len = zmq_recv(g->sock, object, sizeof(object), 0);
-		if ((q = rk__request__unpack(NULL, (size_t)n, frame)) != NULL)
-			answer(g, q, bytes_make(object, (size_t)len));
+		if ((q = rk__request__unpack(NULL, header.len, header.data)) != NULL)
+			answer(g, q, last);
 		rk__request__free_unpacked(q, NULL);
 	}
+	played_free(&p);
 	return NULL;
 }
 
