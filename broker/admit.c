@@ -374,7 +374,10 @@ static void take(struct admit *a, struct message_in *m)
 	bool is_blob;
 	int r;
 
-	c->arena = arena_new(arena_budget(c->frames[0].len));
+	if (c->arena != NULL)
+		arena_reset(c->arena, arena_budget(c->frames[0].len));
+	else
+		c->arena = arena_new(arena_budget(c->frames[0].len));
 	if (c->arena == NULL) {
 		metrics_add(M_DROP_MEMORY, 1);
 		message_in_free(m);

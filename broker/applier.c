@@ -260,7 +260,7 @@ static void collect(struct applier *a)
 static void release(struct applier *a)
 {
 	for (size_t i = 0; i < a->count; i++)
-		message_in_free(a->batch[i]);
+		message_in_give_back(a->batch[i]);
 	a->count = 0;
 }
 

@@ -8,7 +8,6 @@
 
 #include <assert.h>
 
-#include "proto/canonical.h"
 
 #define WITHDRAWAL_BODY_BYTES 4096 /* of a reason in words; more is content like any other */
 
@@ -33,18 +32,10 @@ int apply_submit_check_head(struct apply *a, const struct command *c, const stru
 	return h->expires_at > a->now_ms ? RK_OK : RK_ENVELOPE_EXPIRED;
 }
 
-#define REQUEST_HEAD 8 /* the field of Request; test_apply_feed looks at what is stored */
-
-/* The Signed head as it came, in the frame that was parsed. */
-static struct bytes head_of(const struct command *c)
-{
-	return canonical_field(c->frames[0], REQUEST_HEAD);
-}
-
 /* What stays for good when the bulk is gone: an organisation pays for it as long as the exchange lives. */
 static uint64_t kept_bytes(const struct command *c)
 {
-	return head_of(c).len + c->terms_bytes.len + c->signed_object.wire.len;
+	return c->head.len + c->terms_bytes.len + c->signed_object.wire.len;
 }
 
 /* ---- posts */
@@ -123,7 +114,7 @@ static int submit_feed(struct apply *a, struct command *c, struct member *m, str
 	if ((rc = check_feed(a, c, m, &before)) != RK_OK)
 		return rc;
 
-	e.object = head_of(c);
+	e.object = c->head;
 	if ((rc = apply_batch_entry(a, &channel, 1, &e, &post.position, &r->seq)) != RK_OK)
 		return rc;
 	if ((rc = apply_batch_live(a, c, &channel, r->seq, &e)) != RK_OK)
@@ -293,7 +284,7 @@ int apply_submit_store(struct apply *a, const struct command *c, const struct me
 	memcpy(row.sender_org, m->device.org_id, 16);
 	memcpy(row.nda_id, nda_id, 32);
 	row.recipient_count = (uint8_t)h->n_recipients;
-	e.object = head_of(c);
+	e.object = c->head;
 	e.flags = (uint8_t)((logged ? STREAM_LOGGED : 0) | (is_gated ? STREAM_HEAD_ONLY : 0));
 	/* INTERNAL: the one recipient is the sender's own organisation, whose mailbox takes it once. */
 	if (h->kind != RK__KIND__INTERNAL)

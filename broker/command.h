@@ -46,6 +46,7 @@ struct command {
 	struct arena *arena;         /* everything parsed lives here */
 	const Rk__Request *req;
 	uint8_t header_hash[8];      /* of the header frame (request_hash): the number's */
+	struct bytes head;           /* Request.head as it came: a slice of the header frame; empty where there is none */
 	struct bytes object;         /* object frame, hash checked against the header */
 	struct bytes wraps, body;    /* bulk frames where the operation has them; BLOB_PUT: body, until blobs has written it */
 

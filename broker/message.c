@@ -5,16 +5,72 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/ring.h"
+
+/* Under AddressSanitizer nothing is used twice: what is touched after its end shall be seen. */
+#ifdef __has_feature
+#define HAS_FEATURE(x) __has_feature(x)
+#else
+#define HAS_FEATURE(x) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || HAS_FEATURE(address_sanitizer)
+#define UNUSED_MAX 0
+#else
+#define UNUSED_MAX 2048u /* a batch, and the next one; each of at most ROOM_BYTES and one block of its arena */
+#endif
+#define ROOM_BYTES 4096  /* of a message that may be used again */
+
+static void drop(struct message_in *m)
+{
+	arena_free(m->command.arena);
+	free(m);
+}
+
+static void keep_unused(struct message_in *m)
+{
+	struct message_load *load = m->load;
+
+	if (load->unused_count >= UNUSED_MAX) {
+		drop(m);
+		return;
+	}
+	if (m->command.arena != NULL)
+		arena_reset(m->command.arena, 0);
+	m->next = load->unused;
+	load->unused = m;
+	load->unused_count++;
+}
+
+static struct message_in *take_unused(struct message_load *load)
+{
+	struct message_in *m = load->unused;
+
+	if (m == NULL)
+		return ring_pop(load->spent);
+	load->unused = m->next;
+	load->unused_count--;
+	return m;
+}
+
 /* With room for `room` bytes behind it. */
 static struct message_in *make(const struct peer *peer, unsigned count, size_t room, struct message_load *load)
 {
-	struct message_in *m;
+	struct arena *arena = NULL;
+	struct message_in *m = NULL;
 
 	assert(count <= COMMAND_FRAMES_MAX);
-	m = malloc(sizeof(*m) + room);
+	if (load->spent != NULL && room <= ROOM_BYTES) {
+		room = ROOM_BYTES;
+		m = take_unused(load);
+	}
+	if (m != NULL)
+		arena = m->command.arena;
+	else
+		m = malloc(sizeof(*m) + room);
 	if (m == NULL)
 		return NULL;
-	*m = (struct message_in){.load = load};
+	*m = (struct message_in){.load = load, .room = room};
+	m->command.arena = arena;
 	m->command.peer = *peer;
 	m->command.frame_count = count;
 	m->command.owner = m;
@@ -136,20 +192,50 @@ void message_in_drop_frame(struct message_in *m, unsigned i)
 		atomic_fetch_sub(m->share, len);
 }
 
-void message_in_free(struct message_in *m)
+/* What it held goes, and what it counted; the struct and its arena stay. */
+static void empty(struct message_in *m)
 {
-	if (m == NULL)
-		return;
 	if (m->has_bulk)
 		zmq_msg_close(&m->bulk);
 	for (unsigned i = 0; i < m->held; i++)
 		zmq_msg_close(&m->frames[i]);
-	arena_free(m->command.arena);
 	if (m->share != NULL)
 		atomic_fetch_sub(m->share, m->bytes);
 	atomic_fetch_sub(&m->load->bytes, m->bytes + sizeof(*m));
 	atomic_fetch_sub(&m->load->count, 1);
-	free(m);
+}
+
+static bool may_be_used_again(const struct message_in *m)
+{
+	return m->load->spent != NULL && m->room == ROOM_BYTES;
+}
+
+void message_in_free(struct message_in *m)
+{
+	if (m == NULL)
+		return;
+	empty(m);
+	if (may_be_used_again(m))
+		keep_unused(m);
+	else
+		drop(m);
+}
+
+void message_in_give_back(struct message_in *m)
+{
+	empty(m);
+	if (m->command.arena != NULL)
+		arena_reset(m->command.arena, 0);
+	if (UNUSED_MAX == 0 || !may_be_used_again(m) || !ring_put(m->load->spent, m))
+		drop(m);
+}
+
+void message_load_clear(struct message_load *load)
+{
+	struct message_in *m;
+
+	while (load->spent != NULL && (m = take_unused(load)) != NULL)
+		drop(m);
 }
 
 uint64_t message_connection(const struct peer *peer)

@@ -14,9 +14,16 @@
 /* All commands inside the broker, of all threads: what bounds memory between front and commit. */
 #define MESSAGE_LARGE_BYTES ((size_t)128 * 1024) /* what slots lets pass for its bytes alone */
 #define MESSAGE_SHARES 1024
+struct message_in;
+struct ring;
 struct message_load {
 	_Atomic uint64_t count, bytes;
 	_Atomic uint64_t large[MESSAGE_SHARES]; /* bytes of large messages, by organisation's id (random, so that few share a counter) */
+	/* Small messages that are done with, to be used again with their arenas: memory taken in one thread and given back in another costs more than what is
+	 * done with it. */
+	struct ring *spent;              /* from apply's thread; NULL: nothing is kept */
+	struct message_in *unused;       /* net's */
+	unsigned unused_count;
 };
 
 /*
@@ -34,13 +41,14 @@ struct message_in {
 	zmq_msg_t frames[COMMAND_FRAMES_MAX];
 	unsigned held;               /* of them: of what came in a bundle none, its bytes stand behind this struct */
 	size_t bytes;                /* of all frames */
+	size_t room;                 /* for copied frames, behind this struct */
 	struct message_load *load;
 	_Atomic uint64_t *share;     /* of load->large, where it is counted too */
 	zmq_msg_t bulk;              /* command.blob.bulk, if has_bulk */
 	bool has_bulk;
 	size_t blob_bytes;           /* admit: what it counted of a part of an attachment … */
 	unsigned blob_share;         /* … and for whom */
-	struct message_in *next;     /* admit's queue of its device */
+	struct message_in *next;     /* admit's queue of its device; of load->unused */
 	uint64_t seen_batch;         /* admit: key unknown as of this batch */
 	bool looked_twice;           /* admit: the second look at an unknown key */
 	bool key_unknown;            /* verify's answer to admit */
@@ -48,7 +56,7 @@ struct message_in {
 };
 
 /** Takes over (moves) the first `count` of frames; NULL without memory, the frames stay the caller's.  Adds to the
- * load. */
+ * load.  The command may have an arena already, with nothing in it. */
 struct message_in *message_in_new(const struct peer *, zmq_msg_t *frames, unsigned count, struct message_load *);
 /** The same of copies: a message of a bundle must not keep the whole of it in memory. */
 struct message_in *message_in_copy(const struct peer *, const struct bytes *frames, unsigned count, struct message_load *);
@@ -61,8 +69,12 @@ void message_in_count_large(struct message_in *, const uint8_t org_id[16]);
 uint8_t *message_in_bulk(struct message_in *, size_t len, struct message_held *, const uint8_t org_id[16], uint64_t each, uint64_t all);
 /** Lets go of the i-th frame, which has been taken care of; the load becomes less.  (What was copied stays until all goes.) */
 void message_in_drop_frame(struct message_in *, unsigned i);
-/** Closes frames, frees the arena, takes from the load.  NULL is allowed. */
+/** Closes frames, frees the arena, takes from the load; net's thread, which alone makes them.  NULL is allowed. */
 void message_in_free(struct message_in *);
+/** The same, on apply's thread. */
+void message_in_give_back(struct message_in *);
+/** Frees those kept for use.  No other thread runs. */
+void message_load_clear(struct message_load *);
 
 /** Tells connections of one authenticated peer apart (a hash of the routing id); nothing else may hang on it.  Never 0.
  */

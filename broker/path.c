@@ -12,6 +12,7 @@
 #define EVENT_RING 8192
 #define BLOBS_RING 1024        /* above PATH_BLOBS_MAX */
 #define DROP_RING 4096
+#define SPENT_RING 2048        /* two batches; what does not fit is freed */
 #define FULL_PAUSE_NS 50000       /* between two looks at a full ring: short against an fsync */
 
 static bool make(struct ring **r, size_t capacity, struct ring_bell *bell)
@@ -45,7 +46,7 @@ int path_init(struct path *p, const struct config *config)
 	    !make(&p->apply_front, OUT_RING, p->net_bell) || !make(&p->admit_front, OUT_RING, p->net_bell) ||
 	    !make(&p->deliver_front, PATH_DELIVERIES_MAX, p->net_bell) ||
 	    !make(&p->apply_deliver, EVENT_RING, p->net_bell) ||
-	    !make(&p->front_deliver, PATH_DELIVERIES_MAX, p->net_bell))
+	    !make(&p->front_deliver, PATH_DELIVERIES_MAX, p->net_bell) || !make(&p->load.spent, SPENT_RING, p->net_bell))
 		return RK_ENOMEM;
 	for (unsigned i = 0; i < (unsigned)config->verify_threads; i++)
 		if (!make_verify(p, i))
@@ -60,6 +61,8 @@ void path_clear(struct path *p)
 	                              p->admit_blobs, p->blobs_admit,   p->apply_blobs};
 	struct ring_bell *const bells[] = {p->net_bell, p->apply_bell, p->blobs_bell};
 
+	message_load_clear(&p->load);
+	ring_free(p->load.spent);
 	for (size_t i = 0; i < sizeof(rings) / sizeof(rings[0]); i++)
 		ring_free(rings[i]);
 	for (unsigned i = 0; i < PATH_VERIFY_MAX; i++) {

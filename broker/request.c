@@ -6,9 +6,12 @@
 #include <sodium.h>
 #include <stddef.h>
 
+#include "proto/canonical.h"
 #include "proto/errcode.h"
 #include "proto/ids.h"
 #include "proto/strict.h"
+
+#define REQUEST_HEAD 8 /* the field of Request; test_apply_feed looks at what is stored */
 
 /* Which sub-messages of Request are there. */
 enum part {
@@ -170,6 +173,8 @@ int request_parse(struct command *c)
 		return r;
 	if (q->head && (r = envelope_parse_signed(q->head, c->arena, &c->envelope)) != RK_OK)
 		return r;
+	if (q->head)
+		c->head = canonical_field(c->frames[0], REQUEST_HEAD);
 	if ((r = take_frames(op, q, c)) != RK_OK)
 		return r;
 	/* The length of a FEED body is all that the broker compares; hashes are its readers'.  Other bodies: verify. */
