@@ -166,6 +166,8 @@ assert len(json.loads(open(sys.argv[2]).read())["files"]) == 3' "$T/err" "$T/out
 	said_bg 'terminated'
 	had=$(part b)
 	((had > 2000000 && had < 14000000))
+	as b dossier list | grep 'opened, .* of 14.0 MiB here'
+	[[ $(as b --json dossier list | value attachment_bytes_here) == "$had" ]]
 	refuses 8 as b dossier get "$id" --output "$T/got"
 	[[ $(part b) == "$had" ]]
 	[[ ! -e $T/got/film.mov ]]
