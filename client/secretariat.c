@@ -172,6 +172,15 @@ int secretariat_open(struct client *c, struct txn *txn, const uint8_t org_id[16]
 	return RK_OK;
 }
 
+/* A request waits until somebody has decided, whichever officer it was: who is a member by now does not. */
+static bool stands_at(struct client *c, struct txn *txn, const Rkl__EnrolmentRecord *record, Rkl__EnrolmentState state, struct arena *a)
+{
+	Rk__Org *member;
+	if (record->state == RKL__ENROLMENT_STATE__WAITING && book_org(c, txn, record->org_id.data, a, &member) == RK_OK)
+		return state == RKL__ENROLMENT_STATE__APPROVED;
+	return record->state == state;
+}
+
 int secretariat_each(struct client *c, struct txn *txn, Rkl__EnrolmentState state,
 		     int (*fn)(void *, const struct secretariat_request *), void *user)
 {
@@ -185,7 +194,7 @@ int secretariat_each(struct client *c, struct txn *txn, Rkl__EnrolmentState stat
 		struct secretariat_request request;
 		arena_reset(a, REQUEST_ARENA_BYTES);
 		rc = key.len == ID16_BYTES ? secretariat_open(c, txn, key.data, a, &request) : RK_ESTORE;
-		if (rc == RK_OK && request.record->state == state)
+		if (rc == RK_OK && stands_at(c, txn, request.record, state, a))
 			rc = fn(user, &request);
 		if (rc == RK_OK)
 			rc = env_cursor_next(cur, &key, &value);

@@ -6,6 +6,7 @@
 #include "client/cli/out.h"
 #include "client/cli/show.h"
 #include "client/device.h"
+#include "client/key_change.h"
 #include "client/secretariat_duty.h"
 #include "proto/strict.h"
 
@@ -32,31 +33,80 @@ static int sync_pending(struct cli *c, bool *approved)
 	return RK_OK;
 }
 
+/* A key that was made for a request, and that the charter does not name: the duties are other officers'. */
+static int find_no_officer(struct cli *c, struct txn *txn, struct arena *a, void *user)
+{
+	struct key_facts keys[KEY_FACTS_MAX];
+	size_t n;
+	(void)a;
+	int rc = key_change_facts(c->client, txn, keys, &n);
+	for (size_t i = 0; rc == RK_OK && i < n; i++)
+		if (keys[i].role == KEY_SECRETARIAT && keys[i].has_pk)
+			*(bool *)user = !keys[i].is_current;
+	return rc;
+}
+
+/* What the secretariat owes the exchange, done once and told; without its passphrase the rest of the sync stands. */
+static int do_once(struct cli *c, struct secretariat_done *done)
+{
+	int rc = secretariat_duties(c->client, done);
+	if (rc == RK_EPASSPHRASE || rc == RK_ENOTJOINED)
+		return cli_fail(c, CLI_PARTIAL, TEXT_DUTIES_WAIT);
+	if (rc == RK_NOT_PERMITTED) {
+		out_warn(c, TEXT_DUTIES_NOT_OURS);
+		return RK_OK;
+	}
+	if (rc == RK_OK && (done->directory || done->epoch || done->checkpoint || done->feed_keys))
+		rc = link_sync(c->client, &c->stop);
+	return rc == RK_OK ? RK_OK : cli_fail(c, rc, TEXT_CANNOT_DO_DUTIES);
+}
+
+/* What was answered to the directory; RK_OK where there was none. */
+static int answer_to_directory(const struct secretariat_done *done, struct txn *txn)
+{
+	struct outcome o;
+	return done->directory && outbox_outcome(txn, done->directory_item, &o) == RK_OK ? o.code : RK_OK;
+}
+
+static int find_answer(struct cli *c, struct txn *txn, struct arena *a, void *user)
+{
+	(void)c, (void)a;
+	return answer_to_directory(user, txn) == RK_CONFLICT ? RK_CONFLICT : RK_OK;
+}
+
 /* Without a new directory nothing else that is due goes through: so it is said, and what may be behind it. */
 static int report_directory(struct cli *c, struct txn *txn, struct arena *a, void *user)
 {
 	struct secretariat_done *done = user;
-	struct outcome o;
+	int code = answer_to_directory(done, txn);
 	(void)a;
-	if (!done->directory || outbox_outcome(txn, done->directory_item, &o) != RK_OK || o.code == RK_OK)
+	if (code == RK_OK)
 		return RK_OK;
 	memset(done, 0, sizeof(*done));
-	out_warn(c, TEXT_DIRECTORY_REFUSED, errcode_sentence(o.code, c->lang));
+	out_warn(c, TEXT_DIRECTORY_REFUSED, errcode_sentence(code, c->lang));
 	return CLI_PARTIAL;
 }
 
-/* What the secretariat owes the exchange; without its passphrase the rest of the sync stands. */
+/* Of two officers whose directories fall due at once the exchange takes one: the other one reads it, and does what is still due. */
 static int do_duties(struct cli *c, struct secretariat_done *done)
 {
+	bool is_no_officer = false;
 	memset(done, 0, sizeof(*done));
 	if (!secretariat_is_here(c->client) || !secretariat_is_due(c->client))
 		return RK_OK;
-	int rc = secretariat_duties(c->client, done);
-	if (rc == RK_EPASSPHRASE || rc == RK_ENOTJOINED)
-		return cli_fail(c, CLI_PARTIAL, TEXT_DUTIES_WAIT);
-	if (rc == RK_OK && (done->directory || done->epoch || done->checkpoint || done->feed_keys))
-		rc = link_sync(c->client, &c->stop);
-	return rc == RK_OK ? show_read(c, report_directory, done) : cli_fail(c, rc, TEXT_CANNOT_DO_DUTIES);
+	int rc = show_read(c, find_no_officer, &is_no_officer);
+	if (rc == RK_OK && is_no_officer)
+		out_say(c, TEXT_DUTIES_NOT_OURS);
+	if (rc != RK_OK || is_no_officer)
+		return rc;
+	rc = do_once(c, done);
+	if (rc == RK_OK && show_read(c, find_answer, done) == RK_CONFLICT) {
+		if (secretariat_is_due(c->client))
+			rc = do_once(c, done);
+		else
+			memset(done, 0, sizeof(*done));
+	}
+	return rc == RK_OK ? show_read(c, report_directory, done) : rc;
 }
 
 /* What waited before this sync, to be looked at again after it: nobody else waits for these answers. */
