@@ -5,6 +5,7 @@
 #include "client/cli/cmd_key.h"
 #include "client/cli/out.h"
 #include "client/cli/show.h"
+#include "client/cli/upload.h"
 #include "client/device.h"
 #include "client/key_change.h"
 #include "client/secretariat_duty.h"
@@ -256,7 +257,7 @@ int cmd_sync(struct cli *c, int argc, char **argv)
 		return rc;
 	if ((rc = show_read(c, find_waiting, &waiting)) != RK_OK)
 		return rc;
-	if ((rc = link_sync(c->client, &c->stop)) != RK_OK || (rc = publish_kx(c)) != RK_OK)
+	if ((rc = upload_sync(c)) != RK_OK || (rc = publish_kx(c)) != RK_OK)
 		return cli_fail(c, rc, TEXT_CANNOT_SYNC);
 	int refused = show_read(c, report_refused, &waiting);
 	int keys = key_after_sync(c);
