@@ -172,15 +172,6 @@ int secretariat_open(struct client *c, struct txn *txn, const uint8_t org_id[16]
 	return RK_OK;
 }
 
-/* A request waits until somebody has decided, whichever officer it was: who is a member by now does not. */
-static bool stands_at(struct client *c, struct txn *txn, const Rkl__EnrolmentRecord *record, Rkl__EnrolmentState state, struct arena *a)
-{
-	Rk__Org *member;
-	if (record->state == RKL__ENROLMENT_STATE__WAITING && book_org(c, txn, record->org_id.data, a, &member) == RK_OK)
-		return state == RKL__ENROLMENT_STATE__APPROVED;
-	return record->state == state;
-}
-
 int secretariat_each(struct client *c, struct txn *txn, Rkl__EnrolmentState state,
 		     int (*fn)(void *, const struct secretariat_request *), void *user)
 {
@@ -194,7 +185,7 @@ int secretariat_each(struct client *c, struct txn *txn, Rkl__EnrolmentState stat
 		struct secretariat_request request;
 		arena_reset(a, REQUEST_ARENA_BYTES);
 		rc = key.len == ID16_BYTES ? secretariat_open(c, txn, key.data, a, &request) : RK_ESTORE;
-		if (rc == RK_OK && stands_at(c, txn, request.record, state, a))
+		if (rc == RK_OK && request.record->state == state)
 			rc = fn(user, &request);
 		if (rc == RK_OK)
 			rc = env_cursor_next(cur, &key, &value);
@@ -326,22 +317,53 @@ int secretariat_reject(struct client *c, const uint8_t org_id[16], uint64_t *ite
 	return rc;
 }
 
+/* Decided: its record says so, and its line in the inbox asks for nothing any more.  RK_ENOTFOUND; RK_CONFLICT: it did not wait. */
+static int decide(struct txn *txn, const uint8_t org_id[16], Rkl__EnrolmentState state, struct arena *a)
+{
+	Rkl__EnrolmentRecord *record;
+	ProtobufCMessage *m;
+	int rc = record_get(txn, C_ENROLMENT, bytes_make(org_id, ID16_BYTES), &rkl__enrolment_record__descriptor, a, &m);
+	if (rc != RK_OK)
+		return rc;
+	record = (Rkl__EnrolmentRecord *)m;
+	if (record->state != RKL__ENROLMENT_STATE__WAITING)
+		return RK_CONFLICT;
+	record->state = state;
+	rc = record_put(txn, C_ENROLMENT, bytes_make(org_id, ID16_BYTES), m);
+	return rc == RK_OK ? inbox_settle(txn, bytes_make(org_id, ID16_BYTES)) : rc;
+}
+
 int secretariat_settle(struct client *c, const uint8_t org_id[16], Rkl__EnrolmentState state)
 {
-	ProtobufCMessage *m;
 	struct txn *txn = NULL;
 	struct arena *a = arena_new(REQUEST_ARENA_BYTES);
 	int rc = a ? env_begin(client_env(c), true, &txn) : RK_ENOMEM;
 	if (rc == RK_OK)
-		rc = record_get(txn, C_ENROLMENT, bytes_make(org_id, ID16_BYTES), &rkl__enrolment_record__descriptor, a, &m);
-	if (rc == RK_OK) {
-		((Rkl__EnrolmentRecord *)m)->state = state;
-		rc = record_put(txn, C_ENROLMENT, bytes_make(org_id, ID16_BYTES), m);
-	}
+		rc = decide(txn, org_id, state, a);
+	/* By the directory that came with the answer. */
+	if (rc == RK_CONFLICT)
+		rc = RK_OK;
 	if (rc == RK_OK)
 		rc = env_commit(txn);
 	else
 		env_abort(txn);
+	arena_free(a);
+	return rc;
+}
+
+int secretariat_on_directory(struct txn *txn, const Rk__Directory *d)
+{
+	struct arena *a = NULL;
+	int rc = RK_OK;
+	for (size_t i = 0; i < d->n_orgs && rc == RK_OK; i++) {
+		if (!env_has(txn, C_ENROLMENT, bytes_of(d->orgs[i]->org_id)))
+			continue;
+		if (!a && !(a = arena_new(REQUEST_ARENA_BYTES)))
+			return RK_ENOMEM;
+		arena_reset(a, REQUEST_ARENA_BYTES);
+		rc = decide(txn, d->orgs[i]->org_id.data, RKL__ENROLMENT_STATE__APPROVED, a);
+		rc = rc == RK_CONFLICT ? RK_OK : rc;
+	}
 	arena_free(a);
 	return rc;
 }
