@@ -54,10 +54,10 @@ const char *notify_line(char line[NOTIFY_LINE_CHARS], const struct agent_event *
 	return line;
 }
 
-/* What the service manager gave to us alone: a command that has it could say that we are ready, or feed our watchdog. */
+/* What was given to us alone: a command that has it could say for us that we are ready, feed our watchdog, or find our passphrases. */
 static bool is_ours(const char *setting)
 {
-	static const char *const ours[] = {"RENKEI_", "NOTIFY_SOCKET=", "WATCHDOG_", "LISTEN_"};
+	static const char *const ours[] = {"RENKEI_", "NOTIFY_SOCKET=", "WATCHDOG_", "LISTEN_", "CREDENTIALS_DIRECTORY="};
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
 		if (strncmp(setting, ours[i], strlen(ours[i])) == 0)
 			return true;

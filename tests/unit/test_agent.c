@@ -173,6 +173,7 @@ static void a_command_hears_each_entry_alone(void **state)
 	setenv("RENKEI_PASSPHRASE_FILE", "/secret/place", 1);
 	setenv("NOTIFY_SOCKET", "/run/manager", 1);
 	setenv("WATCHDOG_USEC", "30000000", 1);
+	setenv("CREDENTIALS_DIRECTORY", "/run/credentials", 1);
 	setenv("OTHER_SETTING", "kept", 1);
 	snprintf(command, sizeof(command),
 		 "mkdir %s/lock || echo twice >>%s/out; cat >>%s/out; env >>%s/env; ls -l /proc/self/fd >>%s/fds; sleep 0.05; rmdir %s/lock",
@@ -191,6 +192,7 @@ static void a_command_hears_each_entry_alone(void **state)
 	assert_null(strstr(out, "RENKEI_"));
 	assert_null(strstr(out, "NOTIFY_SOCKET"));
 	assert_null(strstr(out, "WATCHDOG_"));
+	assert_null(strstr(out, "CREDENTIALS_"));
 	assert_non_null(strstr(out, "OTHER_SETTING=kept"));
 	assert_true(read_out(out, sizeof(out), "fds") > 0);
 	assert_null(strstr(out, "data.mdb"));
@@ -205,6 +207,7 @@ static void a_command_hears_each_entry_alone(void **state)
 	unsetenv("RENKEI_PASSPHRASE_FILE");
 	unsetenv("NOTIFY_SOCKET");
 	unsetenv("WATCHDOG_USEC");
+	unsetenv("CREDENTIALS_DIRECTORY");
 	unsetenv("OTHER_SETTING");
 }
 
