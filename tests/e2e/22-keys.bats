@@ -202,6 +202,9 @@ for line in sys.stdin:
 	refuses 3 as s2 secretariat duty
 	as s2 sync >"$T/out" 2>"$T/err"
 	said 'left to others'
+	# Nobody has to open a key for that.
+	echo wrong >"$T/wrong"
+	RENKEI_SECRETARIAT_PASSPHRASE_FILE=$T/wrong as s2 sync
 	broker_stop
 	renkeid adopt --data "$T/broker" "$T/c2.rk"
 	broker_run
@@ -218,6 +221,7 @@ for line in sys.stdin:
 	as c --json device list | grep 'Front desk'
 	as secretariat sync
 	[[ $(as secretariat --json member list | grep -c '"pending"') == 0 ]]
+	[[ $(as secretariat --json inbox list | grep '"kind":"enrolment"' | grep -c '"read":false') == 0 ]]
 	as secretariat --json secretariat duty | grep '"enrolments"' | grep '"count":0'
 	refuses 7 as secretariat member approve c --fingerprint "$(as c --json status | value fingerprint)"
 	said 'member already'
