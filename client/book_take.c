@@ -330,7 +330,9 @@ static int take_new(struct taking *t, unsigned type)
 		return r;
 	if ((r = put_object(t, type)) != RK_OK)
 		return r;
-	return t->o.kind == OBJECT_KIND_DIRECTORY ? note_expelled(t) : RK_OK;
+	if (t->o.kind != OBJECT_KIND_DIRECTORY || (r = note_expelled(t)) != RK_OK)
+		return r;
+	return secretariat_on_directory(t->txn, (const Rk__Directory *)t->o.message);
 }
 
 static int take(struct taking *t)

@@ -241,6 +241,8 @@ int mail_on_nack(struct client *, struct txn *, const struct delivery *);
 int agreement_on_terms(struct client *, struct txn *, const struct delivery *);
 int agreement_on_act(struct client *, struct txn *, const struct delivery *);
 int secretariat_on_enrolment(struct client *, struct txn *, const struct delivery *);
+/** A directory was taken in: who is listed waits for no decision any more, whichever officer let it in. */
+int secretariat_on_directory(struct txn *, const Rk__Directory *);
 int deposit_on_entry(struct client *, struct txn *, const struct delivery *);
 /** FETCH answered: bulk of an envelope that we picked up or sent; any other is not looked at. */
 int mail_on_bulk(struct client *, struct txn *, const uint8_t env_id[32], struct bytes wraps, struct bytes body);
@@ -250,8 +252,9 @@ void client_count(struct txn *, const char *name);
 /* ---- inbox */
 /** Alerts and returns are not added while the same one is unread: it gets the new time and id. */
 int inbox_add(struct txn *, Rkl__InboxKind, struct bytes id, const uint8_t *from_org, int64_t time_ms, const char *detail);
-/** Somebody has dealt with what this envelope brought: its line, as a dossier or notice for us, counts as read from now on. */
-int inbox_settle(struct txn *, struct bytes env_id);
+/** Somebody has dealt with it: its unread line, of a dossier or notice for us (by the envelope) or of a request to join (by the organisation),
+ * counts as read from now on. */
+int inbox_settle(struct txn *, struct bytes id);
 
 /* ---- outbox (client/outbox.c) */
 struct outbox_request {

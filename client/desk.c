@@ -1,11 +1,13 @@
-/* Desks of the newest list.  Lists have at most 32 devices of 16 desks: everything is looked for from the start. */
+/* Desks of the newest list, and the names of earlier ones.  Lists have at most 32 devices of 16 desks: everything is looked for from the start. */
 #include "client/desk.h"
 
 #include <stdio.h>
 
+#include "client/client_internal.h"
 #include "proto/strict.h"
 
 #define DESKS_LIST_MAX 512
+#define LISTS_SEEN_MAX 200 /* of an organisation, back from the newest: nobody waits for a name longer */
 #define NAME_ARENA ((size_t)8 * 1024)
 
 /* ---- names */
@@ -108,8 +110,7 @@ static int add_desk(struct desk *list, size_t *count, const Rk__Device *d, size_
 	return list[at].name != NULL ? RK_OK : RK_ENOMEM;
 }
 
-static int list_desks(struct client *c, struct txn *txn, const uint8_t org_id[16], bool retired_too, struct arena *a,
-		      struct desk **out, size_t *count)
+int desk_list(struct client *c, struct txn *txn, const uint8_t org_id[16], struct arena *a, struct desk **out, size_t *count)
 {
 	Rk__OrgDevices *devices;
 	int r;
@@ -124,18 +125,13 @@ static int list_desks(struct client *c, struct txn *txn, const uint8_t org_id[16
 	for (size_t i = 0; i < devices->n_devices; i++) {
 		const Rk__Device *d = devices->devices[i];
 
-		if (!retired_too && !trust_device_is_active(d, client_now(c)))
+		if (!trust_device_is_active(d, client_now(c)))
 			continue;
 		for (size_t j = 0; j < d->n_desks; j++)
 			if ((r = add_desk(*out, count, d, j, a)) != RK_OK)
 				return r;
 	}
 	return RK_OK;
-}
-
-int desk_list(struct client *c, struct txn *txn, const uint8_t org_id[16], struct arena *a, struct desk **out, size_t *count)
-{
-	return list_desks(c, txn, org_id, false, a, out, count);
 }
 
 int desk_find(struct client *c, struct txn *txn, const uint8_t org_id[16], const char *name, struct arena *a, uint32_t *desk_id)
@@ -155,21 +151,51 @@ int desk_find(struct client *c, struct txn *txn, const uint8_t org_id[16], const
 	return r != RK_OK ? r : *desk_id == 0 ? RK_ENOTFOUND : RK_OK;
 }
 
+static const char *name_in(const Rk__OrgDevices *devices, uint32_t desk_id, struct arena *a)
+{
+	for (size_t i = 0; i < devices->n_devices; i++)
+		for (size_t j = 0; j < devices->devices[i]->n_desks; j++)
+			if (devices->devices[i]->desks[j] == desk_id)
+				return name_of(devices->devices[i], j, a);
+	return NULL;
+}
+
+/* Numbers are not given out again: who left last took the name along, and what was addressed to the desk is still shown. */
+static const char *name_in_some_list(struct txn *txn, const uint8_t org_id[16], uint32_t desk_id, struct arena *a)
+{
+	unsigned type = (unsigned)object_info(OBJECT_KIND_ORG_DEVICES)->wire_type;
+	struct arena *list = arena_new(0);
+	const char *name = NULL;
+	struct bytes wire;
+	uint64_t serial;
+	uint8_t oh[32];
+	int r = list != NULL ? book_newest(txn, type, org_id, &serial, oh, &wire) : RK_ENOMEM;
+
+	for (unsigned seen = 0; r == RK_OK && name == NULL && seen < LISTS_SEEN_MAX; seen++) {
+		struct object o;
+
+		arena_reset(list, arena_budget(wire.len));
+		if (object_parse(OBJECT_KIND_ORG_DEVICES, wire, list, &o) != RK_OK)
+			break;
+		name = name_in((const Rk__OrgDevices *)(const void *)o.message, desk_id, a);
+		r = book_older(txn, type, org_id, &serial, oh, &wire);
+	}
+	arena_free(list);
+	return name;
+}
+
 const char *desk_name(struct client *c, struct txn *txn, const uint8_t org_id[16], uint32_t desk_id, struct arena *a)
 {
-	struct desk *list;
-	const char *kept;
+	const char *name = name_in_some_list(txn, org_id, desk_id, a);
 	char number[16];
-	size_t n;
 
-	if (list_desks(c, txn, org_id, true, a, &list, &n) == RK_OK)
-		for (size_t i = 0; i < n; i++)
-			if (list[i].id == desk_id)
-				return list[i].name;
+	(void)c;
+	if (name != NULL)
+		return name;
 	snprintf(number, sizeof(number), "#%u", desk_id);
 	arena_raise(a, sizeof(number) + 32);
-	kept = arena_copy(a, number, strlen(number));
-	return kept != NULL ? kept : "";
+	name = arena_copy(a, number, strlen(number));
+	return name != NULL ? name : "";
 }
 
 int desk_of_device(struct client *c, struct txn *txn, const uint8_t device_id[16], const uint8_t org_id[16], struct arena *a,

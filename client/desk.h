@@ -22,7 +22,7 @@ int desk_list(struct client *, struct txn *, const uint8_t org_id[16], struct ar
 /** The desk of that name (desk_same_name).  RK_ENOTFOUND; RK_CONFLICT: two have it. */
 int desk_find(struct client *, struct txn *, const uint8_t org_id[16], const char *name, struct arena *, uint32_t *desk_id);
 
-/** Name of a desk, "#3" if it is not there any more; in the arena. */
+/** Name of a desk, as the newest list says that has it; "#3" if none of the last 200 does; in the arena. */
 const char *desk_name(struct client *, struct txn *, const uint8_t org_id[16], uint32_t desk_id, struct arena *);
 
 /** The one desk of a device, 0 if it has none or is not listed.  RK_CONFLICT: it has several. */

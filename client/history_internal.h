@@ -24,6 +24,8 @@ int history_check_evidence(struct arena *, struct bytes packed);
 /** A record that this home never had: its head is the one that its name says, signed by the sender's device, of us or to us, and the record
  *  says of it what the head says. */
 int history_prove_envelope(struct client *, struct txn *, struct arena *, const uint8_t id[32], const Rkl__EnvelopeRecord *);
+/** A deposit: the one that its name says, of this commitment, by a device of ours. */
+int history_prove_deposit(struct client *, struct txn *, struct arena *, const uint8_t id[32], struct bytes wire, const uint8_t commit[32]);
 /** A content: what `told` says of it, and its attachments are those of the head. */
 int history_check_message(struct arena *, const Rkl__EnvelopeRecord *head_of, const Rkl__EnvelopeRecord *told, struct bytes packed);
 

@@ -98,10 +98,9 @@ static bool is_record_of(struct client *c, const Rkl__EnvelopeRecord *r, const R
 	       r->expires_at == h->expires_at && r->marking == (uint32_t)h->marking && r->reply_only == h->reply_only && are_recipients(r, h);
 }
 
-/* By the newest list of the sender's that names its device: it may be struck by now. */
-static int verify(struct client *c, struct txn *t, struct arena *a, const struct envelope *e)
+/* The key of a device, by the newest list of its organisation that names it: it may be struck by now.  RK_EINTEGRITY: none does. */
+static int find_signer(struct txn *t, struct arena *a, const uint8_t *org_id, const uint8_t *device_id, uint8_t pk[32])
 {
-	const uint8_t *org_id = e->header->sender_org.data;
 	struct bytes wire;
 	uint64_t serial;
 	uint8_t oh[32];
@@ -114,10 +113,22 @@ static int verify(struct client *c, struct txn *t, struct arena *a, const struct
 		arena_raise(a, arena_budget(wire.len));
 		if ((r = object_parse(OBJECT_KIND_ORG_DEVICES, wire, a, &o)) != RK_OK)
 			return r > 0 ? RK_ESTORE : r;
-		if ((d = trust_find_device((const Rk__OrgDevices *)(const void *)o.message, e->header->sender_device.data)) != NULL)
-			return envelope_verify(e, client_exchange_id(c), d->sign_pk.data) == RK_OK ? RK_OK : RK_EINTEGRITY;
+		if ((d = trust_find_device((const Rk__OrgDevices *)(const void *)o.message, device_id)) == NULL)
+			continue;
+		memcpy(pk, d->sign_pk.data, 32);
+		return RK_OK;
 	}
 	return r == RK_ENOTFOUND ? RK_EINTEGRITY : r;
+}
+
+static int verify(struct client *c, struct txn *t, struct arena *a, const struct envelope *e)
+{
+	uint8_t pk[32];
+	int r = find_signer(t, a, e->header->sender_org.data, e->header->sender_device.data, pk);
+
+	if (r != RK_OK)
+		return r;
+	return envelope_verify(e, client_exchange_id(c), pk) == RK_OK ? RK_OK : RK_EINTEGRITY;
 }
 
 int history_prove_envelope(struct client *c, struct txn *t, struct arena *a, const uint8_t id[32], const Rkl__EnvelopeRecord *record)
@@ -155,4 +166,25 @@ int history_check_message(struct arena *a, const Rkl__EnvelopeRecord *head_of, c
 	default:
 		return RK_EINTEGRITY;
 	}
+}
+
+/* ---- deposits */
+
+int history_prove_deposit(struct client *c, struct txn *t, struct arena *a, const uint8_t id[32], struct bytes wire, const uint8_t commit[32])
+{
+	const Rk__Deposit *d;
+	uint8_t oh[32], pk[32];
+	struct object o;
+	int r;
+
+	if (object_parse(OBJECT_KIND_DEPOSIT, wire, a, &o) != RK_OK)
+		return RK_EINTEGRITY;
+	d = (const Rk__Deposit *)(const void *)o.message;
+	object_oh(oh, &o, client_exchange_id(c));
+	if (memcmp(oh, id, 32) != 0 || !bytes_equal(bytes_of(d->commit), bytes_make(commit, 32)) ||
+	    !bytes_equal(bytes_of(d->org_id), bytes_make(client_org_id(c), ID16_BYTES)))
+		return RK_EINTEGRITY;
+	if ((r = find_signer(t, a, d->org_id.data, d->device_id.data, pk)) != RK_OK)
+		return r;
+	return object_check(&o, client_exchange_id(c), pk) == RK_OK ? RK_OK : RK_EINTEGRITY;
 }

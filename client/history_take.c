@@ -209,16 +209,10 @@ static int read_secret(struct merging *m, struct deposit_secret *out)
 /* The signed Deposit names what its secret must be. */
 static int prove_deposit(struct merging *m, const Rkl__DepositRecord *record, const struct deposit_secret *secret)
 {
-	uint8_t oh[32], commit[32];
-	struct object o;
+	uint8_t commit[32];
 
-	if (object_parse(OBJECT_KIND_DEPOSIT, bytes_of(record->wire), m->a, &o) != RK_OK)
-		return RK_EINTEGRITY;
-	object_oh(oh, &o, client_exchange_id(m->c));
 	ids_deposit_commit(commit, secret->salt, secret->sha256);
-	if (memcmp(oh, m->id, 32) != 0 || !bytes_equal(bytes_of(((const Rk__Deposit *)(const void *)o.message)->commit), BYTES_OF(commit)))
-		return RK_EINTEGRITY;
-	return RK_OK;
+	return history_prove_deposit(m->c, m->t, m->a, m->id, bytes_of(record->wire), commit);
 }
 
 static int take_deposit(struct merging *m)

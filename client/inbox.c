@@ -78,8 +78,15 @@ int inbox_add(struct txn *txn, Rkl__InboxKind kind, struct bytes id, const uint8
 	return record_put(txn, C_INBOX, BYTES_OF(key), &rec.base);
 }
 
+/* What asks for something to be done: it is over when that is done, here or elsewhere. */
+static bool is_arrival(const Rkl__InboxRecord *rec)
+{
+	return rec->kind == RKL__INBOX_KIND__INBOX_DOSSIER || rec->kind == RKL__INBOX_KIND__INBOX_NOTICE ||
+	       rec->kind == RKL__INBOX_KIND__INBOX_ENROLMENT;
+}
+
 /* The unread line of an arrival, 0 if there is none.  Newest first: what people deal with came lately, as a rule. */
-static int find_arrival(struct txn *txn, struct bytes env_id, struct arena *arena, uint64_t *no)
+static int find_arrival(struct txn *txn, struct bytes id, struct arena *arena, uint64_t *no)
 {
 	struct env_cursor *cursor;
 	struct bytes key, value;
@@ -96,15 +103,14 @@ static int find_arrival(struct txn *txn, struct bytes env_id, struct arena *aren
 			r = RK_ESTORE;
 			break;
 		}
-		if ((record->kind == RKL__INBOX_KIND__INBOX_DOSSIER || record->kind == RKL__INBOX_KIND__INBOX_NOTICE) && !record->read &&
-		    bytes_equal(bytes_of(record->id), env_id))
+		if (is_arrival(record) && !record->read && bytes_equal(bytes_of(record->id), id))
 			*no = record->no;
 	}
 	env_cursor_free(cursor);
 	return r == RK_ENOTFOUND ? RK_OK : r;
 }
 
-int inbox_settle(struct txn *txn, struct bytes env_id)
+int inbox_settle(struct txn *txn, struct bytes id)
 {
 	struct arena *arena = arena_new(0);
 	Rkl__InboxRecord *record;
@@ -114,7 +120,7 @@ int inbox_settle(struct txn *txn, struct bytes env_id)
 
 	if (arena == NULL)
 		return RK_ENOMEM;
-	if ((r = find_arrival(txn, env_id, arena, &no)) != RK_OK || no == 0)
+	if ((r = find_arrival(txn, id, arena, &no)) != RK_OK || no == 0)
 		goto out;
 	put_u64be(key, no);
 	r = record_get(txn, C_INBOX, BYTES_OF(key), &rkl__inbox_record__descriptor, arena, (ProtobufCMessage **)&record);

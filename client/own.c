@@ -19,7 +19,7 @@ int own_check_form(const struct own_form *f, const char **field)
 {
 	const struct { const char *name, *value; size_t max; } texts[] = {
 		{"name", f->name, 200}, {"reading", f->reading, 200}, {"region", f->region, 64},
-		{"device-label", f->device_label, 64},
+		{"label", f->device_label, 64},
 	};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		*field = texts[i].name;

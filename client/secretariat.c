@@ -317,22 +317,53 @@ int secretariat_reject(struct client *c, const uint8_t org_id[16], uint64_t *ite
 	return rc;
 }
 
+/* Decided: its record says so, and its line in the inbox asks for nothing any more.  RK_ENOTFOUND; RK_CONFLICT: it did not wait. */
+static int decide(struct txn *txn, const uint8_t org_id[16], Rkl__EnrolmentState state, struct arena *a)
+{
+	Rkl__EnrolmentRecord *record;
+	ProtobufCMessage *m;
+	int rc = record_get(txn, C_ENROLMENT, bytes_make(org_id, ID16_BYTES), &rkl__enrolment_record__descriptor, a, &m);
+	if (rc != RK_OK)
+		return rc;
+	record = (Rkl__EnrolmentRecord *)m;
+	if (record->state != RKL__ENROLMENT_STATE__WAITING)
+		return RK_CONFLICT;
+	record->state = state;
+	rc = record_put(txn, C_ENROLMENT, bytes_make(org_id, ID16_BYTES), m);
+	return rc == RK_OK ? inbox_settle(txn, bytes_make(org_id, ID16_BYTES)) : rc;
+}
+
 int secretariat_settle(struct client *c, const uint8_t org_id[16], Rkl__EnrolmentState state)
 {
-	ProtobufCMessage *m;
 	struct txn *txn = NULL;
 	struct arena *a = arena_new(REQUEST_ARENA_BYTES);
 	int rc = a ? env_begin(client_env(c), true, &txn) : RK_ENOMEM;
 	if (rc == RK_OK)
-		rc = record_get(txn, C_ENROLMENT, bytes_make(org_id, ID16_BYTES), &rkl__enrolment_record__descriptor, a, &m);
-	if (rc == RK_OK) {
-		((Rkl__EnrolmentRecord *)m)->state = state;
-		rc = record_put(txn, C_ENROLMENT, bytes_make(org_id, ID16_BYTES), m);
-	}
+		rc = decide(txn, org_id, state, a);
+	/* By the directory that came with the answer. */
+	if (rc == RK_CONFLICT)
+		rc = RK_OK;
 	if (rc == RK_OK)
 		rc = env_commit(txn);
 	else
 		env_abort(txn);
+	arena_free(a);
+	return rc;
+}
+
+int secretariat_on_directory(struct txn *txn, const Rk__Directory *d)
+{
+	struct arena *a = NULL;
+	int rc = RK_OK;
+	for (size_t i = 0; i < d->n_orgs && rc == RK_OK; i++) {
+		if (!env_has(txn, C_ENROLMENT, bytes_of(d->orgs[i]->org_id)))
+			continue;
+		if (!a && !(a = arena_new(REQUEST_ARENA_BYTES)))
+			return RK_ENOMEM;
+		arena_reset(a, REQUEST_ARENA_BYTES);
+		rc = decide(txn, d->orgs[i]->org_id.data, RKL__ENROLMENT_STATE__APPROVED, a);
+		rc = rc == RK_CONFLICT ? RK_OK : rc;
+	}
 	arena_free(a);
 	return rc;
 }

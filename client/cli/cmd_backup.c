@@ -2,86 +2,33 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "client/backup.h"
 #include "client/cli/code_input.h"
 #include "client/cli/out.h"
+#include "client/cli/progress.h"
 #include "client/cli/show.h"
 
-#define SHOWN_EVERY_MS 250 /* on a terminal; in JSON each second; the first at once */
 #define MIB (1024.0 * 1024.0)
 
 /* ---- how far it is */
 
-struct progress {
+struct watch {
 	struct cli *c;
-	enum text_id stage;
-	const char *name;            /* in JSON */
+	enum progress_stage stage;
 	const struct backup_result *result;
-	int64_t shown_at;
-	bool on_terminal, is_shown;
+	struct progress progress;
 };
-
-static int64_t monotonic(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-static void show_json(const struct progress *p, uint64_t bytes)
-{
-	json_t *line = json_object(), *j = json_object();
-
-	out_set_text(j, "stage", p->name);
-	out_set_number(j, "bytes", (int64_t)bytes);
-	out_set_number(j, "total", (int64_t)p->result->expected);
-	json_object_set_new(line, "progress", j);
-	(void)out_json(line); /* that nobody reads is found out at the end */
-}
-
-static void show_terminal(struct progress *p, uint64_t bytes)
-{
-	double total = (double)p->result->expected, part = total > 0 ? (double)bytes / total : 1;
-	char now[32], all[32];
-
-	snprintf(now, sizeof(now), "%.1f", (double)bytes / MIB);
-	snprintf(all, sizeof(all), "%.1f", total / MIB);
-	fprintf(stderr, "\r\033[K");
-	fprintf(stderr, text(TEXT_BACKUP_PROGRESS, p->c->lang), text(p->stage, p->c->lang), part < 1 ? (unsigned)(100 * part) : 100u, now, all);
-	fflush(stderr);
-	p->is_shown = true;
-}
 
 static int step(void *user, uint64_t bytes)
 {
-	struct progress *p = user;
-	int64_t now = monotonic();
+	struct watch *w = user;
 
-	if (p->c->stop)
+	if (w->c->stop)
 		return RK_EINTERRUPTED;
-	if (p->c->quiet || now - p->shown_at < (p->c->json ? 4 : 1) * SHOWN_EVERY_MS)
-		return RK_OK;
-	p->shown_at = now;
-	if (p->c->json)
-		show_json(p, bytes);
-	else if (p->on_terminal)
-		show_terminal(p, bytes);
+	progress_at(&w->progress, w->c, w->stage, NULL, bytes, w->result->expected);
 	return RK_OK;
-}
-
-static struct progress progress_begin(struct cli *c, enum text_id stage, const char *name, const struct backup_result *result)
-{
-	return (struct progress){.c = c, .stage = stage, .name = name, .result = result, .on_terminal = isatty(STDERR_FILENO)};
-}
-
-static void progress_end(const struct progress *p)
-{
-	if (p->is_shown)
-		fprintf(stderr, "\r\033[K");
 }
 
 /* ---- what both print */
@@ -165,7 +112,7 @@ int cmd_backup_home(struct cli *c, int argc, char **argv)
 	const struct cli_usage usage = {options, "FILE", 1, 1, TEXT_NOTES_BACKUP};
 	char code[RECOVERY_CODE_CHARS] = "";
 	struct backup_result result = {0};
-	struct progress p = progress_begin(c, TEXT_BACKUP_STAGE, "backup", &result);
+	struct watch w = {.c = c, .stage = PROGRESS_BACKUP, .result = &result};
 	struct cli_args args;
 	int r;
 
@@ -179,10 +126,10 @@ int cmd_backup_home(struct cli *c, int argc, char **argv)
 	o.file = args.arg[0];
 	o.code = code;
 	o.step = step;
-	o.user = &p;
+	o.user = &w;
 	r = backup_write(c->client, &o, &result);
 	sodium_memzero(code, sizeof(code));
-	progress_end(&p);
+	progress_end(&w.progress, r == RK_OK);
 	return r == RK_OK ? print_backup(c, o.file, &result) : backup_failed(c, r, o.file, &result);
 }
 
@@ -273,15 +220,15 @@ int cmd_restore_home(struct cli *c, int argc, char **argv)
 	const struct cli_usage usage = {options, "FILE", 1, 1, TEXT_NOTES_RESTORE};
 	char code[RECOVERY_CODE_CHARS] = "";
 	struct backup_result result = {0};
-	struct progress p = progress_begin(c, TEXT_RESTORE_STAGE, "restore", &result);
+	struct watch w = {.c = c, .stage = PROGRESS_RESTORE, .result = &result};
 	struct cli_args args;
 	int r;
 
 	if ((r = cli_parse(c, &usage, argc, argv, &args)) != RK_OK || (r = code_for_reading(c, code_file, code)) != RK_OK)
 		return r;
-	r = restore_home(&(struct restore_options){args.arg[0], c->home, code, step, &p}, &result);
+	r = restore_home(&(struct restore_options){args.arg[0], c->home, code, step, &w}, &result);
 	sodium_memzero(code, sizeof(code));
-	progress_end(&p);
+	progress_end(&w.progress, r == RK_OK);
 	if (r != RK_OK)
 		return restore_failed(c, r, args.arg[0], &result);
 	return (r = cli_open(c)) == RK_OK ? print_restored(c, &result) : r;

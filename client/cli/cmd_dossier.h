@@ -12,4 +12,7 @@
  */
 int cmd_dossier_fetch(struct cli *, const uint8_t env_id[32], const char *given, enum text_id cannot, bool *is_signed);
 
+/** The content is sealed to no key of this device, which is not what the code's own sentence says: that is meant for senders. */
+int cmd_dossier_sealed_before(struct cli *, const char *given);
+
 #endif

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "client/cli/cmd_dossier.h"
 #include "client/cli/shared.h"
 #include "client/cli/show_dossier.h"
 #include "client/backup.h"
@@ -58,6 +59,7 @@ int cmd_dossier_decline(struct cli *c, int argc, char **argv)
 	const struct cli_usage usage = {NULL, "ID", 1, 1, TEXT_NONE};
 	Rkl__EnvelopeRecord *record;
 	struct cli_args args;
+	struct outcome out;
 	struct shared s;
 	uint64_t item = 0;
 	int r;
@@ -73,8 +75,11 @@ int cmd_dossier_decline(struct cli *c, int argc, char **argv)
 		r = inbox_settle(s.t, bytes_of(record->env_id));
 	if ((r = shared_end(&s, r)) != RK_OK)
 		return r;
-	if (item != 0 && (r = cli_finish(c, item, TEXT_DECLINE_WAITS, NULL)) != RK_OK)
-		return r;
+	r = item != 0 ? link_finish(c->client, item, &c->stop, &out) : RK_OK;
+	if (r == RK_NO_RECIPIENT_KEY)
+		return cmd_dossier_sealed_before(c, args.arg[0]);
+	if (r != RK_OK)
+		return cli_fail_finish(c, r, TEXT_DECLINE_WAITS);
 	return say_declined(c, args.arg[0]);
 }
 

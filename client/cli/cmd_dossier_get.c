@@ -68,6 +68,11 @@ static int settle(struct cli *c, const uint8_t env_id[32])
 	return shared_end(&s, inbox_settle(s.t, bytes_make(env_id, 32)));
 }
 
+int cmd_dossier_sealed_before(struct cli *c, const char *given)
+{
+	return cli_refuse(c, RK_NO_RECIPIENT_KEY, TEXT_HINT_SEALED_BEFORE, TEXT_GET_SEALED_BEFORE, given);
+}
+
 /* What must happen before the content is here: nothing, a fetch, or a signed pickup first. */
 int cmd_dossier_fetch(struct cli *c, const uint8_t env_id[32], const char *given, enum text_id cannot, bool *is_signed)
 {
@@ -90,6 +95,8 @@ int cmd_dossier_fetch(struct cli *c, const uint8_t env_id[32], const char *given
 	if (r == RK_OK)
 		r = settle(c, env_id);
 	*is_signed = !is_here && !is_own;
+	if (r == RK_NO_RECIPIENT_KEY)
+		return cmd_dossier_sealed_before(c, given);
 	return r == RK_OK ? r : cli_fail(c, r, cannot, given);
 }
 
@@ -146,9 +153,12 @@ static int open_message(struct getting *g, bool write, struct opened *o)
 	if ((r = shared_begin(g->c, write, &o->s)) != RK_OK)
 		return r;
 	if ((r = mail_load(o->s.t, g->env_id, o->s.a, &o->record)) == RK_OK &&
-	    (r = mail_message(g->c->client, o->s.t, o->record, o->s.a, &o->m)) != RK_OK)
-		r = cli_fail(g->c, r == RK_ENOTFOUND && o->record->problem != RK_OK ? o->record->problem : r,
-		             r == RK_ENEWER ? TEXT_DOSSIER_NEWER : TEXT_DOSSIER_REFUSED, g->given);
+	    (r = mail_message(g->c->client, o->s.t, o->record, o->s.a, &o->m)) != RK_OK) {
+		if (r == RK_ENOTFOUND && o->record->problem != RK_OK)
+			r = o->record->problem;
+		r = r == RK_NO_RECIPIENT_KEY ? cmd_dossier_sealed_before(g->c, g->given)
+		                             : cli_fail(g->c, r, r == RK_ENEWER ? TEXT_DOSSIER_NEWER : TEXT_DOSSIER_REFUSED, g->given);
+	}
 	return r == RK_OK ? r : shared_end(&o->s, r);
 }
 

@@ -108,7 +108,7 @@ int cmd_join(struct cli *c, int argc, char **argv)
 		{"country", CLI_TEXT, &o.country, "CC", TEXT_OPT_COUNTRY, false},
 		{"region", CLI_TEXT, &o.region, "REGION", TEXT_OPT_REGION, false},
 		{"corporate-number", CLI_TEXT, &o.corporate_number, "DIGITS", TEXT_OPT_CORPORATE, false},
-		{"device-label", CLI_TEXT, &o.label, "TEXT", TEXT_OPT_LABEL, false},
+		{"label", CLI_TEXT, &o.label, "TEXT", TEXT_OPT_LABEL, false},
 		{"no-passphrase", CLI_FLAG, &o.no_passphrase, NULL, TEXT_OPT_NO_PASSPHRASE, false},
 		{"wait", CLI_FLAG, &o.wait, NULL, TEXT_OPT_WAIT, false},
 		{0},

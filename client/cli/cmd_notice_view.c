@@ -117,6 +117,8 @@ static int show(struct cli *c, const char *given, bool is_signed)
 	if ((r = load(&s, given, &record)) != RK_OK)
 		return shared_end(&s, r);
 	r = mail_message(c->client, s.t, record, s.a, &m);
+	if (r == RK_ENOTFOUND && record->problem == RK_NO_RECIPIENT_KEY)
+		return shared_end(&s, cmd_dossier_sealed_before(c, given));
 	if (r != RK_OK || m->notice == NULL)
 		return shared_end(&s, cli_fail(c, r == RK_ENOTFOUND && record->problem != RK_OK ? record->problem : r != RK_OK ? r : RK_EINTEGRITY,
 		                               r == RK_ENEWER ? TEXT_CANNOT_READ_NOTICE : TEXT_NOTICE_REFUSED, given));

@@ -54,6 +54,16 @@ const char *notify_line(char line[NOTIFY_LINE_CHARS], const struct agent_event *
 	return line;
 }
 
+/* What was given to us alone: a command that has it could say for us that we are ready, feed our watchdog, or find our passphrases. */
+static bool is_ours(const char *setting)
+{
+	static const char *const ours[] = {"RENKEI_", "NOTIFY_SOCKET=", "WATCHDOG_", "LISTEN_", "CREDENTIALS_DIRECTORY="};
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+		if (strncmp(setting, ours[i], strlen(ours[i])) == 0)
+			return true;
+	return false;
+}
+
 /* The environment without what is ours; the list is the caller's to free, the strings are the environment's. */
 static char **clean_environment(void)
 {
@@ -62,7 +72,7 @@ static char **clean_environment(void)
 		n++;
 	char **list = calloc(n + 1, sizeof(*list));
 	for (size_t i = 0; list && i < n; i++)
-		if (strncmp(environ[i], "RENKEI_", 7) != 0)
+		if (!is_ours(environ[i]))
 			list[kept++] = environ[i];
 	return list;
 }

@@ -6,7 +6,8 @@
  *                        id, or "-"
  *
  * Never a title, a name or a text.  Never two at a time; one that takes longer than its limit is killed with all it has started.  The
- * variables of the environment that begin with RENKEI_ are not passed on: among them are the places of passphrases.
+ * variables of the environment that begin with RENKEI_ are not passed on (among them are the places of passphrases), nor those by which the
+ * service manager speaks with the agent.
  */
 #ifndef RENKEI_CLI_NOTIFY_H
 #define RENKEI_CLI_NOTIFY_H

@@ -57,10 +57,14 @@ json_t *show_attach_file_json(const Rk__DossierFile *f)
 
 void show_attach_json(struct shared *s, const Rkl__EnvelopeRecord *record, json_t *o)
 {
-	uint64_t bytes;
+	uint64_t bytes, wanted, here = 0;
+	unsigned n = show_attach_of(s, record, &bytes);
 
-	out_set_number(o, "attachments", show_attach_of(s, record, &bytes));
+	out_set_number(o, "attachments", n);
 	out_set_number(o, "attachment_bytes", (int64_t)bytes);
+	if (n > 0 && attach_progress(s->client, s->t, record->env_id.data, &wanted, &here) != RK_OK)
+		here = 0;
+	out_set_number(o, "attachment_bytes_here", (int64_t)here);
 }
 
 void show_attach_under_way(struct shared *s)

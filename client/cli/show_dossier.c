@@ -1,6 +1,8 @@
 #include "client/cli/show_dossier.h"
 
+#include "client/attach.h"
 #include "client/cli/notice_show.h"
+#include "client/cli/progress.h"
 #include "client/cli/show_attach.h"
 #include "client/desk.h"
 #include "client/dossier.h"
@@ -101,6 +103,17 @@ static const char *declined_text(struct shared *s, const Rkl__EnvelopeRecord *re
 	return text(is_logged || record->nack_item == 0 ? TEXT_DSTATE_DECLINED : TEXT_DSTATE_DECLINED_QUEUED, s->c->lang);
 }
 
+/* Opened is its message; attachments may have stopped on the way. */
+static const char *opened_text(struct shared *s, const Rkl__EnvelopeRecord *record)
+{
+	char have[PROGRESS_BYTES_CHARS], all[PROGRESS_BYTES_CHARS];
+	uint64_t bytes, wanted, here;
+
+	if (show_attach_of(s, record, &bytes) == 0 || attach_progress(s->client, s->t, record->env_id.data, &wanted, &here) != RK_OK || here >= bytes)
+		return text(TEXT_DSTATE_OPENED, s->c->lang);
+	return shared_fill(s, TEXT_DSTATE_OPENED_PART, progress_bytes(have, here), progress_bytes(all, bytes));
+}
+
 static const char *received_text(struct shared *s, const Rkl__EnvelopeRecord *record)
 {
 	enum lang lang = s->c->lang;
@@ -111,7 +124,7 @@ static const char *received_text(struct shared *s, const Rkl__EnvelopeRecord *re
 	case RKL__ENVELOPE_STATE__PICKED_UP:
 		return text(TEXT_DSTATE_PICKED_UP, lang);
 	case RKL__ENVELOPE_STATE__OPENED:
-		return text(TEXT_DSTATE_OPENED, lang);
+		return opened_text(s, record);
 	case RKL__ENVELOPE_STATE__DECLINED_HERE:
 		return declined_text(s, record);
 	case RKL__ENVELOPE_STATE__NEWER:

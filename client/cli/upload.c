@@ -135,6 +135,63 @@ int upload_finish(struct cli *c, uint64_t item, enum text_id what, struct outcom
 	return report_broken_off(c, &w, r != RK_OK ? r : found, what);
 }
 
+/* ---- a sync, and all that is on its way with it */
+
+struct watch_all {
+	struct cli *c;
+	struct progress progress;
+	uint64_t left, done;         /* of all records; what was there at the beginning counts as done */
+	bool began;
+};
+
+static int add_left(void *user, const uint8_t key[ATTACH_UPLOAD_KEY_BYTES], Rkl__UploadRecord *record)
+{
+	struct watch_all *w = user;
+	uint64_t left = record->complete || record->have > record->len ? 0 : record->len - record->have;
+
+	(void)key;
+	w->left += left;
+	if (!w->began)
+		w->done += record->len - left;
+	return RK_OK;
+}
+
+/* Records go with the end of their items, and others come: what is done is what was left before and is not now. */
+static int on_step_of_all(struct client *client, void *user)
+{
+	struct watch_all *w = user;
+	uint64_t before = w->left;
+	struct shared s;
+	int r;
+
+	(void)client;
+	if ((r = shared_begin(w->c, false, &s)) != RK_OK)
+		return r;
+	w->left = 0;
+	r = attach_each_upload(s.t, s.a, add_left, w);
+	if (w->began && w->left < before)
+		w->done += before - w->left;
+	w->began = true;
+	if (w->left > 0 || w->progress.stage != PROGRESS_NONE)
+		progress_at(&w->progress, w->c, PROGRESS_SENDING, NULL, w->done, w->done + w->left);
+	return shared_end(&s, r);
+}
+
+int upload_sync(struct cli *c)
+{
+	struct watch_all w = {.c = c};
+	const struct link_options o = {.timeout_ms = -1, .stop = &c->stop, .until_synced = true, .step = on_step_of_all, .user = &w};
+	int r = on_step_of_all(c->client, &w);
+
+	if (r == RK_OK)
+		r = link_run(c->client, &o);
+	/* What came of them is in the store; the last commit may have ended the link. */
+	if (r == RK_OK)
+		r = on_step_of_all(c->client, &w);
+	progress_end(&w.progress, r == RK_OK && w.left == 0);
+	return r;
+}
+
 /* ---- waiting for pickup */
 
 struct waiting {

@@ -12,6 +12,9 @@
  */
 int upload_finish(struct cli *, uint64_t item, enum text_id what, struct outcome *out);
 
+/** link_sync, showing how far all attachments are that are on their way out. */
+int upload_sync(struct cli *);
+
 /** Stays until everybody has picked it up, or will not.  RK_OK; CLI_PARTIAL, RK_EINTERRUPTED: reported. */
 int upload_wait(struct cli *, const uint8_t env_id[32]);
 

@@ -166,6 +166,8 @@ assert len(json.loads(open(sys.argv[2]).read())["files"]) == 3' "$T/err" "$T/out
 	said_bg 'terminated'
 	had=$(part b)
 	((had > 2000000 && had < 14000000))
+	as b dossier list | grep 'opened, .* of 14.0 MiB here'
+	[[ $(as b --json dossier list | value attachment_bytes_here) == "$had" ]]
 	refuses 8 as b dossier get "$id" --output "$T/got"
 	[[ $(part b) == "$had" ]]
 	[[ ! -e $T/got/film.mov ]]
@@ -185,6 +187,15 @@ assert len(json.loads(open(sys.argv[2]).read())["files"]) == 3' "$T/err" "$T/out
 	said_bg 'Stopped with .* of 24.0 MiB at the exchange'
 	said_bg 'renkei dossier resume'
 	number=$(as a --json dossier uploads | value upload)
+	# A sync goes on, and shows it in the same way.
+	behind a --json sync
+	until_so sending "$T/bg.err" 0
+	kill -INT "$RUNNING"
+	ended 130
+	python3 -c '
+import json, sys
+rows = [json.loads(l) for l in open(sys.argv[1]) if "\"progress\"" in l]
+assert all(r["stage"] == "sending" and 24 << 20 <= r["total"] < 25 << 20 for r in rows), rows' "$T/bg.err"
 	as a dossier uploads | grep -q "^ *$number "
 	refuses 5 as a dossier cancel 999999
 	as a dossier cancel "$number"

@@ -202,12 +202,14 @@ setup_file() {
 
 @test "history goes to a new machine by hand: contents, documents, evidence; nothing is replaced or brought back" {
 	pair
-	for i in 1 2; do
+	for i in 1 2 3; do
 		echo "content $i" >"$T/$i.txt"
 		as a dossier send --nda "$NDA" --title "Run $i" "$T/$i.txt"
 	done
+	note=$(as a --json nda notice "$NDA" consent --yes --summary "Go on." | value notice_id)
 	as b sync
 	one=$(as b --json dossier list | grep 'Run 1\|waiting' | tail -1 | value dossier_id)
+	rest=$(as b --json dossier list | sed -n 2p | value dossier_id)
 	two=$(as b --json dossier list | head -1 | value dossier_id)
 	as b dossier get "$one" --output "$T/got1"
 	as b dossier get "$two" --output "$T/got2"
@@ -220,6 +222,14 @@ setup_file() {
 	add b3 "Machine three"
 	[[ $(as b3 --json dossier view "$one" | value title) == "" ]]
 	refuses 7 as b3 dossier get "$one" --output "$T/none"
+	said 'not sealed to this device: it was sent before'
+	said 'renkei device export FILE'
+	never said 'no device with a valid key'
+	refuses 7 as b3 nda read "$note"
+	said 'not sealed to this device'
+	refuses 7 as b3 dossier decline "$rest"
+	said 'not sealed to this device'
+	[[ ! -e $T/none ]]
 	as b device export "$T/history.age" --code-file "$T/code"
 	refuses 7 as b device export "$T/history.age" --code-file "$T/code"
 	head -c 21 "$T/history.age" | grep -q 'age-encryption.org/v1'

@@ -188,3 +188,45 @@ for line in sys.stdin:
 	cp "$T/third.key" "$T/secretariat/secretariat.key"
 	as secretariat member reinstate c
 }
+
+@test "two officers at two devices: who is not named yet keeps out of it; a request that one decides waits for neither" {
+	pair
+	card=$(as secretariat device invite)
+	as s2 device request "$card" --label "Second desk" --no-passphrase --out "$T/s2.rk"
+	as secretariat device add "$T/s2.rk" --fingerprint "$(as s2 --json status | value fingerprint)"
+	as s2 sync
+	as secretariat sync
+	as s2 --json secretariat officer request >"$T/asked"
+	as secretariat secretariat officer add "$(value request <"$T/asked")" --label Sato --out "$T/c2.rk" --fingerprint "$(value fingerprint <"$T/asked")"
+	# Something is due for it to keep out of.
+	refuses 3 as s2 secretariat duty
+	as s2 sync >"$T/out" 2>"$T/err"
+	said 'left to others'
+	# Nobody has to open a key for that.
+	echo wrong >"$T/wrong"
+	RENKEI_SECRETARIAT_PASSPHRASE_FILE=$T/wrong as s2 sync
+	broker_stop
+	renkeid adopt --data "$T/broker" "$T/c2.rk"
+	broker_run
+	as secretariat sync
+	as s2 sync >"$T/out" 2>"$T/err"
+	never said 'left to others'
+	invite=$(as s2 member invite)
+	as c join "$invite" --name c --kind sme --label "Front desk" --no-passphrase
+	as secretariat sync
+	as s2 sync
+	as secretariat --json member list | grep '"pending"'
+	as s2 member approve "$(org c)" --fingerprint "$(as c --json status | value fingerprint)"
+	as c sync
+	as c --json device list | grep 'Front desk'
+	as secretariat sync
+	[[ $(as secretariat --json member list | grep -c '"pending"') == 0 ]]
+	[[ $(as secretariat --json inbox list | grep '"kind":"enrolment"' | grep -c '"read":false') == 0 ]]
+	as secretariat --json secretariat duty | grep '"enrolments"' | grep '"count":0'
+	refuses 7 as secretariat member approve c --fingerprint "$(as c --json status | value fingerprint)"
+	said 'member already'
+	# What one has changed the other goes on from, and the next directory is either's.
+	as secretariat member suspend c
+	as s2 member reinstate c
+	[[ $(as a --json member list | count org_id) == 4 ]]
+}

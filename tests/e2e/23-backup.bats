@@ -51,6 +51,16 @@ lodge() { # TITLE: from a to b; prints its id
 	as a --json dossier send --nda "$NDA" --title "$1" "$T/$1.txt" | value dossier_id
 }
 
+progressed() { # STAGE: to its end, in $T/err, as that of attachments; $T/out has the result alone
+	python3 - "$T/out" "$T/err" "$1" <<'EOF'
+import json, sys
+assert len(open(sys.argv[1]).readlines()) == 1, open(sys.argv[1]).read()
+rows = [json.loads(l) for l in open(sys.argv[2]) if l.startswith('{"event":"progress"')]
+assert rows and all(r["stage"] == sys.argv[3] and r["name"] is None for r in rows), rows
+assert 0 < rows[-1]["bytes"] == rows[-1]["total"], rows
+EOF
+}
+
 nothing_left() { # HOME: neither beside it nor in it
 	[[ ! -e $T/$1.restoring && -z $(ls -d "$T/$1"/backup.tmp 2>/dev/null) && -z $(ls "$T"/*.part-* 2>/dev/null) ]] || { ls -la "$T" "$T/$1"; return 1; }
 }
@@ -72,7 +82,8 @@ nothing_left() { # HOME: neither beside it nor in it
 	mkdir -p "$T/a/blobs"
 	head -c 200000 /dev/urandom >"$T/blob"
 	cp "$T/blob" "$T/a/blobs/$blob"
-	as a --json backup "$T/a.backup" --code-file "$T/code" >"$T/out"
+	as a --json backup "$T/a.backup" --code-file "$T/code" >"$T/out" 2>"$T/err"
+	progressed backup
 	[[ $(value status <"$T/out") == saved && $(value attachments <"$T/out") == 1 ]]
 	grep -q '"keys": *\["device", *"org"\]' "$T/out"
 	[[ $(stat -c %a "$T/a.backup" "$T/code" | sort -u) == 600 ]]
@@ -99,7 +110,8 @@ nothing_left() { # HOME: neither beside it nor in it
 	as b sync
 	cp -a "$T/a" "$T/old"
 	rm -rf "$T/a"
-	as a --json restore "$T/a.backup" --code-file "$T/code" >"$T/out"
+	as a --json restore "$T/a.backup" --code-file "$T/code" >"$T/out" 2>"$T/err"
+	progressed restore
 	[[ $(value status <"$T/out") == restored && $(value what <"$T/out") == "dossier send" ]]
 	cmp "$T/a/blobs/$blob" "$T/blob"
 	nothing_left a
@@ -249,8 +261,9 @@ peak() { awk '/VmHWM/ { print $2 }' "/proc/$1/status"; }
 		[[ $signal == KILL ]] || [[ $(ls -d "$T"/half.part-* | wc -l) == 1 ]] # of the kill
 	done
 	rm -f "$T"/half.part-*
-	as a --json backup "$T/half" --code-file "$T/code" >"$T/out"
-	[[ $(head -n 1 "$T/out" | value stage) == backup && $(tail -n 1 "$T/out" | value status) == saved ]]
+	as a --json backup "$T/half" --code-file "$T/code" >"$T/out" 2>"$T/err"
+	progressed backup
+	[[ $(value status <"$T/out") == saved ]]
 	# A restore that is killed is no home; the next one begins anew.
 	renkei --no-input --home "$T/new" restore "$T/half" --code-file "$T/code" 2>"$T/err" &
 	pid=$!

@@ -171,6 +171,9 @@ static void a_command_hears_each_entry_alone(void **state)
 	(void)state;
 
 	setenv("RENKEI_PASSPHRASE_FILE", "/secret/place", 1);
+	setenv("NOTIFY_SOCKET", "/run/manager", 1);
+	setenv("WATCHDOG_USEC", "30000000", 1);
+	setenv("CREDENTIALS_DIRECTORY", "/run/credentials", 1);
 	setenv("OTHER_SETTING", "kept", 1);
 	snprintf(command, sizeof(command),
 		 "mkdir %s/lock || echo twice >>%s/out; cat >>%s/out; env >>%s/env; ls -l /proc/self/fd >>%s/fds; sleep 0.05; rmdir %s/lock",
@@ -187,6 +190,9 @@ static void a_command_hears_each_entry_alone(void **state)
 	assert_string_equal(out, "dossier 3 111111111111\nnda_act 2 222222222222\ndossier 1 333333333333\n");
 	assert_true(read_out(out, sizeof(out), "env") > 0);
 	assert_null(strstr(out, "RENKEI_"));
+	assert_null(strstr(out, "NOTIFY_SOCKET"));
+	assert_null(strstr(out, "WATCHDOG_"));
+	assert_null(strstr(out, "CREDENTIALS_"));
 	assert_non_null(strstr(out, "OTHER_SETTING=kept"));
 	assert_true(read_out(out, sizeof(out), "fds") > 0);
 	assert_null(strstr(out, "data.mdb"));
@@ -199,6 +205,9 @@ static void a_command_hears_each_entry_alone(void **state)
 	assert_int_equal(heard.started, 3);
 	notify_free(n);
 	unsetenv("RENKEI_PASSPHRASE_FILE");
+	unsetenv("NOTIFY_SOCKET");
+	unsetenv("WATCHDOG_USEC");
+	unsetenv("CREDENTIALS_DIRECTORY");
 	unsetenv("OTHER_SETTING");
 }
 

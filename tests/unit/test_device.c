@@ -177,6 +177,14 @@ static void a_device_is_added_once_with_its_desks(void **state)
 	move.desk_count = 1;
 	d = trust_find_device(change(&move), id);
 	assert_true(d->n_desks == 1 && d->desks[0] == 4);
+	/* What was sent to a desk that nobody stands at any more is still shown by its name. */
+	for (uint32_t desk = 1; desk <= 4; desk++) {
+		static const char *const called[] = {"Lab B", "Lab A", "Lab C", "Lab C"};
+		struct txn *t = begin(h.client, false);
+
+		assert_string_equal(desk_name(h.client, t, h.org_id, desk, h.a), called[desk - 1]);
+		env_abort(t);
+	}
 	move.desks = twice;
 	move.desk_count = 2;
 	assert_int_equal(refused(&move), RK_EUSAGE);

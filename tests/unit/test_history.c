@@ -13,7 +13,9 @@
 #include <cmocka.h>
 #include <sodium.h>
 
+#include "client/client_internal.h"
 #include "client/history_internal.h"
+#include "proto/ids.h"
 #include "proto/strict.h"
 #include "tests/unit/home_kit.h"
 
@@ -297,6 +299,69 @@ static void a_copy_is_what_its_name_says(void **state)
 	}
 }
 
+/* A record of a deposit as another device would write it, with the secret that its commitment needs. */
+static void deposit_item(const uint8_t *org_id, const uint8_t *device_id, const uint8_t sk[64], uint8_t oh[32], Rkl__HistoryItem *item)
+{
+	static uint8_t packed[4096], packed_secret[512];
+	Rkl__DepositRecord record = RKL__DEPOSIT_RECORD__INIT;
+	Rkl__DepositSecret secret = RKL__DEPOSIT_SECRET__INIT;
+	uint8_t salt[32] = {1}, sha256[32] = {2}, commit[32];
+	Rk__Deposit d = RK__DEPOSIT__INIT;
+	struct bytes wire;
+	struct object o;
+
+	ids_deposit_commit(commit, salt, sha256);
+	d.version = 1;
+	d.org_id = pb_of(bytes_make(org_id, 16));
+	d.device_id = pb_of(bytes_make(device_id, 16));
+	d.commit = pb_of(BYTES_OF(commit));
+	d.time = home_now_ms;
+	assert_int_equal(object_make(OBJECT_KIND_DEPOSIT, h.f.exchange_id, sk, &d.base, h.a, &wire), RK_OK);
+	assert_int_equal(object_parse(OBJECT_KIND_DEPOSIT, wire, h.a, &o), RK_OK);
+	object_oh(oh, &o, h.f.exchange_id);
+	secret.salt = pb_of(BYTES_OF(salt));
+	secret.sha256 = pb_of(BYTES_OF(sha256));
+	secret.name = pb_text("plan.pdf");
+	record.oh = pb_of(bytes_make(oh, 32));
+	record.wire = pb_of(wire);
+	*item = (Rkl__HistoryItem)RKL__HISTORY_ITEM__INIT;
+	item->record = pb_of(bytes_make(packed, rkl__deposit_record__pack(&record, packed)));
+	item->secret = pb_of(bytes_make(packed_secret, rkl__deposit_secret__pack(&secret, packed_secret)));
+}
+
+/* What would stand in our list as proof of what we had. */
+static void a_deposit_is_signed_by_a_device_of_ours(void **state)
+{
+	const struct fixed_org *other = &h.f.orgs[1];
+	const uint8_t *own_sk = keys_sign_sk(h.client, KEY_DEVICE), *own_id = client_device_id(h.client);
+	const struct {
+		const char *name;
+		const uint8_t *org_id, *device_id, *sk;
+		int code;
+	} rows[] = {
+		{"ours", h.org_id, own_id, own_sk, RK_OK},
+		{"another organisation's", other->org_id, other->device_id, other->device.sk, RK_EINTEGRITY},
+		{"another's name, signed by us", other->org_id, own_id, own_sk, RK_EINTEGRITY},
+		{"our name, signed by another", h.org_id, own_id, other->device.sk, RK_EINTEGRITY},
+		{"our name, a device that no list of ours names", h.org_id, other->device_id, other->device.sk, RK_EINTEGRITY},
+	};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		Rkl__HistoryItem item;
+		struct txn *t = begin(true);
+		uint8_t oh[32];
+		bool taken;
+		int r;
+
+		deposit_item(rows[i].org_id, rows[i].device_id, rows[i].sk, oh, &item);
+		r = history_take(h.client, t, HISTORY_DEPOSIT, oh, &item, &taken);
+		if (r != rows[i].code || taken != (r == RK_OK) || env_has(t, C_DEPOSIT, BYTES_OF(oh)) != (r == RK_OK))
+			fail_msg("%s: %s", rows[i].name, errcode_name(r));
+		env_abort(t);
+	}
+}
+
 /* A post is believed as told, but it does not take the place of what somebody has signed. */
 static void a_post_replaces_no_letter(void **state)
 {
@@ -394,6 +459,7 @@ int main(void)
 		TEST(what_was_destroyed_stays_destroyed),
 		TEST(a_content_is_the_one_that_was_signed_for),
 		TEST(a_copy_is_what_its_name_says),
+		TEST(a_deposit_is_signed_by_a_device_of_ours),
 		TEST(a_post_replaces_no_letter),
 		TEST(a_file_is_taken_whole_or_not_at_all),
 		TEST(a_history_is_of_one_organisation),

@@ -167,6 +167,73 @@ static void an_officer_at_a_second_device_does_what_the_first_does(void **state)
 	assert_true(holds_the_epoch(EXCHANGE_SECRETARIAT));
 }
 
+/* ---- requests to join */
+
+/* Unread lines that ask for a decision, and requests that wait for one. */
+static unsigned asked_at(unsigned home)
+{
+	struct client *c = exchange_client(&x, home);
+	struct env_cursor *cursor;
+	struct bytes key, value;
+	unsigned n = 0;
+	struct txn *t;
+
+	exchange_must(env_begin(client_env(c), false, &t), "begin");
+	exchange_must(env_cursor_open(t, C_INBOX, &cursor), "the inbox");
+	for (int r = env_cursor_seek(cursor, bytes_make(NULL, 0), &key, &value); r == RK_OK; r = env_cursor_next(cursor, &key, &value)) {
+		Rkl__InboxRecord *rec = rkl__inbox_record__unpack(NULL, value.len, value.data);
+
+		n += rec != NULL && rec->kind == RKL__INBOX_KIND__INBOX_ENROLMENT && !rec->read;
+		rkl__inbox_record__free_unpacked(rec, NULL);
+	}
+	env_cursor_free(cursor);
+	env_abort(t);
+	return n;
+}
+
+static int count_one(void *user, const struct secretariat_request *request)
+{
+	(void)request;
+	++*(unsigned *)user;
+	return RK_OK;
+}
+
+static unsigned waiting_at(unsigned home)
+{
+	struct client *c = exchange_client(&x, home);
+	unsigned n = 0;
+	struct txn *t;
+
+	exchange_must(env_begin(client_env(c), false, &t), "begin");
+	exchange_must(secretariat_each(c, t, RKL__ENROLMENT_STATE__WAITING, count_one, &n), "secretariat_each");
+	env_abort(t);
+	return n;
+}
+
+static void a_request_that_one_decides_asks_nobody_any_more(void **state)
+{
+	unsigned asked[2] = {asked_at(EXCHANGE_SECRETARIAT), asked_at(second)}, home;
+	int answer;
+	(void)state;
+
+	home = exchange_prepare(&x, "Member E", RK__ORG_KIND__SME, EXCHANGE_DAY_MS);
+	exchange_must(exchange_ask(&x, home, &answer), "link_enrol");
+	exchange_must(verb_sync(&x, EXCHANGE_SECRETARIAT, NULL), "sync");
+	exchange_must(verb_sync(&x, second, NULL), "the second officer's sync");
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(asked_at(i == 0 ? EXCHANGE_SECRETARIAT : second), asked[i] + 1);
+		assert_int_equal(waiting_at(i == 0 ? EXCHANGE_SECRETARIAT : second), 1);
+	}
+	exchange_admit(&x, home, "Member E");
+	exchange_must(verb_sync(&x, second, NULL), "the second officer's sync");
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(asked_at(i == 0 ? EXCHANGE_SECRETARIAT : second), asked[i]);
+		assert_int_equal(waiting_at(i == 0 ? EXCHANGE_SECRETARIAT : second), 0);
+	}
+}
+
+/* ---- at once */
+
 /* One predecessor, two successors. */
 static void of_two_directories_signed_at_once_one_is_taken(void **state)
 {
@@ -285,6 +352,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_officer_at_a_second_device_does_what_the_first_does),
+		cmocka_unit_test(a_request_that_one_decides_asks_nobody_any_more),
 		cmocka_unit_test(of_two_directories_signed_at_once_one_is_taken),
 		cmocka_unit_test(of_two_who_do_the_duties_at_once_one_is_taken),
 		cmocka_unit_test(of_two_expulsions_at_once_both_are_done_in_the_end),
