@@ -381,7 +381,7 @@ static void probe_int(ProtobufCMessage *m, const ProtobufCFieldDescriptor *f, co
 	}
 	if (f->type == PROTOBUF_C_TYPE_INT64) {
 		set_int(m, f, UINT64_MAX);
-		expect(m, f, a, "negative", RK_MALFORMED);
+		expect(m, f, a, "negative", rule->max == UINT64_MAX ? RK_OK : RK_MALFORMED);
 	}
 	if (rule->min > 0) {
 		set_int(m, f, rule->min - 1);
@@ -425,7 +425,7 @@ static void probe_field(const ProtobufCMessageDescriptor *d, const ProtobufCFiel
 	case PROTOBUF_C_TYPE_MESSAGE:
 		break;
 	default:
-		if (rule != NULL && f->label != PROTOBUF_C_LABEL_REPEATED)
+		if (f->label != PROTOBUF_C_LABEL_REPEATED)
 			probe_int(m, f, rule, a);
 	}
 }
