@@ -1,8 +1,8 @@
 /*
- * strict: messages against the table of fields and rules (strict_rules.c), parsing and packing.
+ * strict: messages that were made against the rules, packing, and the door to the parser.
  *
- * protobuf-c takes unknown fields, duplicates, any varint length, explicit defaults and any order: canonical.c refuses all of it, before anything
- * is unpacked.  What is left are the values.
+ * protobuf-c takes unknown fields, duplicates, any varint length, explicit defaults and any order.  So what comes from outside is read by
+ * canonical.c, which takes the one encoding of a message and judges its values in the same walk; protobuf-c only packs.
  */
 #include "proto/strict.h"
 
@@ -105,46 +105,15 @@ int strict_check(const ProtobufCMessage *m)
 	return t != NULL ? check_message(m, t) : RK_MALFORMED;
 }
 
-/* Tells "no memory left for it" from "not a message": protobuf_c_message_unpack answers NULL to both. */
-struct watched_arena {
-	struct arena *arena;
-	bool is_exhausted;
-};
-
-static void *watched_alloc(void *data, size_t size)
-{
-	struct watched_arena *w = data;
-	void *out = arena_alloc(w->arena, size);
-
-	if (out == NULL)
-		w->is_exhausted = true;
-	return out;
-}
-
-static void watched_free(void *data, void *pointer)
-{
-	(void)data;
-	(void)pointer;
-}
-
 int strict_parse(const ProtobufCMessageDescriptor *desc, struct bytes in, struct arena *arena, ProtobufCMessage **out)
 {
-	struct watched_arena watched = {arena, false};
-	ProtobufCAllocator allocator = {watched_alloc, watched_free, &watched};
-	ProtobufCMessage *m;
-	int r;
+	const struct strict_message *t = strict_message_of(desc);
 
 	*out = NULL;
-	if (!canonical_is(desc, in))
+	if (t == NULL)
 		return RK_MALFORMED;
 	arena_raise(arena, arena_budget(in.len));
-	m = protobuf_c_message_unpack(desc, &allocator, in.len, in.data);
-	if (m == NULL)
-		return watched.is_exhausted ? RK_TOO_LARGE : RK_MALFORMED;
-	r = strict_check(m);
-	if (r == RK_OK)
-		*out = m;
-	return r;
+	return canonical_parse(t, in, arena, out);
 }
 
 int strict_pack(const ProtobufCMessage *m, struct arena *arena, struct bytes *out)

@@ -12,11 +12,12 @@
 #include "proto/bytes.h"
 
 /**
- * Parses `in` as a message of `desc`, in this order: the canonical encoding (proto/canonical.h: no unknown field at any level, pack() of it is the
- * input byte for byte); unpack within the arena's budget; every rule of renkei.proto.  `*out` lives in the arena and
+ * Parses `in` as a message of `desc`: the canonical encoding (proto/canonical.h: no unknown field at any level, pack() of it is the input byte for
+ * byte), within the arena's budget, that keeps every rule of renkei.proto.  `*out` is what protobuf-c would unpack, lives in the arena and
  * borrows nothing from `in`; it is NULL unless RK_OK is returned.  The caller has capped in.len.
- * Returns RK_OK, RK_MALFORMED, RK_VERSION, RK_UNSUPPORTED; RK_TOO_LARGE when the budget does not do.
- * Raises the arena's budget by arena_budget(in.len) itself.
+ * Returns RK_OK; RK_MALFORMED if it is not canonical, wherever that shows; else the first refusal in the order of fields, depth first:
+ * RK_MALFORMED, RK_VERSION, RK_UNSUPPORTED by a rule, RK_TOO_LARGE when budget or memory do not do.  A type that is not of renkei.proto is
+ * malformed.  Raises the arena's budget by arena_budget(in.len) itself.
  */
 int strict_parse(const ProtobufCMessageDescriptor *desc, struct bytes in, struct arena *, ProtobufCMessage **out);
 
