@@ -48,9 +48,9 @@ FOREIGN_KIT := $(call obj,tests/bench/load_kit.c tests/bench/foreign/tls_kit.c)
 # tests/fuzz/fuzz_x.c is build/tests/fuzz/fuzz_x, which replays folders of inputs; with SANITIZE=...,fuzzer-no-link and clang, a fuzzer.
 FUZZER    := $(findstring fuzzer,$(SANITIZE))
 FUZZ      := $(patsubst %.c,$(BUILD)/%,$(filter-out %_kit.c,$(wildcard tests/fuzz/fuzz_*.c)))
-FUZZ_KIT  := $(call obj,tests/fuzz/fuzz_kit.c tests/fuzz/canonical.c $(if $(FUZZER),,tests/fuzz/replay_main.c))
+FUZZ_KIT  := $(call obj,tests/fuzz/fuzz_kit.c $(if $(FUZZER),,tests/fuzz/replay_main.c))
 FUZZ_LIBS := $(addprefix $(BUILD)/,libtestkit.a librenkei.a libbroker.a libstore.a libproto.a)
-FUZZ_SEED := $(call obj,$(addprefix tests/fuzz/,make_seeds.c seed_requests.c fuzz_kit.c canonical.c))
+FUZZ_SEED := $(call obj,$(addprefix tests/fuzz/,make_seeds.c seed_requests.c fuzz_kit.c))
 HEADERS   := $(wildcard proto/*.h store/*.h broker/*.h client/*.h client/cli/*.h tests/unit/*.h tests/fuzz/*.h)
 
 .PHONY: all deps tests headers unit unit-threads e2e fuzz fuzz-programs check demo bench bench-quick bench-deps soak-attachment install clean help

@@ -11,34 +11,13 @@
 #include "proto/arena.h"
 #include "proto/bytes.h"
 
-/* What a generated rule row says of one field (build/gen/rules.inc, made from renkei.proto by proto/rules.awk). */
-enum strict_flag {
-	STRICT_RESERVED = 1, /* only the default value: else RK_UNSUPPORTED */
-	STRICT_VERSION = 2,  /* max holds the one legal value: else RK_VERSION */
-	STRICT_TEXT = 4,
-	STRICT_NAME = 8,
-	STRICT_LEN_OR_0 = 16, /* len=0|N: empty or exactly len_max */
-};
-
-struct strict_rule {
-	const char *message; /* full protobuf name, "rk.Charter" */
-	uint32_t left;       /* rows of this message from here on, this one too */
-	uint32_t field;      /* field number */
-	uint32_t flags;
-	uint32_t len_min, len_max;     /* bytes and strings */
-	uint32_t count_min, count_max; /* repeated fields */
-	uint64_t min, max;             /* integers */
-};
-
-/** All rules, and how many.  For the coverage test. */
-const struct strict_rule *strict_rules(size_t *count);
-
 /**
- * Parses `in` as a message of `desc`, in this order: the canonical encoding (proto/canonical.h: no unknown field at any level, pack() of it is the
- * input byte for byte); unpack within the arena's budget; every rule of renkei.proto.  `*out` lives in the arena and
+ * Parses `in` as a message of `desc`: the canonical encoding (proto/canonical.h: no unknown field at any level, pack() of it is the input byte for
+ * byte), within the arena's budget, that keeps every rule of renkei.proto.  `*out` is what protobuf-c would unpack, lives in the arena and
  * borrows nothing from `in`; it is NULL unless RK_OK is returned.  The caller has capped in.len.
- * Returns RK_OK, RK_MALFORMED, RK_VERSION, RK_UNSUPPORTED; RK_TOO_LARGE when the budget does not do.
- * Raises the arena's budget by arena_budget(in.len) itself.
+ * Returns RK_OK; RK_MALFORMED if it is not canonical, wherever that shows; else the first refusal in the order of fields, depth first:
+ * RK_MALFORMED, RK_VERSION, RK_UNSUPPORTED by a rule, RK_TOO_LARGE when budget or memory do not do.  A type that is not of renkei.proto is
+ * malformed.  Raises the arena's budget by arena_budget(in.len) itself.
  */
 int strict_parse(const ProtobufCMessageDescriptor *desc, struct bytes in, struct arena *, ProtobufCMessage **out);
 

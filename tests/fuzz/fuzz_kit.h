@@ -39,7 +39,4 @@ struct bytes fuzz_golden(enum object_kind, struct arena *);
 /** Whose key signs it. */
 const uint8_t *fuzz_golden_pk(enum object_kind);
 
-/** True if `in` is the one encoding of a message of this type: by definition, unpacked and packed again by protobuf-c. */
-bool fuzz_is_canonical(const ProtobufCMessageDescriptor *, struct bytes in);
-
 #endif

@@ -47,12 +47,11 @@ const ProtobufCMessageDescriptor *schema_kit_at(unsigned i)
 
 const struct strict_rule *schema_kit_rule(const ProtobufCMessageDescriptor *d, uint32_t field)
 {
-	size_t count;
-	const struct strict_rule *rules = strict_rules(&count);
+	const struct strict_message *t = strict_message_of(d);
 
-	for (size_t i = 0; i < count; i++)
-		if (rules[i].field == field && strcmp(rules[i].message, d->name) == 0)
-			return &rules[i];
+	for (uint32_t i = 0; t != NULL && i < t->count; i++)
+		if (t->rules[i].tag >> 3 == field)
+			return &t->rules[i];
 	return NULL;
 }
 
@@ -119,10 +118,10 @@ static uint64_t random_int(const ProtobufCFieldDescriptor *f, const struct stric
 	uint64_t type_max = f->type == PROTOBUF_C_TYPE_UINT32 ? UINT32_MAX :
 			    f->type == PROTOBUF_C_TYPE_INT32  ? INT32_MAX :
 			    f->type == PROTOBUF_C_TYPE_INT64  ? INT64_MAX : UINT64_MAX;
-	uint64_t min = rule != NULL ? rule->min : 0, max = rule != NULL && rule->max < type_max ? rule->max : type_max;
+	uint64_t min = rule->min, max = rule->max < type_max ? rule->max : type_max;
 	uint64_t v;
 
-	if (rule != NULL && rule->flags & STRICT_RESERVED)
+	if (rule->flags & STRICT_RESERVED)
 		return 0;
 	switch (randombytes_uniform(4)) {
 	case 0:

@@ -6,11 +6,12 @@
 
 #include "proto/arena.h"
 #include "proto/strict.h"
+#include "proto/strict_internal.h"
 
 /** The i-th message type that can be reached from what is sent, signed or sealed; NULL past the end. */
 const ProtobufCMessageDescriptor *schema_kit_at(unsigned i);
 
-/** The rule of a field, or NULL. */
+/** The row of a field, or NULL if there is no such field. */
 const struct strict_rule *schema_kit_rule(const ProtobufCMessageDescriptor *, uint32_t field);
 
 /** A random message that keeps every rule; lives in the arena, whose budget is raised as needed.  Never NULL. */

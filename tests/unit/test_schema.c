@@ -54,6 +54,11 @@ static const ProtobufCMessageDescriptor nest_descriptor = {
 	PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC, "nest", "nest", "nest", "", sizeof(struct nest), 1, nest_fields, nest_indices, 1,
 	nest_ranges, NULL, NULL, NULL, NULL};
 
+/* The name of one of ours, but another type. */
+static const ProtobufCMessageDescriptor impostor_descriptor = {
+	PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC, "rk.Signed", "Signed", "Rk__Signed", "rk", sizeof(struct nest), 1, nest_fields, nest_indices, 1,
+	nest_ranges, NULL, NULL, NULL, NULL};
+
 static void pin_c1_protobuf_c_has_no_depth_limit(void **state)
 {
 	enum { LEVELS = 1000, ROOM = 4 * LEVELS };
@@ -112,6 +117,83 @@ static void fields_are_of_the_allowed_types(void **state)
 	}
 }
 
+static bool is_the_kind_of(unsigned kind, ProtobufCType type)
+{
+	static const struct {
+		enum strict_kind kind;
+		ProtobufCType type;
+	} rows[] = {
+		{STRICT_INT32, PROTOBUF_C_TYPE_INT32},   {STRICT_INT64, PROTOBUF_C_TYPE_INT64}, {STRICT_UINT32, PROTOBUF_C_TYPE_UINT32},
+		{STRICT_UINT64, PROTOBUF_C_TYPE_UINT64}, {STRICT_BOOL, PROTOBUF_C_TYPE_BOOL},   {STRICT_ENUM, PROTOBUF_C_TYPE_ENUM},
+		{STRICT_BYTES, PROTOBUF_C_TYPE_BYTES},   {STRICT_STRING, PROTOBUF_C_TYPE_STRING}, {STRICT_MESSAGE, PROTOBUF_C_TYPE_MESSAGE},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (rows[i].kind == kind)
+			return rows[i].type == type;
+	return false;
+}
+
+static bool lists_the_same(const struct strict_rule *rule, const ProtobufCEnumDescriptor *e)
+{
+	uint64_t listed = 0, max = 0;
+
+	for (unsigned i = 0; i < e->n_values; i++) {
+		if (e->values[i].value < 0 || e->values[i].value > 63)
+			return false;
+		listed |= UINT64_C(1) << e->values[i].value;
+		max = max > (uint64_t)e->values[i].value ? max : (uint64_t)e->values[i].value;
+	}
+	return rule->listed == listed && rule->min == 0 && rule->max == max;
+}
+
+/* What a number of this type can hold, as 64 bits. */
+static uint64_t type_max(const ProtobufCFieldDescriptor *f)
+{
+	switch (f->type) {
+	case PROTOBUF_C_TYPE_BOOL: return 1;
+	case PROTOBUF_C_TYPE_ENUM:
+	case PROTOBUF_C_TYPE_INT32: return INT32_MAX;
+	case PROTOBUF_C_TYPE_UINT32: return UINT32_MAX;
+	default: return UINT64_MAX;
+	}
+}
+
+static bool is_as_described(const struct strict_rule *rule, const ProtobufCFieldDescriptor *f)
+{
+	bool is_list = f->label == PROTOBUF_C_LABEL_REPEATED, is_packed = f->flags & PROTOBUF_C_FIELD_FLAG_PACKED;
+	bool is_number = f->type != PROTOBUF_C_TYPE_BYTES && f->type != PROTOBUF_C_TYPE_STRING && f->type != PROTOBUF_C_TYPE_MESSAGE;
+
+	if (!is_the_kind_of(rule->kind, f->type) || rule->size != schema_kit_element(f) || rule->offset != f->offset ||
+	    rule->tag != (f->id << 3 | (is_list || !is_number ? 2u : 0u)))
+		return false;
+	if (is_list != ((rule->flags & STRICT_LIST) != 0) || (is_list && rule->count_offset != f->quantifier_offset) ||
+	    is_packed != (is_list && is_number))
+		return false;
+	if (f->type == PROTOBUF_C_TYPE_MESSAGE && strict_message_at(rule->inner)->desc != f->descriptor)
+		return false;
+	if (is_number && rule->max > type_max(f))
+		return false;
+	return f->type == PROTOBUF_C_TYPE_ENUM ? lists_the_same(rule, f->descriptor) : rule->listed == UINT64_MAX;
+}
+
+/* The table is made from the text of renkei.proto, the descriptors by protoc-c: two readers of one file. */
+static void the_row_of_each_field_is_as_its_descriptor(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; schema_kit_at(i) != NULL; i++) {
+		const ProtobufCMessageDescriptor *d = schema_kit_at(i);
+		const struct strict_message *t = strict_message_of(d);
+
+		assert_non_null(t);
+		assert_ptr_equal(t->desc, d);
+		assert_int_equal(t->count, d->n_fields);
+		for (unsigned k = 0; k < d->n_fields; k++)
+			if (!is_as_described(&t->rules[k], &d->fields[k]))
+				fail_msg("%s.%s", d->name, d->fields[k].name);
+	}
+}
+
 static void every_bytes_string_and_repeated_field_has_a_rule(void **state)
 {
 	(void)state;
@@ -123,11 +205,11 @@ static void every_bytes_string_and_repeated_field_has_a_rule(void **state)
 			const struct strict_rule *rule = schema_kit_rule(d, f->id);
 			bool is_text = f->type == PROTOBUF_C_TYPE_STRING;
 
-			if (rule == NULL) {
-				if (is_text || f->type == PROTOBUF_C_TYPE_BYTES || f->label == PROTOBUF_C_LABEL_REPEATED)
-					fail_msg("%s.%s: no rule", d->name, f->name);
-				continue;
-			}
+			assert_non_null(rule);
+			if (rule->flags & STRICT_LIST && rule->count_max == 0)
+				fail_msg("%s.%s: a list without a count", d->name, f->name);
+			if ((is_text || f->type == PROTOBUF_C_TYPE_BYTES) && rule->len_max == 0 && !(rule->flags & STRICT_RESERVED))
+				fail_msg("%s.%s: a run without a length", d->name, f->name);
 			if (is_text != ((rule->flags & (STRICT_NAME | STRICT_TEXT)) != 0))
 				fail_msg("%s.%s: text or name belongs to strings, and strings need it", d->name, f->name);
 			if (rule->len_min > rule->len_max || rule->count_min > rule->count_max || rule->min > rule->max)
@@ -136,26 +218,20 @@ static void every_bytes_string_and_repeated_field_has_a_rule(void **state)
 	}
 }
 
-static void every_rule_names_a_field_and_rows_are_sorted(void **state)
+static void every_message_of_the_table_is_found_and_no_other(void **state)
 {
-	size_t count;
-	const struct strict_rule *rules = strict_rules(&count);
+	const struct strict_message *t;
 	(void)state;
 
-	assert_true(count > 100);
-	for (size_t i = 0; i < count; i++) {
-		const ProtobufCMessageDescriptor *d = NULL;
-
-		for (unsigned k = 0; (d = schema_kit_at(k)) != NULL; k++)
-			if (strcmp(d->name, rules[i].message) == 0)
-				break;
-		if (d == NULL || protobuf_c_message_descriptor_get_field(d, rules[i].field) == NULL)
-			fail_msg("%s field %u: no such field", rules[i].message, rules[i].field);
-		if (i > 0) {
-			int order = strcmp(rules[i - 1].message, rules[i].message);
-
-			assert_true(order < 0 || (order == 0 && rules[i - 1].field < rules[i].field));
+	/* Twice: searched, and as it was found. */
+	for (int round = 0; round < 2; round++) {
+		for (size_t i = 0; (t = strict_message_at(i)) != NULL; i++) {
+			if (i > 0)
+				assert_true(strcmp(strict_message_at(i - 1)->desc->name, t->desc->name) < 0);
+			assert_ptr_equal(strict_message_of(t->desc), t);
 		}
+		assert_null(strict_message_of(&nest_descriptor));
+		assert_null(strict_message_of(&impostor_descriptor));
 	}
 }
 
@@ -230,6 +306,16 @@ static void rules_awk_refuses_what_it_does_not_understand(void **state)
 		{"range of letters", "  bytes a = 1; //@ len=a..b\n", false},
 		{"half a range", "  bytes a = 1; //@ len=4..\n", false},
 		{"negative", "  int64 a = 1; //@ min=-1\n", false},
+		{"an enum's value above 63", "}\nenum F { B = 64; }\nmessage N {\n  F a = 1;\n", false},
+		{"an enum without 0", "}\nenum F { B = 1; }\nmessage N {\n  F a = 1;\n", false},
+		{"an enum of one line", "}\nenum F { B = 0; C = 63; }\nmessage N {\n  F a = 1;\n", true},
+		{"an enum with an option", "}\nenum F { B = 0 [deprecated = true]; }\nmessage N {\n  F a = 1;\n", false},
+		{"a list of 2^20", "  repeated uint32 a = 1; //@ count=0..1048576\n", true},
+		{"a list of more", "  repeated uint32 a = 1; //@ count=0..1048577\n", false},
+		{"int32 without a rule", "  int32 a = 1;\n", false},
+		{"int32 with one", "  int32 a = 1; //@ max=2147483647\n", true},
+		{"beyond int32", "  int32 a = 1; //@ max=2147483648\n", false},
+		{"beyond uint32", "  uint32 a = 1; //@ max=4294967296\n", false},
 		{"rule twice", "  uint32 a = 1; //@ max=1 max=2\n", false},
 		{"name on bytes", "  bytes a = 1; //@ len=4 name\n", false},
 		{"unknown type", "  Missing a = 1;\n", false},
@@ -258,7 +344,8 @@ int main(void)
 		cmocka_unit_test(pin_c1_protobuf_c_has_no_depth_limit),
 		cmocka_unit_test(fields_are_of_the_allowed_types),
 		cmocka_unit_test(every_bytes_string_and_repeated_field_has_a_rule),
-		cmocka_unit_test(every_rule_names_a_field_and_rows_are_sorted),
+		cmocka_unit_test(the_row_of_each_field_is_as_its_descriptor),
+		cmocka_unit_test(every_message_of_the_table_is_found_and_no_other),
 		cmocka_unit_test(the_kit_reaches_every_message_of_the_file),
 		cmocka_unit_test(rules_awk_refuses_what_it_does_not_understand),
 	};
