@@ -11,7 +11,7 @@ BUILD    ?= build$(if $(SANITIZE),$(if $(findstring thread,$(SANITIZE)),-tsan,$(
 CFLAGS   ?= $(if $(SANITIZE),-O1,-O2) -g
 
 # Asked of pkg-config at the first use, not while this file is read: a bare machine has no pkg-config yet.
-PKGS       := libzmq libprotobuf-c libsodium smartcols jansson inih libsystemd
+PKGS       := libzmq libprotobuf-c libsodium libxxhash smartcols jansson inih libsystemd
 PKG_CFLAGS  = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
 PKG_LIBS    = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)) -llmdb -lpthread)$(PKG_LIBS)
 

@@ -5,7 +5,7 @@
 # Needs root or sudo only when something is missing.
 set -eu
 
-build="gcc libc6-dev make pkg-config libzmq3-dev libprotobuf-c-dev protobuf-c-compiler libsodium-dev liblmdb-dev
+build="gcc libc6-dev make pkg-config libzmq3-dev libprotobuf-c-dev protobuf-c-compiler libsodium-dev liblmdb-dev libxxhash-dev
   libinih-dev libsmartcols-dev libjansson-dev libsystemd-dev procps tzdata util-linux"
 check="clang libclang-rt-14-dev libcmocka-dev bats faketime lmdb-utils python3 openssl
   golang-go golang-golang-x-mod-dev age"
