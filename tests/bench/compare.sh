@@ -1,6 +1,6 @@
 #!/bin/bash
 # compare.sh [quick]: every system under the same loads, in turns, and one table.  See tests/bench/DESIGN.md.
-# A round starts each broker anew in a folder of its own, runs all shapes, and stops it by its pid.  SYSTEMS="floor renkei" chooses.
+# A round starts each broker anew in a folder of its own, runs its shapes, and stops it by its pid.  SYSTEMS="floor renkei" chooses.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export RENKEI_BUILD=${RENKEI_BUILD:-$PWD/build}
@@ -13,7 +13,7 @@ if [[ ${1:-} == quick ]]; then
 else
 	rounds=${ROUNDS:-3} seconds=5 paced=15 posts=300000
 fi
-: "${SYSTEMS:=floor renkei mosquitto}"
+: "${SYSTEMS:=floor renkei mosquitto nats}"
 mkdir -p "$out"
 : >"$out/runs.jsonl"
 T=$(mktemp -d "${TMPDIR:-/tmp}/renkei-bench.XXXXXX")
@@ -59,6 +59,8 @@ is_there() {
 	case $1 in
 	floor | renkei) true ;;
 	mosquitto) command -v mosquitto >/dev/null ;;
+	nats) command -v nats-server >/dev/null ;;
+	*) false ;;
 	esac && return
 	echo "SKIPPED: $1 is not installed (make bench-deps)" >&2
 	return 1
@@ -83,14 +85,26 @@ start_mosquitto() {
 	CONF
 	mosquitto -c "$D/mosquitto.conf" >"$D/log" 2>&1 &
 	BROKER=$!
-	await_port
+	await_port "$PORT"
 	LOAD=(--path "$T/tls.crt" --endpoint "$PORT")
 }
 
-# Until somebody listens there.
+start_nats() {
+	cat >"$D/nats.conf" <<-CONF
+		listen: 127.0.0.1:$PORT
+		tls { cert_file: "$T/tls.crt", key_file: "$T/tls.key", timeout: 60 }
+		jetstream { store_dir: "$D/store" }
+	CONF
+	nats-server -c "$D/nats.conf" >"$D/log" 2>&1 &
+	BROKER=$!
+	await_port "$PORT"
+	LOAD=(--path "$T/tls.crt" --endpoint "$PORT")
+}
+
+# await_port PORT: until somebody listens there.
 await_port() {
 	for _ in $(seq 600); do
-		(exec 3<>"/dev/tcp/127.0.0.1/$PORT") 2>/dev/null && return
+		(exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return
 		kill -0 "$BROKER" || return 1
 		sleep 0.1
 	done

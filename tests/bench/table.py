@@ -15,6 +15,8 @@ SYSTEMS = {  # what stands in the table: name, what its acknowledgement means
     "floor": "bare ROUTER + CURVE + LMDB; fsynced",
     "renkei": "renkeid, sealed posts, all checks; fsynced",
     "mosquitto": "Debian's mosquitto, TLS 1.3, QoS 1, persistence on, sessions kept, 1,000 in flight; in memory, saved now and then",
+    "nats": "JetStream as it comes: TLS 1.3, stream with storage file, retention limits, durable push consumers with ack_policy all, "
+            "max_ack_pending 65536; acknowledges what is written, fsync follows within two minutes",
 }
 # shape, figure, the other system, factor, sense: "at most" or "at least" factor x the other's
 TARGETS = [
