@@ -13,11 +13,12 @@ if [[ ${1:-} == quick ]]; then
 else
 	rounds=${ROUNDS:-3} seconds=5 paced=15 posts=300000
 fi
-: "${SYSTEMS:=floor renkei mosquitto nats}"
+: "${SYSTEMS:=floor renkei mosquitto nats rabbitmq}"
 mkdir -p "$out"
 : >"$out/runs.jsonl"
 T=$(mktemp -d "${TMPDIR:-/tmp}/renkei-bench.XXXXXX")
 BROKER=
+EPMD=
 trap 'stop; rm -rf "$T"' EXIT
 
 free_port() { python3 -IS -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
@@ -60,6 +61,7 @@ is_there() {
 	floor | renkei) true ;;
 	mosquitto) command -v mosquitto >/dev/null ;;
 	nats) command -v nats-server >/dev/null ;;
+	rabbitmq) [[ -x $rabbitmq ]] && command -v epmd >/dev/null ;;
 	*) false ;;
 	esac && return
 	echo "SKIPPED: $1 is not installed (make bench-deps)" >&2
@@ -101,21 +103,57 @@ start_nats() {
 	LOAD=(--path "$T/tls.crt" --endpoint "$PORT")
 }
 
+# Debian's script of this name in PATH becomes the user rabbitmq; this is the server's own, which runs as whoever starts it.
+rabbitmq=/usr/lib/rabbitmq/bin/rabbitmq-server
+
+# Nothing of the machine's own RabbitMQ is read or touched: its epmd has a port of this run, and all it keeps stands in $D.  As under systemd
+# the script becomes the server, so that its pid is the server's; otherwise it would stay before it as a child of its own.
+start_rabbitmq() {
+	local epmd_port
+	epmd_port=$(free_port)
+	mkdir "$D/home"
+	echo '[].' | tee "$D/enabled_plugins" >"$D/advanced.config"
+	: >"$D/env.conf"
+	cat >"$D/rabbitmq.conf" <<-CONF
+		listeners.tcp = none
+		listeners.ssl.1 = 127.0.0.1:$PORT
+		ssl_options.cacertfile = $T/tls.crt
+		ssl_options.certfile = $T/tls.crt
+		ssl_options.keyfile = $T/tls.key
+		ssl_options.versions.1 = tlsv1.3
+		log.file.level = warning
+	CONF
+	epmd -address 127.0.0.1 -port "$epmd_port" >"$D/epmd.log" 2>&1 &
+	EPMD=$!
+	await_port "$epmd_port" # or the server starts one that outlives it
+	env -i PATH="$PATH" LC_ALL="$LC_ALL" HOME="$D/home" ERL_EPMD_PORT="$epmd_port" ERL_EPMD_ADDRESS=127.0.0.1 RUNNING_UNDER_SYSTEMD=1 \
+		RABBITMQ_CONF_ENV_FILE="$D/env.conf" RABBITMQ_CONFIG_FILE="$D/rabbitmq.conf" RABBITMQ_ADVANCED_CONFIG_FILE="$D/advanced.config" \
+		RABBITMQ_ENABLED_PLUGINS_FILE="$D/enabled_plugins" RABBITMQ_MNESIA_BASE="$D/store" RABBITMQ_LOG_BASE="$D/logs" \
+		RABBITMQ_NODENAME=bench@localhost RABBITMQ_DIST_PORT="$(free_port)" \
+		RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS='-kernel inet_dist_use_interface {127,0,0,1}' "$rabbitmq" </dev/null >"$D/log" 2>&1 &
+	BROKER=$!
+	await_port "$PORT"
+	LOAD=(--path "$T/tls.crt" --endpoint "$PORT")
+}
+
 # await_port PORT: until somebody listens there.
 await_port() {
 	for _ in $(seq 600); do
 		(exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return
-		kill -0 "$BROKER" || return 1
+		kill -0 "${BROKER:-$EPMD}" || return 1
 		sleep 0.1
 	done
 	return 1
 }
 
 stop() {
-	[[ -n $BROKER ]] || return 0
-	kill -TERM "$BROKER" 2>/dev/null || true
-	wait "$BROKER" 2>/dev/null || true
+	local pid
+	for pid in $BROKER $EPMD; do
+		kill -TERM "$pid" 2>/dev/null || true
+		wait "$pid" 2>/dev/null || true
+	done
 	BROKER=
+	EPMD=
 }
 
 # shape SYSTEM ROUND NAME ARG...: one run; its line gains the shape and the round.
@@ -130,25 +168,43 @@ shape() {
 	fi
 }
 
-# Renkei allows 256 unanswered posts a writer: a window of 1,000 needs four.
-writers() { [[ $1 != renkei ]] || echo "--writers 4"; }
+# shapes_of SYSTEM: a queue of RabbitMQ hands a post to one consumer; fan-out there is another thing, with a queue for each.
+shapes_of() {
+	case $1 in
+	rabbitmq) echo 1:1 latency ;;
+	*) echo 1:1 1:100 1:1000 latency ;;
+	esac
+}
 
+# run_shape SYSTEM ROUND NAME
+run_shape() {
+	local at_rate=(--rate 1000 --seconds "$paced" --posts $((paced * 1000 + 1000)) --warm-up 500)
+	local writers=1 # Renkei allows each 256 unanswered posts: a window of 1,000 needs four
+	[[ $1 != renkei ]] || writers=4
+	case $3 in
+	1:1) shape "$@" --window 1000 --seconds "$seconds" --posts "$posts" --writers "$writers" ;;
+	1:100) shape "$@" --subscribers 100 --window 200 --warm-up 100 --seconds "$seconds" --posts 30000 ;;
+	1:1000) shape "$@" --subscribers 1000 --window 50 --warm-up 20 --seconds "$seconds" --posts 5000 ;;
+	latency) shape "$@" "${at_rate[@]}" ;;
+	esac
+}
+
+# round SYSTEM ROUND SHAPE...
 round() {
-	local system=$1 n=$2
+	local system=$1 n=$2 name
+	shift 2
 	D=$T/$system
 	mkdir -p "$D"
 	PORT=$(free_port)
-	echo "round $n: $system" >&2
+	echo "round $n: $system: $*" >&2
 	if ! "start_$system"; then
 		echo "$system does not start:" >&2
 		tail -n 5 "$D/log" >&2
 		exit 1
 	fi
-	# shellcheck disable=SC2046
-	shape "$system" "$n" 1:1 --window 1000 --seconds "$seconds" --posts "$posts" $(writers "$system")
-	shape "$system" "$n" 1:100 --subscribers 100 --window 200 --warm-up 100 --seconds "$seconds" --posts 30000
-	shape "$system" "$n" 1:1000 --subscribers 1000 --window 50 --warm-up 20 --seconds "$seconds" --posts 5000
-	shape "$system" "$n" latency --rate 1000 --seconds "$paced" --posts $((paced * 1000 + 1000)) --warm-up 500
+	for name; do
+		run_shape "$system" "$n" "$name"
+	done
 	stop
 	rm -rf "$D"
 }
@@ -160,7 +216,8 @@ for system in $SYSTEMS; do
 done
 for n in $(seq "$rounds"); do
 	for system in "${present[@]}"; do
-		round "$system" "$n"
+		# shellcheck disable=SC2046
+		round "$system" "$n" $(shapes_of "$system")
 	done
 done
 /usr/bin/python3 "$here/table.py" "$out"

@@ -17,6 +17,8 @@ SYSTEMS = {  # what stands in the table: name, what its acknowledgement means
     "mosquitto": "Debian's mosquitto, TLS 1.3, QoS 1, persistence on, sessions kept, 1,000 in flight; in memory, saved now and then",
     "nats": "JetStream as it comes: TLS 1.3, stream with storage file, retention limits, durable push consumers with ack_policy all, "
             "max_ack_pending 65536; acknowledges what is written, fsync follows within two minutes",
+    "rabbitmq": "TLS 1.3, durable quorum queue, delivery_mode 2, publisher confirms, prefetch 2048, manual acks of many; as it comes else; "
+                "confirms what is fsynced",
 }
 # shape, figure, the other system, factor, sense: "at most" or "at least" factor x the other's
 TARGETS = [
@@ -77,6 +79,7 @@ def print_rates(runs, shape):
     for system in SYSTEMS:
         got = runs.get((shape, system))
         if not got:
+            print(f"{system:<10} {'-':>24} {'-':>30} {'-':>26}")
             continue
         ratio = ""
         if ours and system != "renkei":
