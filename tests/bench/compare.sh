@@ -16,6 +16,7 @@ fi
 : "${SYSTEMS:=floor renkei mosquitto nats rabbitmq}"
 mkdir -p "$out"
 : >"$out/runs.jsonl"
+: >"$out/versions"
 T=$(mktemp -d "${TMPDIR:-/tmp}/renkei-bench.XXXXXX")
 BROKER=
 EPMD=
@@ -136,6 +137,17 @@ start_rabbitmq() {
 	LOAD=(--path "$T/tls.crt" --endpoint "$PORT")
 }
 
+# version_of SYSTEM: what the table calls it.
+version_of() {
+	case $1 in
+	floor) echo "libzmq $(pkg-config --modversion libzmq), libsodium $(pkg-config --modversion libsodium), LMDB $(pkg-config --modversion lmdb)" ;;
+	renkei) "$RENKEI_BUILD/renkeid" --version ;;
+	mosquitto) dpkg-query -W -f '${Version}' mosquitto ;;
+	nats) dpkg-query -W -f '${Version}' nats-server ;;
+	rabbitmq) dpkg-query -W -f '${Version}' rabbitmq-server; dpkg-query -W -f ', Erlang ${Version}' erlang-base ;;
+	esac 2>/dev/null | head -n 1 || echo unknown
+}
+
 # await_port PORT: until somebody listens there.
 await_port() {
 	for _ in $(seq 600); do
@@ -213,6 +225,9 @@ certificate
 present=()
 for system in $SYSTEMS; do
 	! is_there "$system" || present+=("$system")
+done
+for system in "${present[@]}"; do
+	printf '%s\t%s\n' "$system" "$(version_of "$system")" >>"$out/versions"
 done
 for n in $(seq "$rounds"); do
 	for system in "${present[@]}"; do
