@@ -14,6 +14,7 @@ else
 	rounds=${ROUNDS:-3} seconds=5 paced=15 posts=300000
 fi
 : "${SYSTEMS:=floor renkei mosquitto nats rabbitmq}"
+members=1024 # devices of the exchange that Renkei's load finds
 mkdir -p "$out"
 : >"$out/runs.jsonl"
 : >"$out/versions"
@@ -46,7 +47,7 @@ start_renkei() {
 		kill -0 "$BROKER" || return 1
 		sleep 0.05
 	done
-	"$bin/crowd" fill "$D/broker" "$D/charter.rk" 1024
+	"$bin/crowd" fill "$D/broker" "$D/charter.rk" "$members"
 	LOAD=(--path "$D/broker" --endpoint "tcp://127.0.0.1:$PORT")
 }
 
@@ -198,6 +199,7 @@ run_shape() {
 	1:100) shape "$@" --subscribers 100 --window 200 --warm-up 100 --seconds "$seconds" --posts 30000 ;;
 	1:1000) shape "$@" --subscribers 1000 --window 50 --warm-up 20 --seconds "$seconds" --posts 5000 ;;
 	latency) shape "$@" "${at_rate[@]}" ;;
+	crowd) shape "$@" "${at_rate[@]}" --idle "$crowd_idle" --stuck "$crowd_stuck" ;;
 	esac
 }
 
@@ -221,7 +223,19 @@ round() {
 	rm -rf "$D"
 }
 
+# Renkei alone, in an exchange of that many devices: most are connected and say nothing, some take what they are sent and give no credit.
+crowd_idle=5700 crowd_stuck=100
+crowd_round() {
+	local members=$((crowd_idle + crowd_stuck + 24)) need=$((2 * (crowd_idle + crowd_stuck) + 256)) # a DEALER has two descriptors
+	if (($(ulimit -n) < need)); then
+		echo "SKIPPED: crowd: $need open files are needed, $(ulimit -n) are allowed" >&2
+		return
+	fi
+	round renkei "$1" crowd
+}
+
 certificate
+ulimit -n "$(ulimit -Hn)"
 present=()
 for system in $SYSTEMS; do
 	! is_there "$system" || present+=("$system")
@@ -233,6 +247,7 @@ for n in $(seq "$rounds"); do
 	for system in "${present[@]}"; do
 		# shellcheck disable=SC2046
 		round "$system" "$n" $(shapes_of "$system")
+		[[ $system != renkei ]] || crowd_round "$n"
 	done
 done
 /usr/bin/python3 "$here/table.py" "$out"
