@@ -250,4 +250,7 @@ for n in $(seq "$rounds"); do
 		[[ $system != renkei ]] || crowd_round "$n"
 	done
 done
-/usr/bin/python3 "$here/table.py" "$out"
+status=0
+/usr/bin/python3 "$here/table.py" "$out" || status=$?
+"$here/plot.sh" "$out"
+exit "$status"

@@ -150,6 +150,25 @@ def say_losses(runs):
     print("\n".join(losses))
 
 
+def write_plots(runs, versions, folder):
+    """For gnuplot: one block for each system, its name first.  Of a latency, x is n in "the slowest one of n"."""
+    with open(os.path.join(folder, "latency.dat"), "w") as f:
+        for name, key in [(system, ("latency", system)) for system in versions] + [("renkei, crowd", ("crowd", "renkei"))]:
+            if key in runs:
+                f.write(f'"{name}"\n')
+                for i, (step, _) in enumerate(runs[key][0]["latency_ms"]):
+                    if step < 1:
+                        f.write(f"{1 / (1 - step)} {statistics.median(run['latency_ms'][i][1] for run in runs[key])}\n")
+                f.write("\n\n")
+    with open(os.path.join(folder, "cost.dat"), "w") as f:
+        for system in versions:
+            points = [runs[shape, system] for shape in SHAPES if (shape, system) in runs]
+            if points:
+                f.write(f'"{system}"\n')
+                f.writelines(f"{got[0]['subscribers']} {middle(got, 'cpu_us_per_delivery')}\n" for got in points)
+                f.write("\n\n")
+
+
 def main():
     folder = sys.argv[1]
     runs, failed = collect(os.path.join(folder, "runs.jsonl"))
@@ -165,6 +184,7 @@ def main():
     say_losses(runs)
     for run in failed:
         print(f"FAILED: {run['system']}, {run['shape']}, round {run['round']}")
+    write_plots(runs, versions, folder)
     with open(os.path.join(folder, "bench.json"), "w") as f:
         json.dump({"date": time.strftime("%Y-%m-%d"), "machine": machine(), "systems": {s: [v, SYSTEMS[s]] for s, v in versions.items()},
                    "missed": missed, "failed": failed, "runs": [run for group in runs.values() for run in group]}, f, indent=1)
