@@ -137,17 +137,19 @@ def judge(runs):
 
 def say_losses(runs):
     """Where another broker does better, whatever the targets say; the floor always should."""
-    losses = []
+    losses, compared = [], 0
     for shape, figures in [(s, RATES) for s in SHAPES] + [("latency", DELAYS)]:
         for key, (sense, words) in figures.items():
             for other in SYSTEMS:
                 ours, theirs = runs.get((shape, "renkei")), runs.get((shape, other))
                 if other in ("floor", "renkei") or not ours or not theirs:
                     continue
+                compared += 1
                 if not is_reached(middle(ours, key) / middle(theirs, key), 1, sense):
                     losses.append(f"  to {other}, {shape}: {middle(ours, key):,.2f} against {middle(theirs, key):,.2f} {words}")
-    print("\nRenkei loses:" if losses else "\nRenkei loses to no other broker.")
-    print("\n".join(losses))
+    print(f"\nRenkei loses in {len(losses)} of {compared} figures against other brokers" + (":" if losses else "."))
+    for line in losses:
+        print(line)
 
 
 def write_plots(runs, versions, folder):
