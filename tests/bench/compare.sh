@@ -173,7 +173,7 @@ stop() {
 shape() {
 	local system=$1 round=$2 name=$3 line
 	shift 3
-	if line=$(timeout 120 "$bin/load_$system" --pid "$BROKER" "${LOAD[@]}" "$@"); then
+	if line=$(timeout 300 "$bin/load_$system" --pid "$BROKER" "${LOAD[@]}" "$@"); then
 		echo "{\"shape\": \"$name\", \"round\": $round, ${line#\{}" >>"$out/runs.jsonl"
 	else
 		echo "$system, $name, round $round: FAILED" >&2
