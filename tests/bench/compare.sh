@@ -18,6 +18,7 @@ members=1024 # devices of the exchange that Renkei's load finds
 mkdir -p "$out"
 : >"$out/runs.jsonl"
 : >"$out/versions"
+cut -d' ' -f1 /proc/loadavg >"$out/load"
 T=$(mktemp -d "${TMPDIR:-/tmp}/renkei-bench.XXXXXX")
 BROKER=
 EPMD=
@@ -41,6 +42,7 @@ start_renkei() {
 	"$bin/crowd" charter "$D/broker" "$D/charter.rk"
 	"$RENKEI_BUILD/renkeid" adopt --data "$D/broker" "$D/charter.rk" >/dev/null 2>&1
 	cp "$here/renkei.ini" "$D/"
+	: >"$D/log"
 	"$RENKEI_BUILD/renkeid" run --data "$D/broker" --config "$D/renkei.ini" 2>"$D/log" &
 	BROKER=$!
 	until grep -q ' ready ' "$D/log"; do

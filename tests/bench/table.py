@@ -21,6 +21,7 @@ SYSTEMS = {  # what stands in the table: name, how it is set up and what its ack
     "rabbitmq": "TLS 1.3, durable quorum queue, delivery_mode 2, publisher confirms, prefetch 2048, manual acks of many; as it comes else; "
                 "confirms what is fsynced",
 }
+LOAD_QUIET = 0.5
 SHAPES = ("1:1", "1:100", "1:1000")  # those that go as fast as they can
 RATES = {"cpu_us_per_delivery": ("at most", "us CPU a delivery"), "deliveries_per_s": ("at least", "deliveries a second")}
 DELAYS = {"p50_ms": ("at most", "ms at p50"), "p99_ms": ("at most", "ms at p99")}
@@ -177,6 +178,8 @@ def main():
     versions = read_versions(os.path.join(folder, "versions"))
     print(time.strftime("%Y-%m-%d"), machine())
     print("broker and load share the cores; loopback; 1 KiB; medians [range] of", max((len(r) for r in runs.values()), default=0), "rounds")
+    load = float(open(os.path.join(folder, "load")).read())
+    print(f"load average before the first round: {load}" + (": NOT QUIET, only ratios say anything" if load > LOAD_QUIET else ""))
     for system, version in versions.items():
         print(f"  {system} ({version}): {SYSTEMS[system]}")
     for shape in SHAPES:
@@ -188,8 +191,9 @@ def main():
         print(f"FAILED: {run['system']}, {run['shape']}, round {run['round']}")
     write_plots(runs, versions, folder)
     with open(os.path.join(folder, "bench.json"), "w") as f:
-        json.dump({"date": time.strftime("%Y-%m-%d"), "machine": machine(), "systems": {s: [v, SYSTEMS[s]] for s, v in versions.items()},
-                   "missed": missed, "failed": failed, "runs": [run for group in runs.values() for run in group]}, f, indent=1)
+        json.dump({"date": time.strftime("%Y-%m-%d"), "machine": machine(), "load_before": load,
+                   "systems": {s: [v, SYSTEMS[s]] for s, v in versions.items()}, "missed": missed, "failed": failed,
+                   "runs": [run for group in runs.values() for run in group]}, f, indent=1)
     sys.exit(1 if failed else 0)
 
 
