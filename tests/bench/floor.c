@@ -91,6 +91,7 @@ static void open_router(const char *folder, const char *endpoint)
 	         zmq_setsockopt(b.router, ZMQ_CURVE_SECRETKEY, sk, 32) == 0 &&
 	         zmq_setsockopt(b.router, ZMQ_RCVHWM, &zero, sizeof(zero)) == 0 &&
 	         zmq_setsockopt(b.router, ZMQ_SNDHWM, &zero, sizeof(zero)) == 0 &&
+	         zmq_setsockopt(b.router, ZMQ_ROUTER_MANDATORY, &one, sizeof(one)) == 0 &&
 	         zmq_setsockopt(b.router, ZMQ_LINGER, &zero, sizeof(zero)) == 0 &&
 	         zmq_setsockopt(b.router, ZMQ_BACKLOG, &backlog, sizeof(backlog)) == 0 &&
 	         zmq_setsockopt(b.router, ZMQ_HANDSHAKE_IVL, &handshake_ms, sizeof(handshake_ms)) == 0, "options");
@@ -105,6 +106,18 @@ static void subscribe(const struct rid *who)
 {
 	need(b.subscriber_count < SUBSCRIBERS_MAX, "subscribers", "too many");
 	b.subscribers[b.subscriber_count++] = *who;
+}
+
+/* Takes the message.  False: whoever it was is gone. */
+static bool send_to(const struct rid *who, zmq_msg_t *m)
+{
+	if (zmq_send(b.router, who->bytes, who->len, ZMQ_SNDMORE) < 0) {
+		NEED_ZMQ(errno == EHOSTUNREACH, "send");
+		zmq_msg_close(m);
+		return false;
+	}
+	NEED_ZMQ(zmq_msg_send(m, b.router, 0) >= 0, "send");
+	return true;
 }
 
 /* False: nothing there.  A subscription has its answer at once, by the same byte. */
@@ -123,8 +136,7 @@ static bool receive(void)
 	need(!zmq_msg_more(m), "message", "more than one frame");
 	if (zmq_msg_size(m) < 8) {
 		subscribe(who);
-		NEED_ZMQ(zmq_send(b.router, who->bytes, who->len, ZMQ_SNDMORE) >= 0 && zmq_send(b.router, "", 1, 0) >= 0, "send");
-		zmq_msg_close(m);
+		(void)send_to(who, m);
 		return true;
 	}
 	b.bytes += zmq_msg_size(m);
@@ -145,34 +157,33 @@ static void commit(void)
 	need_mdb(mdb_txn_commit(txn), "commit");
 }
 
-static void send_to(const struct rid *who, zmq_msg_t *m)
-{
-	NEED_ZMQ(zmq_send(b.router, who->bytes, who->len, ZMQ_SNDMORE) >= 0 && zmq_msg_send(m, b.router, 0) >= 0, "send");
-}
-
 static void acknowledge(unsigned i)
 {
 	zmq_msg_t ack;
 
 	zmq_msg_init_size(&ack, 8); /* stands in the zmq_msg_t itself */
 	memcpy(zmq_msg_data(&ack), zmq_msg_data(&b.batch[i]), 8);
-	send_to(&b.senders[i], &ack);
+	(void)send_to(&b.senders[i], &ack); /* a load that is gone wants none */
 }
 
-/* The bytes are shared by all subscribers. */
+/* The bytes are shared by all subscribers.  Those that are gone are forgotten: the next load would pay for each of them with each post. */
 static void deliver(unsigned i)
 {
 	zmq_msg_t shared;
+	unsigned k = 0;
 
-	for (unsigned k = 0; k + 1 < b.subscriber_count; k++) {
+	while (k + 1 < b.subscriber_count) {
 		zmq_msg_init(&shared);
 		NEED_ZMQ(zmq_msg_copy(&shared, &b.batch[i]) == 0, "copy");
-		send_to(&b.subscribers[k], &shared);
+		if (send_to(&b.subscribers[k], &shared))
+			k++;
+		else
+			b.subscribers[k] = b.subscribers[--b.subscriber_count];
 	}
-	if (b.subscriber_count > 0)
-		send_to(&b.subscribers[b.subscriber_count - 1], &b.batch[i]);
-	else
+	if (b.subscriber_count == 0)
 		zmq_msg_close(&b.batch[i]);
+	else if (!send_to(&b.subscribers[b.subscriber_count - 1], &b.batch[i]))
+		b.subscriber_count--;
 }
 
 static void run(void)
