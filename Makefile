@@ -39,10 +39,13 @@ LIBS      := $(addprefix $(BUILD)/,libproto.a libstore.a libbroker.a librenkei.a
 PROGRAMS  := $(if $(wildcard broker/main.c),$(BUILD)/renkeid) $(if $(wildcard client/cli/main.c),$(BUILD)/renkei)
 # tests/unit/test_x.c is build/tests/test_x; a helper program tests/e2e/x.c is build/tests/e2e/x (also crash, bench, interop).
 UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
-HELPERS   := $(patsubst %.c,$(BUILD)/%,$(filter-out %_kit.c,$(wildcard tests/e2e/*.c tests/crash/*.c tests/bench/*.c tests/interop/*.c)))
+HELPERS   := $(patsubst %.c,$(BUILD)/%,$(filter-out %_kit.c $(if $(SANITIZE),tests/bench/counts.c),\
+	     $(wildcard tests/e2e/*.c tests/crash/*.c tests/bench/*.c tests/interop/*.c)))
 # Programs of tests/bench that need its kits; those of tests/bench/foreign need packages of their own and are built by `make bench` only.
-BENCH_KIT := $(call obj,$(wildcard tests/bench/*_kit.c))
+BENCH_KIT := $(call obj,$(filter-out %/counts_kit.c,$(wildcard tests/bench/*_kit.c)))
 BENCH     := $(addprefix $(BUILD)/tests/bench/,crowd load_floor load_renkei)
+# What `make counts` runs under valgrind.  It has a malloc of its own, so no sanitizer's.
+COUNTS    := $(BUILD)/tests/bench/counts
 FOREIGN   := $(patsubst tests/bench/foreign/%.c,$(BUILD)/tests/bench/%,$(wildcard tests/bench/foreign/load_*.c))
 FOREIGN_KIT := $(call obj,tests/bench/load_kit.c tests/bench/foreign/tls_kit.c)
 # tests/fuzz/fuzz_x.c is build/tests/fuzz/fuzz_x, which replays folders of inputs; with SANITIZE=...,fuzzer-no-link and clang, a fuzzer.
@@ -53,7 +56,7 @@ FUZZ_LIBS := $(addprefix $(BUILD)/,libtestkit.a librenkei.a libbroker.a libstore
 FUZZ_SEED := $(call obj,$(addprefix tests/fuzz/,make_seeds.c seed_requests.c fuzz_kit.c))
 HEADERS   := $(wildcard proto/*.h store/*.h broker/*.h client/*.h client/cli/*.h tests/unit/*.h tests/fuzz/*.h)
 
-.PHONY: all deps tests headers unit unit-threads e2e fuzz fuzz-programs check demo bench bench-quick bench-deps soak-attachment install clean help
+.PHONY: all deps tests headers unit unit-threads e2e fuzz fuzz-programs counts counts-write check demo bench bench-quick bench-deps soak-attachment install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -65,6 +68,7 @@ help:
 	@echo "unit     build and run the unit tests          e2e      run the end-to-end scenarios"
 	@echo "check    deps, and every test there is         tests    build all tests, run none"
 	@echo "fuzz     replay the corpora and fuzz each target for RENKEI_FUZZ_SECONDS (5)"
+	@echo "counts   instructions and allocations a message against those kept (counts-write: keep these)"
 	@echo "demo     deps, build, and a guided tour        bench    measure (bench-quick: in 3 minutes)"
 	@echo "soak-attachment  2 GiB (or SIZE, in MiB) through kills of both sides; by hand"
 	@echo "install  programs, manual pages and units into DESTDIR/PREFIX ($(PREFIX))"
@@ -130,12 +134,19 @@ $(BENCH): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BENCH_KIT) $(TEST_LIBS)
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS)
 
+# The broker's deadlines go by a clock that stands.
+$(COUNTS): LDFLAGS += -Wl,--wrap=path_monotonic_ms
+$(COUNTS): $(call obj,tests/bench/counts.c tests/bench/counts_kit.c) $(TEST_LIBS)
+	$(call SAY,LD   )
+	@mkdir -p $(@D)
+	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS)
+
 $(FOREIGN): $(BUILD)/tests/bench/%: $(BUILD)/obj/tests/bench/foreign/%.o $(FOREIGN_KIT)
 	$(call SAY,LD   )
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ -lssl -lcrypto
 
-$(filter-out $(BENCH),$(HELPERS)): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_LIBS)
+$(filter-out $(BENCH) $(COUNTS),$(HELPERS)): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(TEST_LIBS)
 	$(call SAY,LD   )
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS) -lcmocka
@@ -191,6 +202,11 @@ demo:
 soak-attachment: all
 	@RENKEI_BUILD=$(abspath $(BUILD)) tests/crash/attachment.sh $(SIZE) $(KILLS) $(SEED)
 
+# Of the build as it comes: any other has other counts.
+counts counts-write: $(COUNTS)
+	$(if $(or $(SANITIZE),$(filter-out gcc,$(CC)),$(filter-out -O2 -g,$(CFLAGS))),@echo "skipped: counts are of gcc's build with '-O2 -g'",\
+	@RENKEI_BUILD=$(abspath $(BUILD)) tests/bench/counts.py $(if $(filter %-write,$@),write,check))
+
 # What only the comparison needs: a TLS library for its loads, the other brokers, plots.
 BENCH_PACKAGES := libssl-dev openssl python3 gnuplot-nox mosquitto nats-server rabbitmq-server
 bench-deps:
@@ -220,6 +236,6 @@ clean:
 
 -include $(patsubst %.o,%.d,$(PROTO) $(STORE) $(BROKER) $(CLIENT) $(CLI) $(KIT) $(MAINS))
 -include $(patsubst $(BUILD)/%,$(BUILD)/obj/%.d,$(HELPERS)) $(UNIT:$(BUILD)/tests/%=$(BUILD)/obj/tests/unit/%.d)
--include $(BENCH_KIT:%.o=%.d) $(FOREIGN_KIT:%.o=%.d) $(FOREIGN:$(BUILD)/tests/bench/%=$(BUILD)/obj/tests/bench/foreign/%.d)
+-include $(BENCH_KIT:%.o=%.d) $(BUILD)/obj/tests/bench/counts_kit.d $(FOREIGN_KIT:%.o=%.d) $(FOREIGN:$(BUILD)/tests/bench/%=$(BUILD)/obj/tests/bench/foreign/%.d)
 -include $(patsubst %.o,%.d,$(FUZZ_KIT) $(FUZZ_SEED) $(FUZZ:$(BUILD)/%=$(BUILD)/obj/%.o))
 -include $(HEADERS:%=$(BUILD)/headers/%.ok.d)

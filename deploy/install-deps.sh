@@ -8,7 +8,7 @@ set -eu
 build="gcc libc6-dev make pkg-config libzmq3-dev libprotobuf-c-dev protobuf-c-compiler libsodium-dev liblmdb-dev libxxhash-dev
   libinih-dev libsmartcols-dev libjansson-dev libsystemd-dev procps tzdata util-linux"
 check="clang libclang-rt-14-dev libcmocka-dev bats faketime lmdb-utils python3 openssl
-  golang-go golang-golang-x-mod-dev age"
+  golang-go golang-golang-x-mod-dev age valgrind"
 # The first version in which crypto_core_ed25519_is_valid_point is right (CVE-2025-69277).
 sodium_min=1.0.18-1+deb12u1
 

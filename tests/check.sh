@@ -16,7 +16,7 @@ step() {
 	shift
 	printf '%-14s ' "$name"
 	if "$@" >"$log" 2>&1 </dev/null; then
-		printf 'ok    %4d s  %s\n' $((SECONDS - start)) "$(grep -E '^(architecture|unit|e2e|interop|crash|fuzz): |^1\.\.' "$log" | tail -n 1)"
+		printf 'ok    %4d s  %s\n' $((SECONDS - start)) "$(grep -E '^(architecture|unit|counts|e2e|interop|crash|fuzz): |^1\.\.' "$log" | tail -n 1)"
 		grep '^ *skipped:' "$log" | sort -u | sed 's/^ */               /'
 		done_steps+=("$name")
 		return
@@ -51,6 +51,7 @@ step build        $make -j2 all
 step headers      $make -j2 headers
 step tests        $make -j2 tests
 step unit         $make unit
+step counts       $make counts
 step clang        $make -j2 CC=clang CFLAGS='-O0 -g' BUILD=build-clang all headers tests
 step unit-asan    $make -j2 SANITIZE=address,undefined unit
 step unit-tsan    $make -j2 SANITIZE=thread unit-threads
