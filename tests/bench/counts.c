@@ -65,10 +65,8 @@ KIND(count_disclosure)
 
 static void round_of(struct rig *r, const struct kind *k, struct command *const *commands)
 {
-	for (int i = 0; i < BATCH; i++) {
-		rig_send(r, WRITER, commands[i]);
-		k->front(r);
-	}
+	rig_send_all(r, WRITER, commands, BATCH);
+	k->front(r);
 	/* Verify has one command of a device at a time. */
 	k->admit(r);
 	while (!ring_is_empty(r->path.admit_verify[0])) {

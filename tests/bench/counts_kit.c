@@ -8,6 +8,7 @@
 #include "broker/sequence.h"
 #include "broker/signer.h"
 #include "broker/socket.h"
+#include "proto/bundle.h"
 #include "proto/strict.h"
 
 #define WAIT_MS 60000     /* for what comes over loopback, on the slowest machine */
@@ -221,6 +222,17 @@ static void wait_for(void *socket)
 	need(zmq_poll(&item, 1, WAIT_MS) == 1);
 }
 
+void rig_send_all(struct rig *r, int org, struct command *const *commands, unsigned n)
+{
+	struct bundle b = {0};
+
+	for (unsigned i = 0; i < n; i++)
+		need(bundle_add(&b, commands[i]->frames, commands[i]->frame_count) == RK_OK);
+	need(zmq_send(r->clients[org], b.data, b.len, 0) >= 0);
+	bundle_clear(&b);
+	wait_for(r->router);
+}
+
 void rig_send(struct rig *r, int org, const struct command *c)
 {
 	for (unsigned i = 0; i < c->frame_count; i++)
@@ -245,11 +257,28 @@ static bool read_header(struct bytes header)
 	return is_delivery;
 }
 
+/* The first frame of a message: a header or a bundle.  How many messages it holds; of them deliveries are counted. */
+static unsigned read_first(struct bytes frame, unsigned *deliveries)
+{
+	struct bundle_message m;
+	unsigned count;
+	size_t at = 0;
+
+	if (!bundle_is(frame)) {
+		*deliveries += read_header(frame);
+		return 1;
+	}
+	need(bundle_check(frame, &count) == RK_OK);
+	while (bundle_next(frame, &at, &m))
+		*deliveries += read_header(m.frames[0]);
+	return count;
+}
+
 unsigned rig_receive(struct rig *r, int org, unsigned n)
 {
-	unsigned deliveries = 0;
+	unsigned deliveries = 0, got = 0;
 
-	for (unsigned i = 0; i < n; i++) {
+	while (got < n) {
 		bool more = true;
 
 		wait_for(r->clients[org]);
@@ -259,11 +288,12 @@ unsigned rig_receive(struct rig *r, int org, unsigned n)
 			zmq_msg_init(&frame);
 			need(k < FRAMES_MAX && zmq_msg_recv(&frame, r->clients[org], 0) >= 0);
 			if (k == 0)
-				deliveries += read_header(bytes_make(zmq_msg_data(&frame), zmq_msg_size(&frame)));
+				got += read_first(bytes_make(zmq_msg_data(&frame), zmq_msg_size(&frame)), &deliveries);
 			more = zmq_msg_more(&frame);
 			zmq_msg_close(&frame);
 		}
 	}
+	need(got == n);
 	return deliveries;
 }
 
@@ -281,6 +311,7 @@ void rig_connect(struct rig *r, int org)
 
 	rk__hello__init(h);
 	h->protocol_min = h->protocol_max = 1;
+	h->bundles = true;
 	q->hello = h;
 	ask(r, org, q);
 }

@@ -35,7 +35,8 @@ void rig_connect(struct rig *, int org);
 /** From its head on, with all the credit there may be. */
 void rig_subscribe(struct rig *, int org, struct stream_id);
 
-/** Returns when front can receive it. */
+/** In one bundle, as a home sends what it has to say.  Returns when front can receive it. */
+void rig_send_all(struct rig *, int org, struct command *const *, unsigned n);
 void rig_send(struct rig *, int org, const struct command *);
 /** The steps of the threads behind net's, here and now, until there is nothing left for them. */
 void rig_verify(struct rig *);
