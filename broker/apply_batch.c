@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "proto/down.h"
 
 #define BLOCK_BYTES ((size_t)256 << 10)
 #define PROTOCOL 1
@@ -32,6 +33,7 @@ void *apply_batch_alloc(struct apply *a, size_t len)
 /* Keeps the block that was made first, so that small batches never allocate. */
 void apply_batch_reset(struct apply *a)
 {
+	apply_writer_forget(a); /* while they are still there */
 	while (a->blocks && a->blocks->next) {
 		struct block *next = a->blocks->next;
 
@@ -40,9 +42,6 @@ void apply_batch_reset(struct apply *a)
 	}
 	if (a->blocks)
 		a->blocks->used = 0;
-	if (a->member_count > 0)
-		memset(a->members, 0, sizeof(a->members));
-	a->member_count = 0;
 	a->effect_count = a->change_count = a->touched_count = 0;
 	a->fetched_bytes = 0;
 	a->failed = RK_OK;
@@ -132,6 +131,8 @@ size_t apply_batch_pack(const struct command *c, int code, int64_t time_ms, cons
 		blob.complete = c->blob.is_complete;
 		reply.blob = &blob;
 	}
+	if (down_is_plain_reply(&reply))
+		return out ? down_pack_reply(out, &reply) : DOWN_MAX_BYTES;
 	return out ? rk__down__pack(&down, out) : rk__down__get_packed_size(&down);
 }
 

@@ -37,6 +37,8 @@ struct member {
 	bool is_active;                 /* listed, not retired, organisation ACTIVE */
 	bool is_dirty;                  /* writer has numbers that are not in the store */
 	struct rows_writer *writer;     /* of device.writer_epoch; NULL before the first use */
+	struct member *older;  /* of the batch */
+	unsigned at;           /* its place in apply.members */
 };
 
 /* What a command did, for its reply and its number. */
@@ -115,6 +117,7 @@ struct apply {
 	size_t fetched_bytes;
 	struct block *blocks;
 	struct member *members[APPLY_MEMBER_SLOTS];
+	struct member *newest_member; /* of the batch; the others follow by `older` */
 	unsigned member_count;
 	struct effect *effects;
 	size_t effect_count, effect_room;
@@ -168,7 +171,7 @@ int apply_batch_put_day_count(struct apply *, enum rows_quota_kind, const uint8_
 			      uint64_t count);
 /** stream_drop_bulk, for which a damaged or missing record is nothing to do. */
 int apply_batch_drop_bulk(struct apply *, uint64_t position);
-/** Packs a reply (Down) with the allocation given. */
+/** Packs a reply (Down) into out, and tells its length; out is NULL: how much room is enough. */
 size_t apply_batch_pack(const struct command *, int code, int64_t time_ms, const struct result *, const struct apply *,
 			uint8_t *out);
 
@@ -192,6 +195,8 @@ int apply_log_put_checkpoint(struct apply *, struct command *, struct member *, 
 int apply_writer_member(struct apply *, const uint8_t device_id[16], struct member **);
 /** Writes every changed writer row. */
 int apply_writer_flush(struct apply *);
+/** No member is known any more: their memory is the batch's. */
+void apply_writer_forget(struct apply *);
 int apply_writer_hello(struct apply *, struct command *, struct member *, struct result *);
 /** RK_OK and *repeated: the stored outcome is in *code and *r. RK_OK: run it.  Refusals consume nothing. */
 int apply_writer_check(struct apply *, struct command *, struct member *, bool *repeated, int *code, struct result *);

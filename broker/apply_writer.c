@@ -44,15 +44,16 @@ int apply_writer_member(struct apply *a, const uint8_t device_id[16], struct mem
 		if (a->member_count >= APPLY_MEMBER_SLOTS / 2) {
 			if ((rc = apply_writer_flush(a)) != RK_OK)
 				return rc;
-			memset(a->members, 0, sizeof(a->members));
-			a->member_count = 0;
+			apply_writer_forget(a);
 			i = slot_of(device_id);
 		}
 		if (!(m = apply_batch_alloc(a, sizeof(*m))))
 			return RK_ENOMEM;
 		memset(m, 0, sizeof(*m));
 		memcpy(m->device_id, device_id, 16);
-		a->members[i] = m;
+		m->at = i;
+		m->older = a->newest_member;
+		a->newest_member = a->members[i] = m;
 		a->member_count++;
 		m->trust_stamp = a->trust_stamp - 1;
 	}
@@ -68,11 +69,10 @@ int apply_writer_member(struct apply *a, const uint8_t device_id[16], struct mem
 
 int apply_writer_flush(struct apply *a)
 {
-	for (unsigned i = 0; i < APPLY_MEMBER_SLOTS && a->member_count > 0; i++) {
-		struct member *m = a->members[i];
+	for (struct member *m = a->newest_member; m != NULL; m = m->older) {
 		int rc;
 
-		if (!m || !m->is_dirty)
+		if (!m->is_dirty)
 			continue;
 		/* Not apply_w: numbers are no trace of the command that happens to make room. */
 		a->batch_wrote = true;
@@ -81,6 +81,14 @@ int apply_writer_flush(struct apply *a)
 		m->is_dirty = false;
 	}
 	return RK_OK;
+}
+
+void apply_writer_forget(struct apply *a)
+{
+	for (struct member *m = a->newest_member; m != NULL; m = m->older)
+		a->members[m->at] = NULL;
+	a->newest_member = NULL;
+	a->member_count = 0;
 }
 
 /* The current writer's row in memory. */

@@ -3,11 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/down.h"
 #include "proto/errcode.h"
 #include "proto/strict.h"
 
 /* The header of a delivery.  It points into what it was made of. */
 struct header {
+	uint8_t packed[DOWN_MAX_BYTES]; /* unless something is announced */
 	Rk__Down down;
 	Rk__Delivery delivery;
 	Rk__StreamId stream;
@@ -35,10 +37,22 @@ static int make_header(struct header *h, const struct stream_id *stream, uint64_
 		if (STRICT_PARSE(announce, s->object, arena, &h->delivery.announce) != RK_OK)
 			return RK_ESTORE;
 	}
+	if (down_is_plain_delivery(&h->delivery)) {
+		h->len = down_pack_delivery(h->packed, &h->delivery);
+		return RK_OK;
+	}
 	h->down.protocol = 1;
 	h->down.delivery = &h->delivery;
 	h->len = rk__down__get_packed_size(&h->down);
 	return RK_OK;
+}
+
+static void write_header(const struct header *h, uint8_t *out)
+{
+	if (h->delivery.announce != NULL)
+		(void)rk__down__pack(&h->down, out);
+	else
+		memcpy(out, h->packed, h->len);
 }
 
 /* Object (unless announced), WrapList, body: what the entry has; frames[0] is left for the header. */
@@ -74,7 +88,7 @@ int page_add(struct page_builder *b, const struct stream_id *stream, uint64_t cu
 	frames[0] = bytes_make(NULL, h.len);
 	if ((r = bundle_add_open(&b->bundle, frames, count, &first)) != RK_OK)
 		return r;
-	(void)rk__down__pack(&h.down, first);
+	write_header(&h, first);
 	if (b->bundle.count == 1)
 		b->cursor = cursor;
 	b->last = seq;
@@ -147,7 +161,7 @@ int page_lone(struct page *p, const struct stream_id *stream, uint64_t cursor, u
 		page_clear(p);
 		return RK_ENOMEM;
 	}
-	(void)rk__down__pack(&h.down, zmq_msg_data(&p->frames[0]));
+	write_header(&h, zmq_msg_data(&p->frames[0]));
 	return RK_OK;
 }
 
