@@ -11,6 +11,7 @@
 
 #include "proto/bundle.h"
 #include "proto/errcode.h"
+#include "proto/strict.h"
 #include "tests/bench/crowd_kit.h"
 #include "tests/bench/load_kit.h"
 #include "tests/bench/zmq_kit.h"
@@ -168,9 +169,10 @@ static void on_delivery(struct run *r, unsigned peer, const Rk__Delivery *d, con
 
 static void take(struct run *r, unsigned peer, const struct bundle_message *m)
 {
+	Rk__Down *down;
+
 	arena_reset(r->scratch, 1 << 20);
-	const Rk__Down *down = rk__down__unpack(arena_allocator(r->scratch), m->frames[0].len, m->frames[0].data);
-	if (down == NULL)
+	if (STRICT_PARSE(down, m->frames[0], r->scratch, &down) != RK_OK)
 		load_die(&r->l, "a message that is no message");
 	if (down->reply != NULL)
 		on_reply(r, peer, down->reply);
