@@ -27,8 +27,8 @@ enum request_route {
  * After a failure req is NULL if even the header could not be read; otherwise a reply can name the request.
  */
 int request_parse(struct command *);
-/** What the writer's row keeps of a numbered request, to know it again: SipHash-2-4.  Only against a client's own mistake of sending another
- *  request under a used number, which costs nobody but its organisation: so no slower hash is needed. */
+/** What the writer's row keeps of a numbered request, to know it again: XXH3, 64 bits, big endian.  Only against a client's own mistake of sending another
+ *  request under a used number, which costs nobody but its organisation: so no keyed hash is needed. */
 void request_hash(uint8_t hash[8], struct bytes header);
 
 /** Of a parsed request.  A FEED post goes to apply unverified: its readers verify (CRYPTO 2.8). */
