@@ -101,6 +101,9 @@ static void rig_start(struct rig *r)
 	struct path *p = &r->path;
 
 	assert_int_equal(path_init(p, &r->config), RK_OK);
+	/* This thread plays front: what net frees is not its to use again. */
+	ring_free(p->load.spent);
+	p->load.spent = NULL;
 	p->roster = r->w.roster;
 	p->env = r->w.env;
 	p->apply = r->w.apply;

@@ -80,6 +80,9 @@ static struct rig *rig_open(void)
 	world_admit(&r->w, 2);
 	config_defaults(&r->config);
 	assert_int_equal(path_init(&r->path, &r->config), RK_OK);
+	/* This thread plays front: what net frees is not its to use again. */
+	ring_free(r->path.load.spent);
+	r->path.load.spent = NULL;
 	return r;
 }
 
