@@ -440,10 +440,13 @@ static void try_forms(void)
 
 	memset(junk, 0xff, sizeof(junk));
 	expect("form: bytes that are no request", RK_MALFORMED, rawpeer_ask(h.peer, &frame, 1, NULL));
+	memset(large, 0xff, sizeof(large));
 	frame = BYTES_OF(large);
 	expect("form: header over 8 KiB", RK_TOO_LARGE, rawpeer_ask(h.peer, &frame, 1, NULL));
 	rawpeer_timeout(h.peer, 700);
 	expect("form: six frames are dropped", RAWPEER_NO_REPLY, rawpeer_ask(h.peer, five, 6, NULL));
+	large[0] = 0; /* the mark of a bundle */
+	expect("form: a bundle that is none is dropped", RAWPEER_NO_REPLY, rawpeer_ask(h.peer, &frame, 1, NULL));
 	rawpeer_timeout(h.peer, 5000);
 
 	Rk__Request r = RK__REQUEST__INIT;
