@@ -11,10 +11,10 @@ out=$RENKEI_BUILD/bench/long.jsonl
 : "${PARTS:=catchup growth storm nda}"
 if [[ ${SHORT:-} ]]; then
 	: "${CATCHUP:=200000}" "${GROWTH:=1000000}" "${MEMBERS:=5700}"
-	rounds=3 live_seconds=5 growth_posts=20000
+	rounds=3 live_seconds=5 growth_posts=60000
 else
 	: "${CATCHUP:=1000000}" "${GROWTH:=10000000}" "${MEMBERS:=5700}"
-	rounds=5 live_seconds=10 growth_posts=40000
+	rounds=5 live_seconds=10 growth_posts=60000
 fi
 small=10000            # entries of the store that the large one is compared with
 chunk=200000           # posts that one load holds, sealed, in memory
