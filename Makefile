@@ -43,7 +43,7 @@ HELPERS   := $(patsubst %.c,$(BUILD)/%,$(filter-out %_kit.c $(if $(SANITIZE),tes
 	     $(wildcard tests/e2e/*.c tests/crash/*.c tests/bench/*.c tests/interop/*.c)))
 # Programs of tests/bench that need its kits; those of tests/bench/foreign need packages of their own and are built by `make bench` only.
 BENCH_KIT := $(call obj,$(filter-out %/counts_kit.c,$(wildcard tests/bench/*_kit.c)))
-BENCH     := $(addprefix $(BUILD)/tests/bench/,crowd load_floor load_renkei)
+BENCH     := $(addprefix $(BUILD)/tests/bench/,crowd load_floor load_renkei load_long)
 # What `make counts` runs under valgrind.  It has a malloc of its own, so no sanitizer's.
 COUNTS    := $(BUILD)/tests/bench/counts
 FOREIGN   := $(patsubst tests/bench/foreign/%.c,$(BUILD)/tests/bench/%,$(wildcard tests/bench/foreign/load_*.c))
@@ -56,7 +56,7 @@ FUZZ_LIBS := $(addprefix $(BUILD)/,libtestkit.a librenkei.a libbroker.a libstore
 FUZZ_SEED := $(call obj,$(addprefix tests/fuzz/,make_seeds.c seed_requests.c fuzz_kit.c))
 HEADERS   := $(wildcard proto/*.h store/*.h broker/*.h client/*.h client/cli/*.h tests/unit/*.h tests/fuzz/*.h)
 
-.PHONY: all deps tests headers unit unit-threads e2e fuzz fuzz-programs counts counts-write check demo bench bench-quick bench-deps soak-attachment install clean help
+.PHONY: all deps tests headers unit unit-threads e2e fuzz fuzz-programs counts counts-write check demo bench bench-quick bench-long bench-deps soak-attachment install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -70,6 +70,7 @@ help:
 	@echo "fuzz     replay the corpora and fuzz each target for RENKEI_FUZZ_SECONDS (5)"
 	@echo "counts   instructions and allocations a message against those kept (counts-write: keep these)"
 	@echo "demo     deps, build, and a guided tour        bench    measure (bench-quick: in 3 minutes)"
+	@echo "bench-long  catch-up, storm of connections, growth, agreements (SHORT=1: in minutes); by hand"
 	@echo "soak-attachment  2 GiB (or SIZE, in MiB) through kills of both sides; by hand"
 	@echo "install  programs, manual pages and units into DESTDIR/PREFIX ($(PREFIX))"
 	@echo "clean    remove every build folder             headers  compile every header by itself"
@@ -218,6 +219,9 @@ bench: all $(HELPERS) $(FOREIGN)
 
 bench-quick: all $(BENCH) $(FOREIGN) $(BUILD)/tests/bench/floor
 	@RENKEI_BUILD=$(abspath $(BUILD)) tests/bench/compare.sh quick
+
+bench-long: all $(BENCH) $(addprefix $(BUILD)/tests/bench/,bare bench bench_nda)
+	@RENKEI_BUILD=$(abspath $(BUILD)) SHORT=$(SHORT) tests/bench/long.sh
 
 install: all
 	install -D -t $(DESTDIR)$(PREFIX)/bin $(PROGRAMS)

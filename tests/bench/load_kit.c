@@ -32,8 +32,8 @@ void load_die(const struct load *l, const char *format, ...)
 	exit(1);
 }
 
-/* User and system time of all threads of the broker, in seconds.  The name in parentheses may have spaces. */
-static double cpu_of(const struct load *l)
+/* The name in parentheses may have spaces. */
+double load_cpu(const struct load *l)
 {
 	char path[64], line[1024];
 	unsigned long user, system;
@@ -115,7 +115,7 @@ static void begin_phase(struct load *l)
 {
 	l->phase_begin = l->sent;
 	l->closed = false;
-	l->cpu_began = cpu_of(l);
+	l->cpu_began = load_cpu(l);
 	l->began = load_now();
 	if (l->rate > 0) { /* a moment that epoll can wait for: its own time-outs are whole milliseconds */
 		long ns = (long)(1e9 / l->rate);
@@ -207,7 +207,7 @@ bool load_is_done(struct load *l)
 		return false;
 	if (l->measuring) {
 		l->ended = load_now();
-		l->cpu_ended = cpu_of(l);
+		l->cpu_ended = load_cpu(l);
 		return true;
 	}
 	l->measuring = true;

@@ -66,6 +66,8 @@ void load_payload(uint8_t out[LOAD_PAYLOAD_BYTES], uint64_t post);
 uint64_t load_payload_post(const uint8_t *payload);
 
 double load_now(void);
+/** User and system time of all threads of the broker, in seconds. */
+double load_cpu(const struct load *);
 /** Ends the program: system and sentence on stderr. */
 void load_die(const struct load *, const char *format, ...) __attribute__((format(printf, 2, 3), noreturn));
 
