@@ -87,7 +87,7 @@ static const struct setting settings[] = {
 	 "Commands made durable by one fsync, at most."},
 	{"path", "batch_bytes", SIZE, AT(batch_bytes), MIB, 256 * MIB, 16 * MIB, "bytes",
 	 "Bytes of one such batch, at most: it lives in memory until then."},
-	{"path", "page_entries", COUNT, AT(page_entries), 1, 4096, 64, "entries",
+	{"path", "page_entries", COUNT, AT(page_entries), 1, 4096, 256, "entries",
 	 "Entries read from the store at once.  Reads must be short."},
 	{"path", "page_bytes", SIZE, AT(page_bytes), 64 * KIB, 64 * MIB, MIB, "bytes",
 	 "Bytes read from the store at once."},

@@ -9,7 +9,7 @@ bin=$RENKEI_BUILD/tests/bench
 out=$RENKEI_BUILD/bench
 here=tests/bench
 if [[ ${1:-} == quick ]]; then
-	rounds=1 seconds=2 paced=3 posts=60000
+	rounds=${ROUNDS:-1} seconds=2 paced=3 posts=60000
 else
 	rounds=${ROUNDS:-3} seconds=5 paced=15 posts=300000
 fi
