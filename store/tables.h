@@ -6,7 +6,7 @@
 
 #include "store/env.h"
 
-#define STORE_FORMAT 1
+#define STORE_FORMAT 2
 
 enum broker_table {
 	T_META,         /* name -> value: generation, exchange, last time, next position, next log index */
