@@ -244,6 +244,9 @@ static int round_of(struct link *l, bool *done)
 		return r;
 	if (l->state == LINK_UP && ((r = link_log_tick(l)) != RK_OK || (r = send_tick(l)) != RK_OK || (r = blob_tick(l)) != RK_OK))
 		return r;
+	/* This round may be the last: what the ticks have said goes out before the connection ends. */
+	if (l->wire != NULL)
+		(void)wire_flush(l->wire);
 	/* What the ticks have found settled need not wait for a message that nobody owes us. */
 	if ((r = check_done(l, done)) != RK_OK || *done)
 		return r;

@@ -53,6 +53,8 @@ void wire_close(struct wire *);
  * (proto/bundle.h).  RK_ENOMEM.
  */
 int wire_send(struct wire *, const struct bytes *frames, size_t n);
+/** Sends what was gathered; RK_BUSY: it stays for the next time. */
+int wire_flush(struct wire *);
 /** Packs a request and sends it, with an object frame if object.len > 0. */
 int wire_request(struct wire *, Rk__Request *, struct bytes object);
 /** The same with a frame that no signature is about, and whose hash is known elsewhere: a part of an attachment. */

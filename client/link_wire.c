@@ -138,8 +138,7 @@ static int send_now(struct wire *w, const struct bytes *frames, size_t n)
 	return RK_OK;
 }
 
-/* Sends what was gathered; RK_BUSY: it stays. */
-static int flush(struct wire *w)
+int wire_flush(struct wire *w)
 {
 	struct bytes frame = bytes_make(w->out.data, w->out.len);
 	struct bundle_message m;
@@ -163,7 +162,7 @@ int wire_send(struct wire *w, const struct bytes *frames, size_t n)
 	if (r != RK_TOO_LARGE)
 		return r;
 	/* Behind what was sent before it. */
-	if ((r = flush(w)) != RK_OK)
+	if ((r = wire_flush(w)) != RK_OK)
 		return r;
 	return is_small ? bundle_add(&w->out, frames, (unsigned)n) : send_now(w, frames, n);
 }
@@ -172,7 +171,7 @@ void wire_close(struct wire *w)
 {
 	if (w == NULL)
 		return;
-	(void)flush(w);
+	(void)wire_flush(w);
 	bundle_clear(&w->out);
 	if (w->in_at != 0)
 		zmq_msg_close(&w->in);
@@ -365,9 +364,10 @@ int wire_receive(struct wire *w, int wait_ms, struct incoming *in)
 	zmq_pollitem_t items[2] = {{.socket = w->sock, .events = ZMQ_POLLIN}, {.socket = w->monitor, .events = ZMQ_POLLIN}};
 	int r;
 
-	(void)flush(w);
+	(void)wire_flush(w);
 	r = receive_now(w, in);
-	if (r != RK_ETIMEOUT || in->down != NULL)
+	/* More of a bundle is in hand: nothing to wait for. */
+	if (r != RK_ETIMEOUT || in->down != NULL || w->in_at != 0)
 		return r;
 	hear_monitor(w);
 	if (w->ended != RK_OK)
