@@ -78,14 +78,14 @@ static void push_page(struct applier *a, const struct stream_id *stream, struct 
 {
 	struct deliver_event *event = NULL;
 
-	if (atomic_load(&a->path->live_bytes) + page->bytes <= LIVE_MAX_BYTES)
+	if (atomic_load(&a->path->live_bytes) + sizeof(*event) + page->bytes <= LIVE_MAX_BYTES)
 		event = malloc(sizeof(*event));
 	if (event == NULL) {
 		page_clear(page);
 		return;
 	}
 	*event = (struct deliver_event){.kind = DELIVER_PAGE, .stream = *stream, .page = *page};
-	atomic_fetch_add(&a->path->live_bytes, page->bytes);
+	atomic_fetch_add(&a->path->live_bytes, deliver_event_bytes(event));
 	ring_put_wait(a->path->apply_deliver, event);
 }
 

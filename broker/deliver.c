@@ -78,7 +78,7 @@ static void handle_event(struct deliver *d, struct deliver_event *e)
 
 	switch (e->kind) {
 	case DELIVER_PAGE:
-		atomic_fetch_sub(&d->path->live_bytes, e->page.bytes);
+		atomic_fetch_sub(&d->path->live_bytes, deliver_event_bytes(e));
 		/* What nobody follows is not kept. */
 		if (readers_feed(d->readers, &e->stream) != NULL)
 			pages_put(d->pages, &e->stream, &e->page, d->now_ms);
@@ -191,8 +191,14 @@ static int send_singly(struct deliver *d, struct reader *r, struct subscription 
 /* Sends what follows the subscription's cursor.  RK_ENOTFOUND: nothing there after all. */
 static int send_page(struct deliver *d, struct reader *r, struct subscription *s)
 {
+	/* No more is read than may go now: else the same entries would be read again each time a little credit comes. */
+	unsigned entries_max = (unsigned)r->credit_entries, room = READER_FLIGHT_MAX - r->flight_count;
 	struct page *p;
-	int code = pages_get(d->pages, &s->feed->stream, s->cursor, (unsigned)r->credit_entries, d->now_ms, &p);
+	int code;
+
+	if (!r->peer.bundles && entries_max > room)
+		entries_max = room;
+	code = pages_get(d->pages, &s->feed->stream, s->cursor, entries_max, (size_t)r->credit_bytes, d->now_ms, &p);
 
 	if (code != RK_OK)
 		return code;

@@ -23,9 +23,14 @@ struct deliver_event {
 	struct stream_id stream;
 	uint64_t seq;
 	struct peer peer;
-	struct page page;      /* PAGE; its bytes count in path->live_bytes until the event is taken */
+	struct page page;      /* PAGE; what it takes counts in path->live_bytes until the event is taken */
 };
 
+/** What a PAGE takes while it waits. */
+static inline size_t deliver_event_bytes(const struct deliver_event *e)
+{
+	return sizeof(*e) + e->page.bytes;
+}
 /** Any kind: closes what a PAGE holds. */
 void deliver_event_free(struct deliver_event *);
 

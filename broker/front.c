@@ -219,8 +219,8 @@ static void hand_over(struct front *f, struct parts *p)
 	count_drop(why, p->count, p->bytes);
 }
 
-/* Each message of a bundle is taken as if it had come alone: tokens, limits, order. */
-static void hand_over_bundle(struct front *f, struct parts *p, struct bytes frame)
+/* Each message of a bundle is taken as if it had come alone: tokens, limits, order.  How many there were. */
+static unsigned hand_over_bundle(struct front *f, struct parts *p, struct bytes frame)
 {
 	struct bundle_message m;
 	unsigned count;
@@ -231,7 +231,7 @@ static void hand_over_bundle(struct front *f, struct parts *p, struct bytes fram
 
 		metrics_add(M_FRONT_MESSAGES, 1);
 		count_drop(why == METRIC_COUNT ? M_DROP_FRAMES : why, p->count, p->bytes);
-		return;
+		return 1;
 	}
 	while (bundle_next(frame, &at, &m)) {
 		size_t bytes = bundle_cost(m.frames, m.frame_count);
@@ -242,11 +242,14 @@ static void hand_over_bundle(struct front *f, struct parts *p, struct bytes fram
 			why = push(f, p, message_in_copy(&p->peer, m.frames, m.frame_count, &f->path->load));
 		count_drop(why, m.frame_count, bytes);
 	}
+	return count;
 }
 
-static void take(struct front *f, struct parts *p)
+/* How many messages it was. */
+static unsigned take(struct front *f, struct parts *p)
 {
 	struct bytes first = {0};
+	unsigned count = 1;
 
 	metrics_add(M_FRONT_BYTES, p->bytes);
 	p->peer.routing_id_len = 0;
@@ -258,22 +261,22 @@ static void take(struct front *f, struct parts *p)
 	if (p->count == 2)
 		first = bytes_make(zmq_msg_data(&p->frame[1]), zmq_msg_size(&p->frame[1]));
 	if (bundle_is(first) && p->is_known)
-		hand_over_bundle(f, p, first);
+		count = hand_over_bundle(f, p, first);
 	else
 		hand_over(f, p);
 	close_parts(p);
+	return count;
 }
 
+/* As many as admit takes in a turn: more would only fill its ring. */
 static bool receive_some(struct front *f)
 {
 	struct parts p;
+	unsigned taken = 0;
 
-	for (unsigned i = 0; i < TURN_MESSAGES; i++) {
-		if (!receive_parts(f, &p))
-			return i > 0;
-		take(f, &p);
-	}
-	return true;
+	while (taken < TURN_MESSAGES && receive_parts(f, &p))
+		taken += take(f, &p);
+	return taken > 0;
 }
 
 /* ---- sending */

@@ -16,7 +16,7 @@
 #if defined(__SANITIZE_ADDRESS__) || HAS_FEATURE(address_sanitizer)
 #define UNUSED_MAX 0
 #else
-#define UNUSED_MAX 2048u /* a batch, and the next one; each of at most ROOM_BYTES and one block of its arena */
+#define UNUSED_MAX 1024u /* a batch; each of at most ROOM_BYTES and one block of its arena */
 #endif
 #define ROOM_BYTES 4096  /* of a message that may be used again */
 
@@ -80,7 +80,7 @@ static struct message_in *make(const struct peer *peer, unsigned count, size_t r
 static void count_in(struct message_in *m)
 {
 	atomic_fetch_add(&m->load->count, 1);
-	atomic_fetch_add(&m->load->bytes, m->bytes + sizeof(*m));
+	atomic_fetch_add(&m->load->bytes, m->bytes + sizeof(*m) + m->room);
 }
 
 struct message_in *message_in_new(const struct peer *peer, zmq_msg_t *frames, unsigned count, struct message_load *load)
@@ -201,7 +201,7 @@ static void empty(struct message_in *m)
 		zmq_msg_close(&m->frames[i]);
 	if (m->share != NULL)
 		atomic_fetch_sub(m->share, m->bytes);
-	atomic_fetch_sub(&m->load->bytes, m->bytes + sizeof(*m));
+	atomic_fetch_sub(&m->load->bytes, m->bytes + sizeof(*m) + m->room);
 	atomic_fetch_sub(&m->load->count, 1);
 }
 

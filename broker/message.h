@@ -56,7 +56,7 @@ struct message_in {
 };
 
 /** Takes over (moves) the first `count` of frames; NULL without memory, the frames stay the caller's.  Adds to the
- * load.  The command may have an arena already, with nothing in it. */
+ * load.  The command may have an arena already, empty and without a budget: whoever uses it resets it. */
 struct message_in *message_in_new(const struct peer *, zmq_msg_t *frames, unsigned count, struct message_load *);
 /** The same of copies: a message of a bundle must not keep the whole of it in memory. */
 struct message_in *message_in_copy(const struct peer *, const struct bytes *frames, unsigned count, struct message_load *);
@@ -69,7 +69,7 @@ void message_in_count_large(struct message_in *, const uint8_t org_id[16]);
 uint8_t *message_in_bulk(struct message_in *, size_t len, struct message_held *, const uint8_t org_id[16], uint64_t each, uint64_t all);
 /** Lets go of the i-th frame, which has been taken care of; the load becomes less.  (What was copied stays until all goes.) */
 void message_in_drop_frame(struct message_in *, unsigned i);
-/** Closes frames, frees the arena, takes from the load; net's thread, which alone makes them.  NULL is allowed. */
+/** Closes frames, empties the arena, takes from the load; net's thread, which alone makes them.  NULL is allowed. */
 void message_in_free(struct message_in *);
 /** The same, on apply's thread. */
 void message_in_give_back(struct message_in *);

@@ -109,6 +109,7 @@ int page_finish(struct page_builder *b, struct page *p)
 
 	if (bundle->count == 0)
 		return RK_ENOTFOUND;
+	bundle_shrink(bundle);
 	*p = (struct page){.cursor = b->cursor, .last = b->last, .count = bundle->count, .bytes = b->bytes, .frame_count = 1, .is_bundle = true};
 	if (zmq_msg_init_data(&p->frames[0], bundle->data, bundle->len, free_data, NULL) != 0) {
 		page_builder_clear(b);

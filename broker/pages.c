@@ -90,10 +90,19 @@ static struct node *find(struct pages *p, const struct stream_id *stream, uint64
 
 /* ---- reading */
 
+static void drop_stale(struct pages *p, int64_t now_ms)
+{
+	struct node *n;
+
+	while ((n = TAILQ_FIRST(&p->ages)) != NULL && (now_ms - n->read_ms > AGE_MAX_MS || p->bytes > p->bytes_max))
+		drop(p, n);
+}
+
 void pages_put(struct pages *p, const struct stream_id *stream, struct page *page, int64_t now_ms)
 {
 	struct node *n = calloc(1, sizeof(*n));
 
+	drop_stale(p, now_ms); /* here too: somebody may post while nobody reads */
 	if (n == NULL) {
 		page_clear(page);
 		return;
@@ -113,7 +122,7 @@ struct reading {
 	const struct stream_id *stream;
 	uint64_t cursor;     /* the entry before the next one */
 	int64_t now_ms;
-	size_t bytes;        /* read so far */
+	size_t bytes, bytes_max; /* read so far, and enough */
 	int error;
 	struct page_builder open;
 };
@@ -163,40 +172,42 @@ static int on_entry(void *user, uint64_t seq, const struct stream_entry *s)
 	r->error = add_entry(r, seq, s);
 	r->cursor = seq;
 	r->bytes += s->object.len + s->wraps.len + s->body.len;
-	return r->error != RK_OK || r->bytes >= r->pages->page_bytes;
+	return r->error != RK_OK || r->bytes >= r->bytes_max;
 }
 
-static int read_pages(struct pages *p, const struct stream_id *stream, uint64_t cursor, unsigned entries, int64_t now_ms)
+static int read_pages(struct pages *p, const struct stream_id *stream, uint64_t cursor, unsigned entries, size_t bytes, int64_t now_ms)
 {
-	struct reading r = {.pages = p, .stream = stream, .cursor = cursor, .now_ms = now_ms};
+	struct reading r = {.pages = p, .stream = stream, .cursor = cursor, .now_ms = now_ms, .bytes_max = bytes};
 	struct txn *txn;
-	int code = env_begin(p->env, false, &txn);
+	int code = env_begin(p->env, false, &txn), closed;
 
 	if (code != RK_OK)
 		return code;
 	code = stream_page(txn, stream, cursor, entries, on_entry, &r);
 	env_abort(txn);
+	/* What was read before an error is good. */
+	closed = close_page(&r);
 	if (r.error == RK_OK)
-		r.error = close_page(&r);
+		r.error = closed;
 	page_builder_clear(&r.open);
 	return r.error != RK_OK ? r.error : code < 0 ? code : RK_OK;
 }
 
-int pages_get(struct pages *p, const struct stream_id *stream, uint64_t cursor, unsigned entries_max, int64_t now_ms, struct page **out)
+int pages_get(struct pages *p, const struct stream_id *stream, uint64_t cursor, unsigned entries_max, size_t bytes_max, int64_t now_ms, struct page **out)
 {
-	struct node *n, *stale;
+	struct node *n;
 	int code;
 
 	*out = NULL;
-	while ((stale = TAILQ_FIRST(&p->ages)) != NULL &&
-	       (now_ms - stale->read_ms > AGE_MAX_MS || p->bytes > p->bytes_max))
-		drop(p, stale);
+	drop_stale(p, now_ms);
 	n = find(p, stream, cursor);
 	if (n == NULL) {
-		code = read_pages(p, stream, cursor, entries_max < p->page_entries ? entries_max : p->page_entries, now_ms);
-		if (code != RK_OK && code != RK_ENOTFOUND)
-			return code;
+		code = read_pages(p, stream, cursor, entries_max < p->page_entries ? entries_max : p->page_entries,
+		                  bytes_max < p->page_bytes ? bytes_max : p->page_bytes, now_ms);
 		n = find(p, stream, cursor);
+		/* An error behind the first page is met again when its turn comes. */
+		if (n == NULL && code != RK_OK)
+			return code;
 	}
 	if (n == NULL)
 		return RK_ENOTFOUND;

@@ -12,7 +12,7 @@
 #define EVENT_RING 8192
 #define BLOBS_RING 1024        /* above PATH_BLOBS_MAX */
 #define DROP_RING 4096
-#define SPENT_RING 2048        /* two batches; what does not fit is freed */
+#define SPENT_RING 1024        /* a batch; what does not fit is freed */
 #define FULL_PAUSE_NS 50000       /* between two looks at a full ring: short against an fsync */
 
 static bool make(struct ring **r, size_t capacity, struct ring_bell *bell)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/metrics.h"
 #include "proto/bundle.h"
 #include "proto/errcode.h"
 
@@ -52,6 +53,7 @@ static void close_bundle(struct place *p)
 		return;
 	if (zmq_msg_init_data(&frame, p->bundle.data, p->bundle.len, free_data, NULL) != 0) {
 		/* The first one goes; the others' numbers will be asked for again. */
+		metrics_add(M_SEND_LOST, p->bundle.count - 1);
 		bundle_clear(&p->bundle);
 		return;
 	}
@@ -82,7 +84,7 @@ void replies_flush(struct replies *r)
 
 static bool is_of(const struct message_out *o, const struct peer *peer)
 {
-	return o->peer.routing_id_len == peer->routing_id_len && memcmp(o->peer.routing_id, peer->routing_id, peer->routing_id_len) == 0;
+	return memcmp(o->peer.id, peer->id, sizeof(peer->id)) == 0 && o->peer.routing_id_len == peer->routing_id_len && memcmp(o->peer.routing_id, peer->routing_id, peer->routing_id_len) == 0;
 }
 
 /* Another reply of the same connection.  False: there is no room for it in this message. */

@@ -14,7 +14,7 @@ struct replies;
 struct replies *replies_new(struct ring *out);
 /** Nothing stands in it; NULL is allowed. */
 void replies_free(struct replies *);
-/** A reply without bulk.  False without memory: it is lost, and what stood before it is not. */
+/** A reply without bulk.  False without memory: it is lost.  (Without memory at the flush others may be, counted as lost.) */
 bool replies_add(struct replies *, const struct peer *, struct bytes header);
 /** Hands over all that was added, before anything that must not be overtaken by it, and at the end of the batch. */
 void replies_flush(struct replies *);

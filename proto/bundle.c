@@ -134,6 +134,16 @@ void bundle_reset(struct bundle *b)
 	b->count = 0;
 }
 
+void bundle_shrink(struct bundle *b)
+{
+	uint8_t *data = b->len > 0 ? realloc(b->data, b->len) : NULL;
+
+	if (data == NULL)
+		return;
+	b->data = data;
+	b->room = b->len;
+}
+
 void bundle_clear(struct bundle *b)
 {
 	free(b->data);

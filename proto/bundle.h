@@ -33,7 +33,7 @@ struct bundle {
 bool bundle_is(struct bytes frame);
 /** RK_OK: well formed to its end, *count messages; RK_MALFORMED.  Before anything of it is acted upon: all or nothing. */
 int bundle_check(struct bytes frame, unsigned *count);
-/** The next message of a frame that bundle_check has passed.  *at is 0 at first, and the caller's to keep.  False at the end. */
+/** The next message of a frame that bundle_check has passed, or that was written here.  *at is 0 at first, and the caller's to keep.  False at the end. */
 bool bundle_next(struct bytes frame, size_t *at, struct bundle_message *);
 
 /** What a message takes in a bundle. */
@@ -44,6 +44,8 @@ int bundle_add(struct bundle *, const struct bytes *frames, unsigned frame_count
 int bundle_add_open(struct bundle *, const struct bytes *frames, unsigned frame_count, uint8_t **first);
 /** Empty again; its memory stays for the next one. */
 void bundle_reset(struct bundle *);
+/** Gives back the memory that it does not use: it will be kept for a while. */
+void bundle_shrink(struct bundle *);
 /** Frees what it holds; it is empty again. */
 void bundle_clear(struct bundle *);
 

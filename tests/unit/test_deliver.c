@@ -360,7 +360,7 @@ static void a_page_of_the_batch_needs_no_store(void **state)
 	for (uint64_t seq = 1; seq <= 2; seq++)
 		assert_int_equal(page_add(&b, &offers, seq - 1, seq, &entry, NULL), RK_OK);
 	assert_int_equal(page_finish(&b, &e->page), RK_OK);
-	atomic_store(&r->path.live_bytes, e->page.bytes);
+	atomic_store(&r->path.live_bytes, deliver_event_bytes(e));
 	ring_push_wait(r->path.apply_deliver, e);
 	tell(r, 2);
 	assert_int_equal(run(r, 0), 2);
