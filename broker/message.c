@@ -14,10 +14,11 @@
 #define HAS_FEATURE(x) 0
 #endif
 #if defined(__SANITIZE_ADDRESS__) || HAS_FEATURE(address_sanitizer)
-#define UNUSED_MAX 0
+#define IS_USED_AGAIN false
 #else
-#define UNUSED_MAX 1024u /* a batch; each of at most ROOM_BYTES and one block of its arena */
+#define IS_USED_AGAIN true
 #endif
+#define UNUSED_MAX 1024u /* a batch; each of at most ROOM_BYTES and one block of its arena */
 #define ROOM_BYTES 4096  /* of a message that may be used again */
 
 static void drop(struct message_in *m)
@@ -59,7 +60,7 @@ static struct message_in *make(const struct peer *peer, unsigned count, size_t r
 	struct message_in *m = NULL;
 
 	assert(count <= COMMAND_FRAMES_MAX);
-	if (load->spent != NULL && room <= ROOM_BYTES) {
+	if (IS_USED_AGAIN && load->spent != NULL && room <= ROOM_BYTES) {
 		room = ROOM_BYTES;
 		m = take_unused(load);
 	}
@@ -207,7 +208,7 @@ static void empty(struct message_in *m)
 
 static bool may_be_used_again(const struct message_in *m)
 {
-	return m->load->spent != NULL && m->room == ROOM_BYTES;
+	return IS_USED_AGAIN && m->load->spent != NULL && m->room == ROOM_BYTES;
 }
 
 void message_in_free(struct message_in *m)
@@ -226,7 +227,7 @@ void message_in_give_back(struct message_in *m)
 	empty(m);
 	if (m->command.arena != NULL)
 		arena_reset(m->command.arena, 0);
-	if (UNUSED_MAX == 0 || !may_be_used_again(m) || !ring_put(m->load->spent, m))
+	if (!may_be_used_again(m) || !ring_put(m->load->spent, m))
 		drop(m);
 }
 
