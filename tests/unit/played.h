@@ -59,7 +59,7 @@ static inline bool played_next(struct played *p, void *router, int wait_ms, void
 		return false;
 	}
 	*header = m.frames[0];
-	*last = m.frame_count > 1 ? m.frames[m.frame_count - 1] : (struct bytes){0};
+	*last = m.frame_count > 1 ? m.frames[m.frame_count - 1] : bytes_make(p->object, 0); /* empty, but somewhere */
 	return true;
 }
 
