@@ -201,7 +201,8 @@ static void *play(void *user)
 			reply(g, &nobody, &noise, NULL, 0);
 		if (!played_next(&p, g->sock, chatters ? 0 : 20, g->peer, sizeof(g->peer), &g->peer_len, &header, &last))
 			continue;
-		if ((q = rk__request__unpack(NULL, header.len, header.data)) != NULL)
+		/* Who chatters lets a home in and then answers nothing that it asks: it could be done before it has had enough. */
+		if ((q = rk__request__unpack(NULL, header.len, header.data)) != NULL && (g->trick != CHATTER || q->op == RK__OP__OP_HELLO))
 			answer(g, q);
 		rk__request__free_unpacked(q, NULL);
 	}
