@@ -125,6 +125,37 @@ static void end_cursors(struct txn *t)
 		c->txn = NULL;
 	}
 	t->cursors = NULL;
+	for (unsigned i = 0; t->write && i < t->env->table_count; i++)
+		env_end_puts(t, i);
+}
+
+/*
+ * Most rows of a batch follow the one before in their table.  mdb_put begins each time at the root; a cursor that stands at the last row finds
+ * the next place by two comparisons.  It is used for puts alone and closed before any delete: that a second cursor keeps its place when pages
+ * merge is not relied upon (L13).  The first row of a table needs none: a transaction of one command opens no cursor.
+ */
+static int put(struct txn *t, unsigned table, MDB_val *key, MDB_val *value, unsigned flags)
+{
+	MDB_cursor **cursor = &t->puts[table].cursor;
+
+	if (!t->puts[table].was_put) {
+		t->puts[table].was_put = true;
+		return mdb_put(t->mdb, t->env->dbi[table], key, value, flags);
+	}
+	if (*cursor == NULL) {
+		int rc = mdb_cursor_open(t->mdb, t->env->dbi[table], cursor);
+
+		if (rc != 0)
+			return rc;
+	}
+	return mdb_cursor_put(*cursor, key, value, flags);
+}
+
+void env_end_puts(struct txn *t, unsigned table)
+{
+	if (t->puts[table].cursor != NULL)
+		mdb_cursor_close(t->puts[table].cursor);
+	t->puts[table].cursor = NULL;
 }
 
 int env_write_held(struct txn *t)
@@ -133,7 +164,9 @@ int env_write_held(struct txn *t)
 		struct held_row *r = &t->held.rows[i];
 		MDB_val k = {r->key_len, r->key}, v = {r->value_len, r->value};
 
-		(void)env_settle(t, mdb_put(t->mdb, t->env->dbi[r->table], &k, &v, 0));
+		if (r->is_clean)
+			continue;
+		(void)env_settle(t, put(t, r->table, &k, &v, 0));
 	}
 	t->held.count = 0;
 	return t->error;
@@ -204,6 +237,15 @@ int env_get(struct txn *t, unsigned table, struct bytes key, struct bytes *value
 	return code;
 }
 
+int env_get_held(struct txn *t, unsigned table, struct bytes key, struct bytes *value)
+{
+	int code = env_get(t, table, key, value);
+
+	if (code == RK_OK && t->write && held_find(&t->held, table, key) == NULL)
+		held_keep(&t->held, table, key, *value);
+	return code;
+}
+
 bool env_has(struct txn *t, unsigned table, struct bytes key)
 {
 	struct bytes value;
@@ -243,7 +285,7 @@ int env_put(struct txn *t, unsigned table, struct bytes key, struct bytes value,
 		return hold(t, table, key, value);
 	if (settle_held(t, table, key, flag) != RK_OK)
 		return t->error;
-	return env_settle(t, mdb_put(t->mdb, t->env->dbi[table], &k, &v, mdb_flag(flag)));
+	return env_settle(t, put(t, table, &k, &v, mdb_flag(flag)));
 }
 
 int env_reserve(struct txn *t, unsigned table, struct bytes key, size_t len, enum env_put_flag flag, uint8_t **room)
@@ -252,7 +294,7 @@ int env_reserve(struct txn *t, unsigned table, struct bytes key, size_t len, enu
 	*room = NULL;
 	if (env_check(t, table, key.len, true) != RK_OK || settle_held(t, table, key, flag) != RK_OK)
 		return t->error;
-	int code = env_settle(t, mdb_put(t->mdb, t->env->dbi[table], &k, &v, mdb_flag(flag) | MDB_RESERVE));
+	int code = env_settle(t, put(t, table, &k, &v, mdb_flag(flag) | MDB_RESERVE));
 	if (code == RK_OK)
 		*room = v.mv_data;
 	return code;
@@ -264,5 +306,6 @@ int env_del(struct txn *t, unsigned table, struct bytes key)
 	/* LMDB must know of it, to say whether it was there. */
 	if (env_check(t, table, key.len, true) != RK_OK || (held_find(&t->held, table, key) != NULL && env_write_held(t) != RK_OK))
 		return t->error;
+	env_end_puts(t, table);
 	return env_settle(t, mdb_del(t->mdb, t->env->dbi[table], &k, NULL));
 }

@@ -50,6 +50,8 @@ int env_error(const struct txn *);
 /** *value is borrowed: until the next write in a write transaction, else until its end.  May be unaligned.
  *  RK_ENOTFOUND. */
 int env_get(struct txn *, unsigned table, struct bytes key, struct bytes *value);
+/** The same of a row that this transaction will likely ask for again, as ENV_HOLD is for one that it will change. */
+int env_get_held(struct txn *, unsigned table, struct bytes key, struct bytes *value);
 bool env_has(struct txn *, unsigned table, struct bytes key);
 
 enum env_put_flag {

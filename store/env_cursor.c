@@ -17,6 +17,7 @@ int env_cursor_open(struct txn *t, unsigned table, struct env_cursor **out)
 		return code;
 	}
 	c->txn = t;
+	c->table = table;
 	c->next = t->cursors;
 	if (c->next != NULL)
 		c->next->prev = c;
@@ -97,6 +98,7 @@ int env_cursor_del(struct env_cursor *c)
 		return code;
 	memcpy(c->key, key.data, key.len);
 	c->key_len = key.len;
+	env_end_puts(c->txn, c->table);
 	code = env_settle(c->txn, mdb_cursor_del(c->mdb, 0));
 	c->deleted = code == RK_OK;
 	return code;

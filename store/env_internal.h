@@ -34,10 +34,15 @@ struct txn {
 	int error;                   /* sticky */
 	struct env_cursor *cursors;  /* open ones: they end with the transaction */
 	struct held held;
+	struct {
+		MDB_cursor *cursor;  /* stands at the last row put; NULL: none yet */
+		bool was_put;
+	} puts[ENV_TABLES_MAX];
 };
 
 struct env_cursor {
 	struct txn *txn;             /* NULL once the transaction is over */
+	unsigned table;
 	MDB_cursor *mdb;
 	struct env_cursor *prev, *next;
 	bool deleted;                /* the entry under it is gone; `key` says where it was */
@@ -49,6 +54,8 @@ struct env_cursor {
 int env_settle(struct txn *, int rc);
 /** Each operation begins here: the sticky error, and our own mistakes before LMDB sees them. */
 int env_check(struct txn *, unsigned table, size_t key_len, bool write);
+/** Before anything but a put changes a table. */
+void env_end_puts(struct txn *, unsigned table);
 /** What was held goes to LMDB, in the order in which it came: the same commands give the same file (P8).  The sticky error. */
 int env_write_held(struct txn *);
 

@@ -15,6 +15,7 @@
 
 struct held_row {
 	unsigned table;
+	bool is_clean;               /* as LMDB has it: it was read, and need not be written */
 	uint8_t key_len, value_len;
 	uint8_t key[HELD_KEY_MAX_BYTES], value[HELD_VALUE_MAX_BYTES];
 };
@@ -26,8 +27,10 @@ struct held {
 
 /** NULL if it is not held. */
 struct held_row *held_find(struct held *, unsigned table, struct bytes key);
-/** Holds it, in place of what was held under this key.  False: too large, or no place. */
+/** Holds it as changed, in place of what was held under this key.  False: too large, or no place. */
 bool held_set(struct held *, unsigned table, struct bytes key, struct bytes value);
+/** Holds what was read, if there is a place for it. */
+void held_keep(struct held *, unsigned table, struct bytes key, struct bytes value);
 /** Forgets it, if it is held. */
 void held_drop(struct held *, unsigned table, struct bytes key);
 

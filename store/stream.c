@@ -83,7 +83,7 @@ static void stream_key(uint8_t key[STREAM_KEY_BYTES], const struct stream_id *id
 static int head_get(struct txn *t, const struct stream_id *id, uint64_t *first, uint64_t *head)
 {
 	uint64_t n[2] = {0, 1};
-	int r = tag_row_get(t, T_STREAM_HEAD, BYTES_OF(id->b), n, 2);
+	int r = tag_row_get_held(t, T_STREAM_HEAD, BYTES_OF(id->b), n, 2);
 	*head = r == RK_OK ? n[0] : 0;
 	*first = r == RK_OK ? n[1] : 1;
 	return r == RK_ENOTFOUND ? RK_OK : r;

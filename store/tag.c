@@ -55,3 +55,10 @@ int tag_row_get(struct txn *t, unsigned table, struct bytes key, uint64_t *numbe
 	int r = env_get(t, table, key, &value);
 	return r != RK_OK ? r : tag_row_decode(table, key, value, numbers, n);
 }
+
+int tag_row_get_held(struct txn *t, unsigned table, struct bytes key, uint64_t *numbers, size_t n)
+{
+	struct bytes value;
+	int r = env_get_held(t, table, key, &value);
+	return r != RK_OK ? r : tag_row_decode(table, key, value, numbers, n);
+}

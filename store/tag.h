@@ -20,6 +20,8 @@ int tag_check(unsigned table, uint64_t position, struct bytes *value);
 int tag_row_put(struct txn *, unsigned table, struct bytes key, const uint64_t *numbers, size_t n, enum env_put_flag);
 /** RK_ENOTFOUND (numbers are left as they are), RK_EINTEGRITY. */
 int tag_row_get(struct txn *, unsigned table, struct bytes key, uint64_t *numbers, size_t n);
+/** As tag_row_get, by env_get_held. */
+int tag_row_get_held(struct txn *, unsigned table, struct bytes key, uint64_t *numbers, size_t n);
 /** As tag_row_get, of a row that a cursor has found. */
 int tag_row_decode(unsigned table, struct bytes key, struct bytes value, uint64_t *numbers, size_t n);
 

@@ -94,8 +94,10 @@ static void step(struct pair *p)
 			r[i] = env_put(p->txn[i], table, k, v, ENV_NEW);
 		else if (what < 15)
 			r[i] = env_del(p->txn[i], table, k);
-		else
+		else if (what < 17)
 			r[i] = env_get(p->txn[i], table, k, &got[i]);
+		else
+			r[i] = (i == 0 ? env_get_held : env_get)(p->txn[i], table, k, &got[i]);
 	}
 	assert_int_equal(r[0], r[1]);
 	assert_true(bytes_equal(got[0], got[1]));
