@@ -75,6 +75,7 @@ struct effect {
 	unsigned frame_count;
 	bool is_blob;                   /* REPLY: the one frame is command->blob.bulk, which the message owns: share it */
 	int code;                       /* REPLY: for counters and log */
+	bool is_hello;                  /* REPLY: a session has begun */
 	uint8_t sha256[32];             /* BLOB_DROP */
 	bool is_orphan;                 /* BLOB_DROP: its time was over */
 	uint8_t device_id[16];          /* CUT */

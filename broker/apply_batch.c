@@ -166,6 +166,7 @@ int apply_batch_reply(struct apply *a, struct command *c, int code, const struct
 	assert(code >= RK_OK);
 	if ((rc = pack_reply(a, c, code, r, &e.header)) != RK_OK)
 		return rc;
+	e.is_hello = code == RK_OK && r->is_hello;
 	if (code == RK_OK && r->frame_count > 0) {
 		memcpy(e.frames, r->frames, sizeof(e.frames));
 		e.frame_count = r->frame_count;

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,6 +54,21 @@ static struct message_in *take_unused(struct message_load *load)
 	return m;
 }
 
+/* Each line that it touches was apply's a moment ago: no more than must be. */
+static void clear(struct message_in *m, const struct peer *peer)
+{
+	struct peer *to = &m->command.peer;
+	const size_t from = offsetof(struct message_in, command.frames);
+
+	memset((uint8_t *)m + from, 0, offsetof(struct message_in, frames) - from);
+	memcpy(to->id, peer->id, sizeof(to->id));
+	to->is_invite = peer->is_invite;
+	to->bundles = peer->bundles;
+	to->slot = peer->slot;
+	to->routing_id_len = peer->routing_id_len;
+	memcpy(to->routing_id, peer->routing_id, peer->routing_id_len);
+}
+
 /* With room for `room` bytes behind it. */
 static struct message_in *make(const struct peer *peer, unsigned count, size_t room, struct message_load *load)
 {
@@ -70,9 +86,10 @@ static struct message_in *make(const struct peer *peer, unsigned count, size_t r
 		m = malloc(sizeof(*m) + room);
 	if (m == NULL)
 		return NULL;
-	*m = (struct message_in){.load = load, .room = room};
+	clear(m, peer);
+	m->load = load;
+	m->room = room;
 	m->command.arena = arena;
-	m->command.peer = *peer;
 	m->command.frame_count = count;
 	m->command.owner = m;
 	return m;

@@ -38,13 +38,11 @@ struct message_held {
 
 struct message_in {
 	struct command command;      /* first: the command is the message */
-	zmq_msg_t frames[COMMAND_FRAMES_MAX];
-	unsigned held;               /* of them: of what came in a bundle none, its bytes stand behind this struct */
+	unsigned held;               /* of `frames`: of what came in a bundle none, its bytes stand behind this struct */
 	size_t bytes;                /* of all frames */
 	size_t room;                 /* for copied frames, behind this struct */
 	struct message_load *load;
 	_Atomic uint64_t *share;     /* of load->large, where it is counted too */
-	zmq_msg_t bulk;              /* command.blob.bulk, if has_bulk */
 	bool has_bulk;
 	size_t blob_bytes;           /* admit: what it counted of a part of an attachment … */
 	unsigned blob_share;         /* … and for whom */
@@ -52,6 +50,9 @@ struct message_in {
 	uint64_t seen_batch;         /* admit: key unknown as of this batch */
 	bool looked_twice;           /* admit: the second look at an unknown key */
 	bool key_unknown;            /* verify's answer to admit */
+	/* What nobody reads unless it is counted above; a new message does not clear it. */
+	zmq_msg_t frames[COMMAND_FRAMES_MAX];
+	zmq_msg_t bulk;              /* command.blob.bulk, if has_bulk */
 	uint8_t copied[];
 };
 

@@ -86,6 +86,9 @@ int page_add(struct page_builder *b, const struct stream_id *stream, uint64_t cu
 	if ((r = make_header(&h, stream, cursor, seq, s, arena)) != RK_OK)
 		return r;
 	frames[0] = bytes_make(NULL, h.len);
+	/* All the room that a page may take: what it does not use is given back, untouched. */
+	if (b->bundle.count == 0 && !bundle_reserve(&b->bundle, BUNDLE_MAX_BYTES))
+		return RK_ENOMEM;
 	if ((r = bundle_add_open(&b->bundle, frames, count, &first)) != RK_OK)
 		return r;
 	write_header(&h, first);

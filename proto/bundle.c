@@ -78,7 +78,7 @@ size_t bundle_cost(const struct bytes *frames, unsigned frame_count)
 }
 
 /* Doubled, so that a small one stays small. */
-static bool reserve(struct bundle *b, size_t len)
+bool bundle_reserve(struct bundle *b, size_t len)
 {
 	size_t room = b->room == 0 ? FIRST_BYTES : b->room;
 	uint8_t *data;
@@ -103,7 +103,7 @@ int bundle_add_open(struct bundle *b, const struct bytes *frames, unsigned frame
 	assert(frame_count >= 1 && frame_count <= BUNDLE_FRAMES_MAX);
 	if (b->count == BUNDLE_MESSAGES_MAX || cost > BUNDLE_MAX_BYTES - from)
 		return RK_TOO_LARGE;
-	if (!reserve(b, from + cost))
+	if (!bundle_reserve(b, from + cost))
 		return RK_ENOMEM;
 	b->data[0] = MARK;
 	at = b->data + from;

@@ -44,6 +44,8 @@ int bundle_add(struct bundle *, const struct bytes *frames, unsigned frame_count
 int bundle_add_open(struct bundle *, const struct bytes *frames, unsigned frame_count, uint8_t **first);
 /** Empty again; its memory stays for the next one. */
 void bundle_reset(struct bundle *);
+/** Room for len bytes in all, so that it need not be moved while it grows.  False without memory. */
+bool bundle_reserve(struct bundle *, size_t len);
 /** Gives back the memory that it does not use: it will be kept for a while. */
 void bundle_shrink(struct bundle *);
 /** Frees what it holds; it is empty again. */
