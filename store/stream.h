@@ -1,6 +1,7 @@
 /*
  * stream: everything the broker hands out is an entry of a stream.  `entry` holds each once, by global position;
- * `stream` refers to it by (stream id, seq); bulk over STREAM_INLINE_MAX_BYTES lies in a table of its own, deletable.
+ * `stream` refers to it by (stream id, seq); its bulk within it or in a table of its own, whichever fills
+ * pages better.
  * FIELDS "Store layout that measured well"; store/DESIGN.  Write functions need the one write transaction.
  */
 #ifndef RENKEI_STORE_STREAM_H
@@ -10,7 +11,7 @@
 #include "store/env.h"
 
 #define STREAM_ID_BYTES 18          /* type u8 || channel u8 || org_id (zero unless a mailbox) */
-#define STREAM_INLINE_MAX_BYTES 2000
+#define STREAM_INLINE_MAX_BYTES 2000 /* LMDB takes larger values out of its leaves */
 
 struct stream_id {
 	uint8_t b[STREAM_ID_BYTES];

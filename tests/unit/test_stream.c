@@ -183,14 +183,16 @@ static void refuses_no_stream_and_too_many(void **state)
 	assert_int_equal(rows_in(f->txn, T_ENTRY), 0);
 }
 
-/* Both sides of the limit: 40 bytes of head, 8 of tag. */
-static void bulk_lies_apart_above_the_limit(void **state)
+/* Both sides of the limit: 40 bytes of head, 8 of tag; and where rows of one would leave much of their leaf empty. */
+static void bulk_lies_where_it_fits(void **state)
 {
 	struct fixture *f = *state;
 	static const struct { size_t object, wraps, body; bool apart; } rows[] = {
 		{0, 0, 0, false}, {0, 0, 1952, false}, {0, 0, 1953, true}, {0, 1, 1952, true}, {1000, 452, 500, false},
 		{1000, 453, 500, true}, {64 * 1024, 0, 0, false}, {64 * 1024, 0, 1, true}, {500, 30000, 262144, true},
 		{0, 1952, 0, false}, {0, 1953, 0, true},
+		/* A post of 1 KiB: two whole ones a leaf, or three bodies here and ten heads there. */
+		{325, 0, 1072, true}, {325, 0, 512, false}, {325, 0, 1500, false}, {20, 0, 1274, false}, {20, 0, 1276, true},
 	};
 	size_t apart = 0;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
@@ -561,7 +563,7 @@ int main(void)
 		WITH_STORE(one_entry_stands_in_several_streams),
 		WITH_STORE(an_entry_carries_the_head_of_the_control_stream),
 		WITH_STORE(refuses_no_stream_and_too_many),
-		WITH_STORE(bulk_lies_apart_above_the_limit),
+		WITH_STORE(bulk_lies_where_it_fits),
 		WITH_STORE(dropping_bulk_leaves_the_head),
 		WITH_STORE(an_entry_goes_with_its_last_reference),
 		WITH_STORE(trims_at_most_the_limit),
