@@ -37,6 +37,10 @@ int apply_open(struct env *env, const struct apply_limits *limits, struct roster
 	a->next_due_ms = INT64_MAX;
 	a->trust_stamp = 1;
 	a->room = UINT64_MAX;
+	if (!(a->scratch = arena_new(0))) {
+		apply_close(a);
+		return RK_ENOMEM;
+	}
 	if ((rc = apply_load(a, true)) != RK_OK || (rc = apply_log_catch_up(a)) != RK_OK) {
 		apply_close(a);
 		return rc;
@@ -53,6 +57,7 @@ void apply_close(struct apply *a)
 		env_abort(a->txn);
 	apply_batch_free(a);
 	arena_free(a->charter_arena);
+	arena_free(a->scratch);
 	free(a);
 }
 

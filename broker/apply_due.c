@@ -284,19 +284,8 @@ static int envelope_forget(struct apply *a, const struct rows_due *due, unsigned
 
 static int post_expires(struct apply *a, const struct rows_due *due, unsigned limit, unsigned *done, bool *left)
 {
-	uint64_t seq = get_u64be(due->id + 1);
-	struct rows_post post;
-	int rc = rows_get_post(a->txn, due->id[0], seq, &post);
-
 	(void)limit, (void)done, (void)left;
-	if (rc != RK_OK)
-		return rc;
-	if ((rc = apply_batch_drop_bulk(a, post.position)) != RK_OK ||
-	    (rc = apply_batch_add(a, QUOTA_STORED, post.sender_org, NULL, -(int64_t)post.bulk)) != RK_OK)
-		return rc;
-	post.expires_at = 0;
-	post.bulk = 0;
-	return rows_put_post(apply_w(a), due->id[0], seq, &post);
+	return apply_post_expires(a, due->id[0], get_u64be(due->id + 1));
 }
 
 static int invite_expires(struct apply *a, const struct rows_due *due, unsigned limit, unsigned *done, bool *left)

@@ -92,6 +92,7 @@ struct apply {
 	bool has_exchange;
 	uint8_t exchange_id[32], generation[16];
 	struct arena *charter_arena;
+	struct arena *scratch;          /* of one operation */
 	const Rk__Charter *charter;     /* the newest */
 	struct rows_directory directory;
 	struct rows_epoch epoch;
@@ -209,6 +210,10 @@ int apply_trust_put(struct apply *, struct command *, struct member *, struct re
 int apply_directory_put(struct apply *, struct command *, struct member *, struct result *);
 int apply_devices_put(struct apply *, struct command *, struct member *, struct result *);
 int apply_submit(struct apply *, struct command *, struct member *, struct result *);
+/** A FEED envelope whose head has been checked. */
+int apply_post_submit(struct apply *, struct command *, struct member *, struct result *);
+/** The bulk of its newest version goes; RK_OK also if there is none. */
+int apply_post_expires(struct apply *, uint8_t channel, uint64_t seq);
 int apply_nda_propose(struct apply *, struct command *, struct member *, struct result *);
 int apply_nda_act(struct apply *, struct command *, struct member *, struct result *);
 int apply_release_pickup(struct apply *, struct command *, struct member *, struct result *);

@@ -1,15 +1,11 @@
 /*
- * SUBMIT: posts (FEED), first contact (OPEN), what goes under an agreement (NDA, NDA_NOTICE), and what the devices of one
- * organisation write to each other (INTERNAL).  The head and mail
- * checks and the storing serve PROPOSAL envelopes too, which enter by apply_nda.c only.  CRYPTO 2.5, 2.8; FIELDS
- * "EnvelopeHeader".
+ * SUBMIT: first contact (OPEN), what goes under an agreement (NDA, NDA_NOTICE), and what the devices of one organisation write to each
+ * other (INTERNAL); posts (FEED) are apply_post.c's.  The head and mail checks and the storing serve PROPOSAL envelopes too, which enter by
+ * apply_nda.c only.  CRYPTO 2.5, 2.8; FIELDS "EnvelopeHeader".
  */
 #include "broker/apply_internal.h"
 
 #include <assert.h>
-
-
-#define WITHDRAWAL_BODY_BYTES 4096 /* of a reason in words; more is content like any other */
 
 static const uint8_t no_nda[32];
 
@@ -36,99 +32,6 @@ int apply_submit_check_head(struct apply *a, const struct command *c, const stru
 static uint64_t kept_bytes(const struct command *c)
 {
 	return c->head.len + c->terms_bytes.len + c->signed_object.wire.len;
-}
-
-/* ---- posts */
-static int check_epoch(const struct apply *a, uint32_t n)
-{
-	if (n == 0 || n > a->epoch.n)
-		return RK_EPOCH_UNKNOWN;
-	if (n < a->epoch.n && a->now_ms >= a->epoch.logged_at + TRUST_EPOCH_GRACE_MS)
-		return RK_STALE_EPOCH;
-	return RK_OK;
-}
-
-/* What an operation on an earlier post asks of it; *post is its row. */
-static int check_post(struct apply *a, const Rk__EnvelopeHeader *h, struct rows_post *post)
-{
-	int rc = rows_get_post(a->txn, (uint8_t)h->channel, h->post_seq, post);
-
-	if (rc != RK_OK)
-		return rc == RK_ENOTFOUND ? RK_UNKNOWN_OBJECT : rc;
-	if (memcmp(post->sender_org, h->sender_org.data, 16) != 0)
-		return RK_NOT_OWNER;
-	if (post->withdrawn || h->post_version != post->version + 1)
-		return RK_CONFLICT;
-	return RK_OK;
-}
-
-static int check_feed(struct apply *a, const struct command *c, const struct member *m, struct rows_post *post)
-{
-	const Rk__EnvelopeHeader *h = c->envelope.header;
-	/* A withdrawal takes bulk away in the end: it passes the marks, unless it brings as much. */
-	bool frees = h->post_op == RK__POST_OP__WITHDRAW && c->body.len <= WITHDRAWAL_BODY_BYTES;
-	int rc;
-
-	if (!frees && (rc = apply_check_room(a, MARK_SOFT)) != RK_OK)
-		return rc;
-	if (c->body.len != h->body_len || c->wraps.len != 0)
-		return RK_MALFORMED;
-	if ((rc = check_epoch(a, h->feed_epoch)) != RK_OK)
-		return rc;
-	if ((h->channel == RK__CHANNEL__CALL || h->channel == RK__CHANNEL__NOTICE) && !apply_is_secretariat(m))
-		return RK_NOT_PERMITTED;
-	if (h->post_op != RK__POST_OP__NEW && (rc = check_post(a, h, post)) != RK_OK)
-		return rc;
-	return frees ? RK_OK : apply_check_stored(a, m->device.org_id, kept_bytes(c) + c->body.len);
-}
-
-/* The version before: its bulk goes, its head stays as a tombstone. */
-static int drop_version(struct apply *a, uint8_t channel, uint64_t seq, const struct rows_post *post)
-{
-	uint8_t id[9];
-	int rc;
-
-	if (post->expires_at == 0)
-		return RK_OK;
-	id[0] = channel;
-	put_u64be(id + 1, seq);
-	if ((rc = apply_batch_drop_bulk(a, post->position)) != RK_OK ||
-	    (rc = rows_del_due(apply_w(a), post->expires_at, DUE_POST_EXPIRES, id, sizeof(id))) != RK_OK)
-		return rc;
-	return apply_batch_add(a, QUOTA_STORED, post->sender_org, NULL, -(int64_t)post->bulk);
-}
-
-/* The hot path: besides the entry one row, one deadline and one counter.  Nothing is hashed, nothing is verified. */
-static int submit_feed(struct apply *a, struct command *c, struct member *m, struct result *r)
-{
-	const Rk__EnvelopeHeader *h = c->envelope.header;
-	struct stream_id channel = stream_channel(h->channel);
-	struct stream_entry e = {.kind = RK__ENTRY_KIND__ENTRY_POST, .body = c->body};
-	struct rows_post post = {.version = h->post_version,
-				 .expires_at = h->expires_at,
-				 .bulk = (uint32_t)c->body.len},
-			 before = {0};
-	uint8_t id[9];
-	int rc;
-
-	if ((rc = check_feed(a, c, m, &before)) != RK_OK)
-		return rc;
-
-	e.object = c->head;
-	if ((rc = apply_batch_entry(a, &channel, 1, &e, &post.position, &r->seq)) != RK_OK)
-		return rc;
-	if ((rc = apply_batch_live(a, c, &channel, r->seq, &e)) != RK_OK)
-		return rc;
-	id[0] = (uint8_t)h->channel;
-	put_u64be(id + 1, h->post_op == RK__POST_OP__NEW ? r->seq : h->post_seq);
-	memcpy(post.sender_org, m->device.org_id, 16);
-	post.withdrawn = h->post_op == RK__POST_OP__WITHDRAW;
-	if (h->post_op != RK__POST_OP__NEW && (rc = drop_version(a, id[0], h->post_seq, &before)) != RK_OK)
-		return rc;
-	if ((rc = rows_put_post(apply_w(a), id[0], get_u64be(id + 1), &post)) != RK_OK ||
-	    (rc = rows_put_due(apply_w(a), h->expires_at, DUE_POST_EXPIRES, id, sizeof(id))) != RK_OK)
-		return rc;
-	return apply_batch_add(a, QUOTA_STORED, post.sender_org, NULL, (int64_t)(kept_bytes(c) + c->body.len));
 }
 
 /* ---- mail */
@@ -426,7 +329,7 @@ int apply_submit(struct apply *a, struct command *c, struct member *m, struct re
 		return rc;
 	switch (c->envelope.header->kind) {
 	case RK__KIND__FEED:
-		return submit_feed(a, c, m, r);
+		return apply_post_submit(a, c, m, r);
 	case RK__KIND__OPEN:
 		return submit_open(a, c, m, r);
 	case RK__KIND__NDA:

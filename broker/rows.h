@@ -27,6 +27,7 @@
  *               (n - 1) % 256: header hash 8 | code u16 | logged u8 | seq u64 | log_index u64            (27 each)
  *   T_POST      channel u8 || post_seq u64be -> sender_org 16 | version u32 | withdrawn u8 | position u64
  *               | expires_at i64 (0: its bulk is gone) | bulk u32                                        (41)
+ *               No row: the first version, whose entry says it all.
  *   T_ENVELOPE  env_id -> kind u8 | reply_only u8 | sender_org 16 | nda_id 32 | position u64 | expires_at i64
  *               | bulk u32 | n u8 (71), then n recipients: org_id 16 | state u8
  *   T_WRAP      env_id || device_id -> kx_serial u32 | marks u8 (1 released, 2 nacked) | log_index u64   (13)

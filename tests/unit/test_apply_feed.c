@@ -69,6 +69,7 @@ static void a_new_version_drops_the_bulk_of_the_old(void **state)
 	(void)state;
 
 	assert_int_equal(world_post(&w, A, OFFER, RK__POST_OP__NEW, 0, 1), RK_OK);
+	assert_int_equal(world_count(&w, T_POST), 0); /* its entry says it all */
 	stored = world_quota(&w, QUOTA_STORED, A, -1);
 	assert_int_equal(world_post(&w, A, OFFER, RK__POST_OP__REVISE, 1, 2), RK_OK);
 	assert_int_equal(w.reply->seq, 2);
