@@ -18,7 +18,6 @@
 #include "broker/metrics.h"
 #include "proto/errcode.h"
 
-#define IDLE_MS 1000
 #define BULK_NICE 10
 #define ROOM_EVERY_MS 1000
 #define HELD_EACH_BYTES ((uint64_t)32 << 20) /* read ahead for one organisation and not yet on the wire: what a fast far line holds */
@@ -57,6 +56,7 @@ int blobs_new(struct path *path, struct blobs **out)
 		return RK_ENOMEM;
 	b->path = path;
 	b->reserve = (uint64_t)path->config->blob_reserve_bytes;
+	b->ahead = (struct ahead){.env = path->env, .target_bytes = (uint64_t)path->config->ahead_bytes, .reserve_bytes = b->reserve};
 	b->sweep_fast = true;
 	if ((r = blob_folder_open(path->blobs_folder, true, &b->folder)) != RK_OK) {
 		free(b);
@@ -273,8 +273,10 @@ void *blobs_run(void *blobs)
 	give_way();
 	for (;;) {
 		bool worked;
+		int sleep_ms;
 
 		b->now_ms = path_monotonic_ms();
+		sleep_ms = ahead_turn(&b->ahead, b->now_ms);
 		b->hash_left = BLOBS_HASH_TURN_BYTES;
 		look_at_room(b);
 		worked = take_turn(b);
@@ -289,7 +291,7 @@ void *blobs_run(void *blobs)
 			return NULL;
 		}
 		if (is_empty(b))
-			ring_bell_sleep(bell, IDLE_MS);
+			ring_bell_sleep(bell, sleep_ms);
 		else
 			ring_bell_disarm(bell);
 	}

@@ -3,6 +3,7 @@
 #ifndef RENKEI_BROKER_BLOBS_INTERNAL_H
 #define RENKEI_BROKER_BLOBS_INTERNAL_H
 
+#include "broker/ahead.h"
 #include "broker/blobs.h"
 #include "broker/rows.h"
 #include "store/blob.h"
@@ -31,6 +32,7 @@ struct blobs {
 	int64_t sweep_ms;
 	bool sweep_fast;        /* one part a turn, to the end of this round */
 	uint64_t reserve;
+	struct ahead ahead;     /* of the store's file: its disk is waited for here, as that of attachments is */
 	/* Of earlier runs' bytes: how many may yet be hashed in this turn, and which upload is the first. */
 	uint64_t hash_left;
 	unsigned hash_first;

@@ -35,6 +35,7 @@ struct config {
 	int64_t map_bytes;
 	int64_t soft_percent, hard_percent;
 	int64_t blob_reserve_bytes;
+	int64_t ahead_bytes;
 	/* log */
 	int64_t log_level; /* enum log_level */
 	int64_t log_lines_per_s;

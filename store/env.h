@@ -87,6 +87,15 @@ struct env_status {
 	uint64_t oldest_reader_lag;       /* transactions behind */
 };
 int env_status(struct env *, struct env_status *);
+#define ENV_AHEAD_CHUNK_BYTES (256 * 1024)
+/** How long the store is to the end of its last page, and how much of the file lies behind that, written already. */
+int env_ahead(struct env *, uint64_t *used_bytes, uint64_t *ahead_bytes);
+/**
+ * Appends one chunk of zeros to the file, durably, unless ahead_bytes lie ahead already, the map ends, or the disk has less than reserve_bytes free:
+ * then *written is 0.  Waits for the writer, and lets him wait for one copy of a chunk into the page cache; env_ahead.c says why no page can be hit.  For
+ * the one process that writes the store, outside its transactions.  An error (RK_EDISKFULL and so on) leaves the store as it was.
+ */
+int env_ahead_write(struct env *, uint64_t ahead_bytes, uint64_t reserve_bytes, uint64_t *written);
 /** Frees slots of dead readers (L10); call each minute. */
 int env_check_readers(struct env *);
 /** Hot copy into an empty folder, compacted.  A long reader: run it in a process of its own. */
