@@ -54,15 +54,24 @@ static size_t inline_len(const struct entry_head *h)
 	return HEAD_BYTES + (size_t)h->object_len + bulk;
 }
 
-/* Reads and proves the entry at a position; *rest is what follows the fixed head. */
-static int entry_get(struct txn *t, uint64_t position, struct entry_head *h, struct bytes *rest)
+/* The value at a position, proven.  cursor: where the table's is kept, NULL for a single look. */
+static int value_get(struct txn *t, struct env_cursor **cursor, unsigned table, uint64_t position, struct bytes *value)
 {
 	uint8_t key[8];
-	struct bytes value;
+	int r = RK_OK;
 	put_u64be(key, position);
-	int r = env_get(t, T_ENTRY, BYTES_OF(key), &value);
+	if (cursor != NULL && *cursor == NULL)
+		r = env_cursor_open(t, table, cursor);
 	if (r == RK_OK)
-		r = tag_check(T_ENTRY, position, &value);
+		r = cursor != NULL ? env_cursor_find(*cursor, BYTES_OF(key), value) : env_get(t, table, BYTES_OF(key), value);
+	return r == RK_OK ? tag_check(table, position, value) : r;
+}
+
+/* *rest is what follows the fixed head. */
+static int entry_get(struct txn *t, struct env_cursor **cursor, uint64_t position, struct entry_head *h, struct bytes *rest)
+{
+	struct bytes value;
+	int r = value_get(t, cursor, T_ENTRY, position, &value);
 	if (r != RK_OK)
 		return r;
 	if (value.len < HEAD_BYTES)
@@ -157,24 +166,21 @@ static int entry_put_again(struct txn *t, uint64_t position, const struct entry_
 	return r;
 }
 
-static int bulk_get(struct txn *t, uint64_t position, const struct entry_head *h, struct bytes *bulk)
+static int bulk_get(struct txn *t, struct env_cursor **cursor, uint64_t position, const struct entry_head *h, struct bytes *bulk)
 {
-	uint8_t key[8];
-	put_u64be(key, position);
-	int r = env_get(t, T_BULK, BYTES_OF(key), bulk);
-	if (r == RK_OK)
-		r = tag_check(T_BULK, position, bulk);
+	int r = value_get(t, cursor, T_BULK, position, bulk);
 	if (r == RK_ENOTFOUND || (r == RK_OK && bulk->len != (size_t)h->wraps_len + h->body_len))
 		r = RK_EINTEGRITY;  /* the head says that it is there */
 	return r;
 }
 
-int entry_read(struct txn *t, uint64_t position, enum entry_bulk mode, struct stream_entry *e)
+/* walk: NULL for a single one. */
+static int read_entry(struct txn *t, struct entry_walk *walk, uint64_t position, enum entry_bulk mode, struct stream_entry *e)
 {
 	struct entry_head h;
 	struct bytes rest, bulk = {NULL, 0};
 	memset(e, 0, sizeof(*e));
-	int r = entry_get(t, position, &h, &rest);
+	int r = entry_get(t, walk != NULL ? &walk->entries : NULL, position, &h, &rest);
 	if (r != RK_OK)
 		return r;
 	e->kind = h.kind;
@@ -186,7 +192,7 @@ int entry_read(struct txn *t, uint64_t position, enum entry_bulk mode, struct st
 	if (mode == ENTRY_BULK_NEVER || (mode == ENTRY_BULK_DELIVERY && (h.flags & STREAM_HEAD_ONLY) != 0))
 		return RK_OK;
 	if ((h.flags & STREAM_BULK_APART) != 0)
-		r = bulk_get(t, position, &h, &bulk);
+		r = bulk_get(t, walk != NULL ? &walk->bulk : NULL, position, &h, &bulk);
 	else
 		bulk = bytes_make(rest.data + h.object_len, rest.len - h.object_len);
 	if (r == RK_OK && bulk.len > 0) {
@@ -194,6 +200,22 @@ int entry_read(struct txn *t, uint64_t position, enum entry_bulk mode, struct st
 		e->body = bytes_make(bulk.data + h.wraps_len, h.body_len);
 	}
 	return r;
+}
+
+int entry_read(struct txn *t, uint64_t position, enum entry_bulk mode, struct stream_entry *e)
+{
+	return read_entry(t, NULL, position, mode, e);
+}
+
+int entry_walk_read(struct entry_walk *w, uint64_t position, enum entry_bulk mode, struct stream_entry *e)
+{
+	return read_entry(w->txn, w, position, mode, e);
+}
+
+void entry_walk_end(struct entry_walk *w)
+{
+	env_cursor_free(w->entries);
+	env_cursor_free(w->bulk);
 }
 
 static int del_at(struct txn *t, unsigned table, uint64_t position)
@@ -208,7 +230,7 @@ int entry_drop_bulk(struct txn *t, uint64_t position, uint64_t *freed)
 	struct entry_head h;
 	struct bytes rest;
 	*freed = 0;
-	int r = entry_get(t, position, &h, &rest);
+	int r = entry_get(t, NULL, position, &h, &rest);
 	if (r == RK_ENOTFOUND || (r == RK_OK && h.wraps_len == 0 && h.body_len == 0))
 		return RK_OK;
 	if (r != RK_OK)
@@ -229,7 +251,7 @@ int entry_release(struct txn *t, uint64_t position)
 {
 	struct entry_head h;
 	struct bytes rest;
-	int r = entry_get(t, position, &h, &rest);
+	int r = entry_get(t, NULL, position, &h, &rest);
 	if (r != RK_OK)
 		return r == RK_ENOTFOUND ? RK_EINTEGRITY : r;
 	if (h.references > 1) {

@@ -16,6 +16,13 @@ enum entry_bulk {
 int entry_put(struct txn *, uint64_t position, const struct stream_entry *e, size_t references);
 /** Reads and proves it; borrowed from the transaction.  RK_ENOTFOUND, RK_EINTEGRITY. */
 int entry_read(struct txn *, uint64_t position, enum entry_bulk, struct stream_entry *e);
+/** The same for many of one transaction, in the order of their positions at best.  {txn} at first; entry_walk_end at the end. */
+struct entry_walk {
+	struct txn *txn;
+	struct env_cursor *entries, *bulk;
+};
+int entry_walk_read(struct entry_walk *, uint64_t position, enum entry_bulk, struct stream_entry *e);
+void entry_walk_end(struct entry_walk *);
 /** As stream_drop_bulk. */
 int entry_drop_bulk(struct txn *, uint64_t position, uint64_t *freed);
 /** One stream less refers to it: the last one deletes it. */

@@ -74,6 +74,8 @@ int env_cursor_seek(struct env_cursor *, struct bytes from, struct bytes *key, s
 int env_cursor_next(struct env_cursor *, struct bytes *key, struct bytes *value);
 int env_cursor_prev(struct env_cursor *, struct bytes *key, struct bytes *value);
 int env_cursor_last(struct env_cursor *, struct bytes *key, struct bytes *value);
+/** Exactly this key: as env_get, but what lies close to the last one is found without a search. */
+int env_cursor_find(struct env_cursor *, struct bytes key, struct bytes *value);
 /** Deletes the entry at the cursor; the next env_cursor_next gives the one after it. */
 int env_cursor_del(struct env_cursor *);
 

@@ -72,6 +72,15 @@ int env_cursor_last(struct env_cursor *c, struct bytes *key, struct bytes *value
 	return cursor_get(c, MDB_LAST, bytes_make(NULL, 0), key, value);
 }
 
+int env_cursor_find(struct env_cursor *c, struct bytes key, struct bytes *value)
+{
+	struct bytes found;
+	c->deleted = false;
+	if ((key.len == 0 || key.len > ENV_KEY_MAX_BYTES) && c->txn != NULL && c->txn->error == RK_OK)
+		c->txn->error = RK_EINTERNAL;
+	return cursor_get(c, MDB_SET_KEY, key, &found, value);
+}
+
 /* After a delete both neighbours are found by the deleted key: what LMDB's own cursor points at then has changed from
  * version to version (L13). */
 int env_cursor_next(struct env_cursor *c, struct bytes *key, struct bytes *value)

@@ -175,14 +175,14 @@ int stream_trim(struct txn *t, const struct stream_id *id, uint64_t seq, unsigne
 
 /* The entry that the row under the cursor refers to, handed to fn.  *stop: fn wants no more, its answer is the
  * result. */
-static int page_entry(struct txn *t, struct bytes key, struct bytes value, uint64_t seq,
+static int page_entry(struct entry_walk *walk, struct bytes key, struct bytes value, uint64_t seq,
                       int (*fn)(void *, uint64_t seq, const struct stream_entry *), void *user, bool *stop)
 {
 	struct stream_entry e;
 	uint64_t position;
 	int r = tag_row_decode(T_STREAM, key, value, &position, 1);
 	if (r == RK_OK)
-		r = entry_read(t, position, ENTRY_BULK_DELIVERY, &e);
+		r = entry_walk_read(walk, position, ENTRY_BULK_DELIVERY, &e);
 	if (r != RK_OK)
 		return r == RK_ENOTFOUND ? RK_EINTEGRITY : r;
 	r = fn(user, seq, &e);
@@ -194,6 +194,7 @@ int stream_page(struct txn *t, const struct stream_id *id, uint64_t cursor, unsi
                 int (*fn)(void *, uint64_t seq, const struct stream_entry *), void *user)
 {
 	uint8_t expected[STREAM_KEY_BYTES];
+	struct entry_walk walk = {.txn = t};
 	struct env_cursor *c = NULL;
 	struct bytes key, value;
 	uint64_t first, head;
@@ -213,11 +214,12 @@ int stream_page(struct txn *t, const struct stream_id *id, uint64_t cursor, unsi
 		if (!bytes_equal(key, BYTES_OF(expected)))
 			r = RK_EINTEGRITY;  /* a hole: seqs are dense */
 		else
-			r = page_entry(t, key, value, seq, fn, user, &stop);
+			r = page_entry(&walk, key, value, seq, fn, user, &stop);
 		if (r != RK_OK || seq++ == last)
 			break;
 		r = env_cursor_next(c, &key, &value);
 	}
+	entry_walk_end(&walk);
 	env_cursor_free(c);
 	return r == RK_ENOTFOUND && !stop ? RK_EINTEGRITY : r;
 }
