@@ -307,8 +307,9 @@ static void fetch_ahead(const struct applier *a, size_t i)
 	if (i + AHEAD < a->count) {
 		const struct command *c = &a->batch[i + AHEAD]->command;
 
-		__builtin_prefetch(c->req);
-		__builtin_prefetch((const uint8_t *)c->req + 64);
+		if (c->req != NULL)
+			for (size_t at = 0; at < 128; at += 64)
+				__builtin_prefetch((const uint8_t *)c->req + at);
 		if (c->envelope.header != NULL)
 			for (size_t at = 0; at < sizeof(*c->envelope.header); at += 64)
 				__builtin_prefetch((const uint8_t *)c->envelope.header + at);
