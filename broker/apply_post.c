@@ -27,7 +27,11 @@ static int read_first(struct apply *a, uint8_t channel, uint64_t seq, struct row
 	if ((rc = stream_position(a->txn, &stream, seq, &post->position)) != RK_OK || (rc = stream_read(a->txn, post->position, false, &e)) != RK_OK)
 		return rc;
 	arena_reset(a->scratch, arena_budget(e.object.len));
-	if (envelope_parse(e.object, a->scratch, &envelope) != RK_OK || envelope.header->kind != RK__KIND__FEED)
+	/* It passed these rules when it came.  Rules of FEED may be widened, but never made narrower than what stands in stores. */
+	rc = envelope_parse(e.object, a->scratch, &envelope);
+	if (rc == RK_ENOMEM || rc == RK_EINTERNAL)
+		return rc;
+	if (rc != RK_OK || envelope.header->kind != RK__KIND__FEED)
 		return RK_EINTEGRITY;
 	if (envelope.header->post_op != RK__POST_OP__NEW)
 		return RK_ENOTFOUND;
@@ -38,7 +42,7 @@ static int read_first(struct apply *a, uint8_t channel, uint64_t seq, struct row
 	return RK_OK;
 }
 
-/* RK_ENOTFOUND also where the store is damaged: a post that cannot be read is no reason to stop the exchange. */
+/* RK_ENOTFOUND also where the store is damaged: a post that cannot be read is no reason to stop the exchange (`renkeid check` finds it). */
 static int read_post(struct apply *a, uint8_t channel, uint64_t seq, struct rows_post *post)
 {
 	int rc = rows_get_post(a->txn, channel, seq, post);
