@@ -12,7 +12,9 @@ struct ahead {
 	uint64_t target_bytes;   /* ahead when all is well; 0: never */
 	uint64_t reserve_bytes;  /* of the disk, left alone */
 	int64_t next_ms, looked_ms;
-	uint64_t used_bytes, bytes_per_s; /* the store's, and its growth, at the last look */
+	uint64_t used_bytes, bytes_per_s; /* the store's, and its growth, at the last look … */
+	uint64_t last_txn;
+	bool is_quiet;           /* … and whether hardly anything was committed */
 	bool is_growing;
 };
 

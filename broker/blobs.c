@@ -273,10 +273,12 @@ void *blobs_run(void *blobs)
 	give_way();
 	for (;;) {
 		bool worked;
-		int sleep_ms;
+		int sleep_ms = 0;
 
 		b->now_ms = path_monotonic_ms();
-		sleep_ms = ahead_turn(&b->ahead, b->now_ms);
+		/* Not while there is bulk to do: its pages would be in the way of a commit that waits for this one. */
+		if (is_empty(b))
+			sleep_ms = ahead_turn(&b->ahead, b->now_ms);
 		b->hash_left = BLOBS_HASH_TURN_BYTES;
 		look_at_room(b);
 		worked = take_turn(b);

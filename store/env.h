@@ -47,7 +47,7 @@ void env_abort(struct txn *);
  *  not errors of it. */
 int env_error(const struct txn *);
 
-/** *value is borrowed: until the next write in a write transaction, else until its end.  May be unaligned.
+/** *value is borrowed: in a write transaction until its next write, cursor or env_get_held, else until its end.  May be unaligned.
  *  RK_ENOTFOUND. */
 int env_get(struct txn *, unsigned table, struct bytes key, struct bytes *value);
 /** The same of a row that this transaction will likely ask for again, as ENV_HOLD is for one that it will change. */
@@ -90,8 +90,12 @@ struct env_status {
 };
 int env_status(struct env *, struct env_status *);
 #define ENV_AHEAD_CHUNK_BYTES (256 * 1024)
-/** How long the store is to the end of its last page, and how much of the file lies behind that, written already. */
-int env_ahead(struct env *, uint64_t *used_bytes, uint64_t *ahead_bytes);
+struct env_ahead {
+	uint64_t used_bytes;      /* to the end of the last page */
+	uint64_t ahead_bytes;     /* of the file behind that, written already */
+	uint64_t last_txn;
+};
+int env_ahead(struct env *, struct env_ahead *);
 /**
  * Appends one chunk of zeros to the file, durably, unless ahead_bytes lie ahead already, the map ends, or the disk has less than reserve_bytes free:
  * then *written is 0.  Waits for the writer, and lets him wait for one copy of a chunk into the page cache; env_ahead.c says why no page can be hit.  For

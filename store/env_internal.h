@@ -20,6 +20,7 @@ struct env {
 	dev_t dev;                    /* the folder, for the list of open environments */
 	ino_t ino;
 	struct env *next;
+	int ahead_fd;                 /* env_ahead.c's own, -1: not open */
 	atomic_uintptr_t writer;      /* thread in a write transaction, 0: none; its second begin would hang */
 };
 

@@ -264,6 +264,7 @@ int env_open(const struct env_options *o, struct env **out)
 	struct env *env = calloc(1, sizeof(*env));
 	if (env == NULL)
 		return RK_ENOMEM;
+	env->ahead_fd = -1;
 	int r = prepare_folder(o, &fresh);
 	if (r == RK_OK)
 		r = register_folder(env, o->path);
@@ -296,6 +297,8 @@ void env_close(struct env *env)
 		return;
 	if (env->mdb != NULL)
 		mdb_env_close(env->mdb);
+	if (env->ahead_fd >= 0)
+		close(env->ahead_fd);
 	unregister_folder(env);
 	free(env);
 }
