@@ -17,7 +17,7 @@
 #define IDLE_MS 1000          /* the watchdog is fed at least so often */
 #define READERS_CHECK_MS 60000
 #define LIVE_MAX_BYTES ((size_t)16 << 20) /* of posts that deliver has yet to take */
-#define AHEAD 2               /* commands, or effects: about a microsecond each */
+#define PREFETCH 2            /* commands or effects before their turn */
 #define FULL_PAUSE_MS 1000    /* a full disk is not asked more often, unless a command comes */
 
 struct applier {
@@ -218,8 +218,8 @@ static void carry_out(struct applier *a)
 		const struct effect *e = &effects[i];
 		struct deliver_event event;
 
-		if (i + AHEAD < count && effects[i + AHEAD].command != NULL)
-			__builtin_prefetch(&effects[i + AHEAD].command->peer);
+		if (i + PREFETCH < count && effects[i + PREFETCH].command != NULL)
+			__builtin_prefetch(&effects[i + PREFETCH].command->peer);
 		switch (e->kind) {
 		case EFFECT_REPLY:
 			reply(a, e);
@@ -295,17 +295,17 @@ static int64_t monotonic_us(void)
 
 /* All of a command was written on another core: what apply will read of the next ones is asked for in time, first the command, then what it
  * points to. */
-static void fetch_ahead(const struct applier *a, size_t i)
+static void prefetch_next(const struct applier *a, size_t i)
 {
-	if (i + 2 * AHEAD < a->count) {
-		const struct command *c = &a->batch[i + 2 * AHEAD]->command;
+	if (i + 2 * PREFETCH < a->count) {
+		const struct command *c = &a->batch[i + 2 * PREFETCH]->command;
 
 		__builtin_prefetch(&c->peer);
 		for (const uint8_t *at = (const uint8_t *)c->frames; at < (const uint8_t *)c->env_id; at += 64)
 			__builtin_prefetch(at);
 	}
-	if (i + AHEAD < a->count) {
-		const struct command *c = &a->batch[i + AHEAD]->command;
+	if (i + PREFETCH < a->count) {
+		const struct command *c = &a->batch[i + PREFETCH]->command;
 
 		if (c->req != NULL)
 			for (size_t at = 0; at < 128; at += 64)
@@ -330,7 +330,7 @@ static int run_batch(struct applier *a, int64_t time_ms)
 	if ((r = apply_begin(a->path->apply, time_ms)) != RK_OK)
 		return r;
 	for (size_t i = 0; i < a->count; i++) {
-		fetch_ahead(a, i);
+		prefetch_next(a, i);
 		apply_command(a->path->apply, &a->batch[i]->command);
 	}
 	due = apply_due(a->path->apply, DUE_LIMIT);

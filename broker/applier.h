@@ -1,6 +1,6 @@
 /*
  * applier: the apply thread.  Group commit: all that arrived while the last fsync ran becomes one batch, gets one time,
- * and is applied and committed; only then do replies, cuts and stream heads leave.  It alone writes the store.
+ * and is applied and committed; only then do replies, cuts and stream heads leave.  It alone changes the store.
  */
 #ifndef RENKEI_BROKER_APPLIER_H
 #define RENKEI_BROKER_APPLIER_H

@@ -276,7 +276,7 @@ void *blobs_run(void *blobs)
 		int sleep_ms = 0;
 
 		b->now_ms = path_monotonic_ms();
-		/* Not while there is bulk to do: its pages would be in the way of a commit that waits for this one. */
+		/* Not while there is bulk to do: this thread would then wait for the disk with the writer's lock, and commits for it. */
 		if (is_empty(b))
 			sleep_ms = ahead_turn(&b->ahead, b->now_ms);
 		b->hash_left = BLOBS_HASH_TURN_BYTES;

@@ -103,9 +103,9 @@ static const struct setting settings[] = {
 	{"store", "hard_mark", COUNT, AT(hard_percent), 10, 95, 90, "percent of map",
 	 "Above it, only what frees or ends something passes."},
 	{"store", "ahead", SIZE, AT(ahead_bytes), 0, 64 * GIB, 16 * MIB, "bytes",
-	 "Written with zeros behind the store's end, in quiet time: posts are durable sooner where the file need not grow.  0: none."},
+	 "Zeros kept written behind the store's end: posts are durable sooner where the file need not grow.  0: none.  See renkeid(8), FILES."},
 	{"store", "blob_reserve", SIZE, AT(blob_reserve_bytes), 0, 1024 * GIB, GIB, "bytes",
-	 "Room on the disk that attachments leave free, for all else that stands on it."},
+	 "Room on the disk that attachments, and what is written ahead, leave free for all else that stands on it."},
 
 	{"log", "level", LEVEL, AT(log_level), LOG_LEVEL_ERROR, LOG_LEVEL_DEBUG, LOG_LEVEL_INFO,
 	 "error, warning, info or debug",

@@ -6,7 +6,7 @@
 #include "store/tag.h"
 
 #define HEAD_BYTES 40
-#define LEAF_BYTES (4096 - 16)  /* of LMDB's page, without its head */
+#define LEAF_BYTES (4096 - 16)  /* of a page of 4 KiB (on machines with larger ones only less well chosen), without its head */
 #define ROW_BYTES (8 + 8 + 2)   /* a node's head, the key, its place in the page's list */
 
 /* The fixed part in front; then the object, the bulk unless it lies apart, and the tag. */
@@ -118,8 +118,10 @@ static bool is_better_apart(const struct entry_head *h)
 {
 	size_t bulk = (size_t)h->wraps_len + h->body_len, object = HEAD_BYTES + (size_t)h->object_len + TAG_BYTES;
 
-	if (bulk == 0 || object + bulk > STREAM_INLINE_MAX_BYTES)
-		return bulk != 0;
+	if (bulk == 0)
+		return false;
+	if (object + bulk > STREAM_INLINE_MAX_BYTES)
+		return true;
 	return 10 * (place_of(object) + place_of(bulk + TAG_BYTES)) < 9 * place_of(object + bulk);
 }
 

@@ -73,7 +73,7 @@ static int open_own(struct env *env)
 	char file[PATH_MAX];
 	const char *folder;
 	struct stat own, theirs;
-	int fd, rc;
+	int fd, own_fd, rc;
 
 	if (env->ahead_fd >= 0)
 		return RK_OK;
@@ -81,13 +81,14 @@ static int open_own(struct env *env)
 		return env_code(rc, -1);
 	if (snprintf(file, sizeof(file), "%s/data.mdb", folder) >= (int)sizeof(file))
 		return RK_EUSAGE;
-	if ((env->ahead_fd = open(file, O_WRONLY | O_CLOEXEC | O_NOFOLLOW)) < 0 || fstat(env->ahead_fd, &own) != 0 || fstat(fd, &theirs) != 0)
+	if ((own_fd = open(file, O_WRONLY | O_CLOEXEC | O_NOFOLLOW)) < 0)
 		return env_code(errno, -1);
-	if (own.st_dev == theirs.st_dev && own.st_ino == theirs.st_ino)
-		return RK_OK;
-	close(env->ahead_fd);
-	env->ahead_fd = -1;
-	return RK_EINTERNAL; /* the folder has another file by now */
+	if (fstat(own_fd, &own) != 0 || fstat(fd, &theirs) != 0 || own.st_dev != theirs.st_dev || own.st_ino != theirs.st_ino) {
+		close(own_fd);
+		return RK_EINTERNAL; /* the folder has another file by now */
+	}
+	env->ahead_fd = own_fd;
+	return RK_OK;
 }
 
 /* Bytes of the next chunk, which ends at a multiple of the chunk; 0: there is enough, or no place in the map. */

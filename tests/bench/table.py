@@ -13,7 +13,7 @@ import time
 
 SYSTEMS = {  # what stands in the table: name, how it is set up and what its acknowledgement means
     "floor": "bare ROUTER + CURVE + LMDB, no protocol; acknowledges what is fsynced",
-    "renkei": "renkeid as it comes but for the limits of one device (renkei.ini), CURVE, sealed posts, all checks; acknowledges what is fsynced",
+    "renkei": "renkeid as it comes but for the limits of one device and [store] ahead = 1 GiB (renkei.ini), CURVE, sealed posts, all checks; acknowledges what is fsynced",
     "mosquitto": "TLS 1.3, QoS 1, persistence true (autosave_interval as it comes: 1,800 s), clean_session 0, max_inflight_messages 1000, "
                  "max_queued_messages 0, set_tcp_nodelay true; acknowledges what is in memory",
     "nats": "JetStream as it comes: TLS 1.3, stream with storage file, retention limits, durable push consumers with ack_policy all, "

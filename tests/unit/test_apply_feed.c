@@ -99,6 +99,8 @@ static void a_post_expires_and_can_be_renewed(void **state)
 	world_tick(&w);
 	assert_true((offer(1).flags & STREAM_BULK_DROPPED) != 0);
 	assert_int_equal(world_quota(&w, QUOTA_STORED, A, -1), offer(1).object.len);
+	assert_int_equal(world_count(&w, T_POST), 1);
+	world_restart(&w);
 	assert_int_equal(world_post(&w, A, OFFER, RK__POST_OP__RENEW, 1, 2), RK_OK);
 	assert_true(world_quota(&w, QUOTA_STORED, A, -1) > offer(1).object.len);
 }
