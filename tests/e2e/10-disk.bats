@@ -15,7 +15,8 @@ teardown_disk() { mountpoint -q "$T/broker" && { broker_kill; umount "$T/broker"
 	mv "$T/broker" "$T/kept"
 	mkdir "$T/broker"
 	mount -t tmpfs -o size=6m,mode=700 renkei-test "$T/broker" 2>/dev/null || skip "no right to mount a small file system"
-	cp -a "$T/kept/." "$T/broker/"
+	# Sparse: of what lies written ahead of the store, the small disk shall have nothing.
+	cp -a --sparse=always "$T/kept/." "$T/broker/"
 	broker_run
 	as b feed follow offer
 	post a offer "Before" >/dev/null
