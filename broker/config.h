@@ -34,8 +34,8 @@ struct config {
 	/* store */
 	int64_t map_bytes;
 	int64_t soft_percent, hard_percent;
-	int64_t blob_reserve_bytes;
 	int64_t ahead_bytes;
+	int64_t blob_reserve_bytes;
 	/* log */
 	int64_t log_level; /* enum log_level */
 	int64_t log_lines_per_s;
