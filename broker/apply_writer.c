@@ -1,6 +1,6 @@
 /*
- * Numbers: a writer is (device, writer epoch); its numbered requests are 1, 2, 3 …  Its row holds the last number and
- * the outcomes of the last 256, is kept in memory during a batch and written once.  FIELDS "Numbers".
+ * Numbers: a writer is (device, writer epoch); its numbered requests are 1, 2, 3 …  Its rows hold the last number and
+ * the outcomes of the last 256, are kept in memory during a batch and written once.  FIELDS "Numbers".
  */
 #include "broker/apply_internal.h"
 
@@ -147,7 +147,7 @@ int apply_writer_hello(struct apply *a, struct command *c, struct member *m, str
 	if (rc != RK_OK)
 		return rc;
 	r->is_hello = true;
-	r->last_number = rows_writer_last(m->writer);
+	r->last_number = m->writer->last;
 	return apply_log_seen(a, &c->note.checkpoint);
 }
 
@@ -168,11 +168,11 @@ int apply_writer_check(struct apply *a, struct command *c, struct member *m, boo
 	}
 	if ((rc = load_writer(a, m)) != RK_OK)
 		return rc;
-	last = rows_writer_last(m->writer);
-	if (req->number == last + 1)
-		return RK_OK;
-	if (req->number > last)
+	last = m->writer->last;
+	if (req->number > last + 1)
 		return RK_OUT_OF_ORDER;
+	if ((rc = rows_writer_load(a->txn, m->device_id, m->device.writer_epoch, m->writer, req->number)) != RK_OK || req->number == last + 1)
+		return rc;
 	if (!rows_writer_find(m->writer, req->number, &o) || memcmp(o.header_hash, c->header_hash, 8) != 0)
 		return RK_NUMBER_CONFLICT;
 	*repeated = true;

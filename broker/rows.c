@@ -251,73 +251,126 @@ int rows_put_invite(struct txn *t, const uint8_t invite_id[16], const struct row
 	return RK_OK;
 }
 
-/* ---- writers */
-static void writer_key(uint8_t key[24], const uint8_t device_id[16], const uint8_t epoch[8])
+/* ---- writers: outcomes in parts, so that a number writes one of them and not all */
+#define WRITER_PARTS 8u
+#define PART_SLOTS (ROWS_WRITER_SLOTS / WRITER_PARTS)
+#define WRITER_KEY_BYTES 24
+_Static_assert(WRITER_PARTS <= 8, "loaded and dirty have a bit for each");
+
+static void writer_key(uint8_t key[WRITER_KEY_BYTES + 1], const uint8_t device_id[16], const uint8_t epoch[8], unsigned part)
 {
 	memcpy(key, device_id, 16);
 	memcpy(key + 16, epoch, 8);
+	key[WRITER_KEY_BYTES] = (uint8_t)part;
 }
 
-static size_t writer_bytes(uint64_t last)
+static struct bytes head_key(const uint8_t key[WRITER_KEY_BYTES + 1])
 {
-	return 8 + (size_t)(last < ROWS_WRITER_SLOTS ? last : ROWS_WRITER_SLOTS) * ROWS_SLOT_BYTES;
+	return bytes_make(key, WRITER_KEY_BYTES);
+}
+
+static unsigned part_of(uint64_t number)
+{
+	return (unsigned)((number - 1) / PART_SLOTS % WRITER_PARTS);
+}
+
+/* Until the ring is full, a part has what has come so far. */
+static size_t part_bytes(unsigned part, uint64_t last)
+{
+	uint64_t before = (uint64_t)part * PART_SLOTS, slots = last <= before ? 0 : last - before;
+
+	return (size_t)(slots < PART_SLOTS ? slots : PART_SLOTS) * ROWS_SLOT_BYTES;
+}
+
+static uint8_t *part_at(struct rows_writer *w, unsigned part)
+{
+	return w->slots + (size_t)part * PART_SLOTS * ROWS_SLOT_BYTES;
 }
 
 void rows_writer_init(struct rows_writer *w)
 {
-	memset(w, 0, sizeof(*w));
+	w->last = 0;
+	w->loaded = UINT8_MAX; /* nothing is there */
+	w->dirty = 0;
 }
 
 int rows_get_writer(struct txn *t, const uint8_t device_id[16], const uint8_t epoch[8], struct rows_writer *w)
 {
-	uint8_t key[24];
+	uint8_t key[WRITER_KEY_BYTES + 1];
 	struct bytes value;
 	int rc;
 
-	writer_key(key, device_id, epoch);
+	writer_key(key, device_id, epoch, 0);
 	rows_writer_init(w);
-	if ((rc = env_get(t, T_WRITER, BYTES_OF(key), &value)) != RK_OK)
+	if ((rc = env_get(t, T_WRITER, head_key(key), &value)) != RK_OK)
 		return rc;
-	if (value.len < 8 || value.len > sizeof(w->b) || value.len != writer_bytes(get_u64be(value.data)))
+	if (value.len != 8)
 		return RK_ESTORE;
-	memcpy(w->b, value.data, value.len);
+	w->last = get_u64be(value.data);
+	w->loaded = 0;
+	return RK_OK;
+}
+
+int rows_writer_load(struct txn *t, const uint8_t device_id[16], const uint8_t epoch[8], struct rows_writer *w, uint64_t number)
+{
+	unsigned part = part_of(number);
+	size_t len = part_bytes(part, w->last);
+	uint8_t key[WRITER_KEY_BYTES + 1];
+	struct bytes value = {0};
+	int rc;
+
+	if ((w->loaded & 1u << part) != 0)
+		return RK_OK;
+	writer_key(key, device_id, epoch, part);
+	if (len > 0 && (rc = env_get(t, T_WRITER, BYTES_OF(key), &value)) != RK_OK)
+		return rc == RK_ENOTFOUND ? RK_ESTORE : rc;
+	if (value.len != len)
+		return RK_ESTORE;
+	if (len > 0)
+		memcpy(part_at(w, part), value.data, len);
+	w->loaded |= (uint8_t)(1u << part);
 	return RK_OK;
 }
 
 bool rows_has_writer(struct txn *t, const uint8_t device_id[16], const uint8_t epoch[8])
 {
-	uint8_t key[24];
+	uint8_t key[WRITER_KEY_BYTES + 1];
 
-	writer_key(key, device_id, epoch);
-	return env_has(t, T_WRITER, BYTES_OF(key));
+	writer_key(key, device_id, epoch, 0);
+	return env_has(t, T_WRITER, head_key(key));
 }
 
-int rows_put_writer(struct txn *t, const uint8_t device_id[16], const uint8_t epoch[8], const struct rows_writer *w)
+int rows_put_writer(struct txn *t, const uint8_t device_id[16], const uint8_t epoch[8], struct rows_writer *w)
 {
-	uint8_t key[24];
+	uint8_t key[WRITER_KEY_BYTES + 1], last[8];
+	int rc;
 
-	writer_key(key, device_id, epoch);
-	return env_put(t, T_WRITER, BYTES_OF(key), bytes_make(w->b, writer_bytes(rows_writer_last(w))), ENV_PUT);
-}
-
-uint64_t rows_writer_last(const struct rows_writer *w)
-{
-	return get_u64be(w->b);
+	writer_key(key, device_id, epoch, 0);
+	put_u64be(last, w->last);
+	rc = env_put(t, T_WRITER, head_key(key), BYTES_OF(last), ENV_PUT);
+	for (unsigned part = 0; rc == RK_OK && part < WRITER_PARTS; part++) {
+		if ((w->dirty & 1u << part) == 0)
+			continue;
+		key[WRITER_KEY_BYTES] = (uint8_t)part;
+		rc = env_put(t, T_WRITER, BYTES_OF(key), bytes_make(part_at(w, part), part_bytes(part, w->last)), ENV_PUT);
+	}
+	w->dirty = 0;
+	return rc;
 }
 
 static size_t slot_at(uint64_t number)
 {
-	return 8 + (size_t)((number - 1) % ROWS_WRITER_SLOTS) * ROWS_SLOT_BYTES;
+	return (size_t)((number - 1) % ROWS_WRITER_SLOTS) * ROWS_SLOT_BYTES;
 }
 
 bool rows_writer_find(const struct rows_writer *w, uint64_t number, struct rows_outcome *o)
 {
-	uint64_t last = rows_writer_last(w);
 	const uint8_t *s;
 
-	if (number == 0 || number > last || last - number >= ROWS_WRITER_SLOTS)
+	if (number == 0 || number > w->last || w->last - number >= ROWS_WRITER_SLOTS)
 		return false;
-	s = w->b + slot_at(number);
+	assert((w->loaded & 1u << part_of(number)) != 0);
+	s = w->slots + slot_at(number);
 	memcpy(o->header_hash, s, 8);
 	o->code = get_u16be(s + 8);
 	o->logged = s[10] != 0;
@@ -328,10 +381,12 @@ bool rows_writer_find(const struct rows_writer *w, uint64_t number, struct rows_
 
 void rows_writer_push(struct rows_writer *w, const struct rows_outcome *o)
 {
-	uint64_t number = rows_writer_last(w) + 1;
-	uint8_t *s = w->b + slot_at(number);
+	uint64_t number = w->last + 1;
+	uint8_t *s = w->slots + slot_at(number);
 
-	put_u64be(w->b, number);
+	assert((w->loaded & 1u << part_of(number)) != 0);
+	w->last = number;
+	w->dirty |= (uint8_t)(1u << part_of(number));
 	memcpy(s, o->header_hash, 8);
 	put_u16be(s + 8, o->code);
 	s[10] = o->logged;

@@ -23,8 +23,9 @@
  *   T_INVITE    invite_id -> state u8 | curve_pk 32 | expires_at i64 | org_id 16 | request_sha256 32
  *               | devices_oh 32 | kx_oh 32 | devices_len u32 | kx_len u32                                (161)
  *               then, while an enrolment is pending, Signed OrgDevices | Signed DeviceKx
- *   T_WRITER    device_id || writer_epoch 8 -> last u64, then min(last, 256) slots; number n has slot
- *               (n - 1) % 256: header hash 8 | code u16 | logged u8 | seq u64 | log_index u64            (27 each)
+ *   T_WRITER    device_id || writer_epoch 8 -> last u64
+ *               device_id || writer_epoch 8 || part u8 -> at most 32 slots; number n is slot (n - 1) % 32 of part (n - 1) / 32 % 8:
+ *               header hash 8 | code u16 | logged u8 | seq u64 | log_index u64                           (27 each)
  *   T_POST      channel u8 || post_seq u64be -> sender_org 16 | version u32 | withdrawn u8 | position u64
  *               | expires_at i64 (0: its bulk is gone) | bulk u32                                        (41)
  *               No row: the first version, whose entry says it all.
@@ -138,11 +139,12 @@ bool rows_read_invite(struct bytes value, struct rows_invite *);
 
 #define ROWS_WRITER_SLOTS 256u
 #define ROWS_SLOT_BYTES 27u
-#define ROWS_WRITER_BYTES_MAX (8 + ROWS_WRITER_SLOTS * ROWS_SLOT_BYTES)
 
-/* The row as it is stored, worked on in memory during a batch. */
+/* Worked on in memory during a batch.  Slots are there in parts, each read when one of its numbers is asked for. */
 struct rows_writer {
-	uint8_t b[ROWS_WRITER_BYTES_MAX];
+	uint64_t last;
+	uint8_t loaded, dirty;          /* parts, one bit each */
+	uint8_t slots[ROWS_WRITER_SLOTS * ROWS_SLOT_BYTES];
 };
 struct rows_outcome {
 	uint8_t header_hash[8];
@@ -153,8 +155,10 @@ struct rows_outcome {
 void rows_writer_init(struct rows_writer *);
 int rows_get_writer(struct txn *, const uint8_t device_id[16], const uint8_t epoch[8], struct rows_writer *);
 bool rows_has_writer(struct txn *, const uint8_t device_id[16], const uint8_t epoch[8]);
-int rows_put_writer(struct txn *, const uint8_t device_id[16], const uint8_t epoch[8], const struct rows_writer *);
-uint64_t rows_writer_last(const struct rows_writer *);
+/** What has changed since it was read. */
+int rows_put_writer(struct txn *, const uint8_t device_id[16], const uint8_t epoch[8], struct rows_writer *);
+/** Reads the part that number lies in, unless it is there: before find and push of it. */
+int rows_writer_load(struct txn *, const uint8_t device_id[16], const uint8_t epoch[8], struct rows_writer *, uint64_t number);
 /** The outcome of a number that is not above last; false when it has left the ring. */
 bool rows_writer_find(const struct rows_writer *, uint64_t number, struct rows_outcome *);
 /** Takes last + 1. */

@@ -112,6 +112,40 @@ static void the_ring_holds_256(void **state)
 	assert_int_equal(offers(), 257);
 }
 
+/* Outcomes are kept in parts of 32: on both sides of each edge, over two laps, in batches that cross edges, read again from the store. */
+static void each_of_the_last_256_is_answered_as_it_was(void **state)
+{
+	static const unsigned ends[] = {1, 31, 32, 33, 64, 65, 100, 255, 256, 257, 288, 289, 420, 512, 513, 600};
+	static const unsigned backs[] = {1, 2, 31, 32, 33, 64, 100, 200, 255, 256, 257, 300};
+	struct command *c[600];
+	int codes[200];
+	unsigned n = 0;
+	(void)state;
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		unsigned from = n;
+
+		for (; n < ends[i]; n++) {
+			w.orgs[A].devices[0].number = n;
+			c[n] = post();
+		}
+		w.orgs[A].devices[0].number = from;
+		world_run_batch(&w, c + from, n - from, codes);
+		for (unsigned k = 0; k < n - from; k++)
+			assert_int_equal(codes[k], RK_OK);
+		if (i % 3 == 0)
+			world_restart(&w);
+		for (size_t j = 0; j < sizeof(backs) / sizeof(backs[0]); j++) {
+			if (backs[j] > n)
+				continue;
+			assert_int_equal(world_run(&w, c[n - backs[j]]), backs[j] <= 256 ? RK_OK : RK_NUMBER_CONFLICT);
+			if (backs[j] <= 256)
+				assert_int_equal(w.reply->seq, n - backs[j] + 1);
+		}
+	}
+	assert_int_equal(offers(), n);
+}
+
 static void hello_tells_the_last_number(void **state)
 {
 	(void)state;
@@ -174,7 +208,7 @@ static void a_writer_that_changes_within_a_batch(void **state)
 		assert_int_equal(codes[i], RK_OK);
 	assert_int_equal(offers(), 2);
 	/* The old writer's number was kept. */
-	assert_int_equal(world_count(&w, T_WRITER), 3);
+	assert_int_equal(world_count(&w, T_WRITER), 2 * 3); /* the last number, and a part with the outcome */
 	world_restart(&w);
 	assert_int_equal(world_run(&w, batch[2]), RK_OK);
 	assert_int_equal(world_run(&w, batch[0]), RK_STALE_WRITER);
@@ -277,6 +311,7 @@ int main(void)
 		TEST(a_repeat_in_the_same_batch),
 		TEST(a_refusal_is_an_outcome_too),
 		TEST(the_ring_holds_256),
+		TEST(each_of_the_last_256_is_answered_as_it_was),
 		TEST(hello_tells_the_last_number),
 		TEST(a_new_writer_starts_at_one),
 		TEST(a_writer_that_changes_within_a_batch),
