@@ -111,10 +111,22 @@ int env_begin(struct env *env, bool write, struct txn **out)
 		free(t);
 		return code_of(env, rc);
 	}
+	if (write && (rc = env_take_up(env, t->mdb)) != RK_OK) {
+		mdb_txn_abort(t->mdb);
+		free(t);
+		return rc;
+	}
 	if (write)
 		atomic_store(&env->writer, self);
 	*out = t;
 	return RK_OK;
+}
+
+static void end_puts(struct txn *t, unsigned table)
+{
+	if (t->puts[table].cursor != NULL)
+		mdb_cursor_close(t->puts[table].cursor);
+	t->puts[table].cursor = NULL;
 }
 
 static void end_cursors(struct txn *t)
@@ -126,7 +138,7 @@ static void end_cursors(struct txn *t)
 	}
 	t->cursors = NULL;
 	for (unsigned i = 0; t->write && i < t->env->table_count; i++)
-		env_end_puts(t, i);
+		end_puts(t, i);
 }
 
 /*
@@ -134,7 +146,7 @@ static void end_cursors(struct txn *t)
  * the next place by two comparisons.  It is used for puts alone and closed before any delete: that a second cursor keeps its place when pages
  * merge is not relied upon (L13).  The first row of a table needs none: a transaction of one command opens no cursor.
  */
-static int put(struct txn *t, unsigned table, MDB_val *key, MDB_val *value, unsigned flags)
+static int put_row(struct txn *t, unsigned table, MDB_val *key, MDB_val *value, unsigned flags)
 {
 	MDB_cursor **cursor = &t->puts[table].cursor;
 
@@ -151,22 +163,36 @@ static int put(struct txn *t, unsigned table, MDB_val *key, MDB_val *value, unsi
 	return mdb_cursor_put(*cursor, key, value, flags);
 }
 
-void env_end_puts(struct txn *t, unsigned table)
+static int put(struct txn *t, unsigned table, MDB_val *key, MDB_val *value, unsigned flags)
 {
-	if (t->puts[table].cursor != NULL)
-		mdb_cursor_close(t->puts[table].cursor);
-	t->puts[table].cursor = NULL;
+	uint8_t *room;
+	int rc;
+
+	env_gather_reserved(t);
+	env_gather_row(t, table, (flags & MDB_APPEND) != 0, key, value, &room);
+	rc = put_row(t, table, key, value, flags);
+	env_gathered(t, room, (flags & MDB_RESERVE) != 0, rc, value);
+	return rc;
+}
+
+void env_before_delete(struct txn *t, unsigned table)
+{
+	env_gather_reserved(t);
+	t->is_unsavable = true;
+	end_puts(t, table);
 }
 
 int env_write_held(struct txn *t)
 {
+	/* A row that is saved goes to LMDB alone, past put(), and may move what stands in the page. */
+	env_gather_reserved(t);
 	for (unsigned i = 0; i < t->held.count && t->error == RK_OK; i++) {
 		struct held_row *r = &t->held.rows[i];
 		MDB_val k = {r->key_len, r->key}, v = {r->value_len, r->value};
 
 		if (r->is_clean)
 			continue;
-		(void)env_settle(t, put(t, r->table, &k, &v, 0));
+		(void)env_settle(t, r->is_saved ? put_row(t, r->table, &k, &v, 0) : put(t, r->table, &k, &v, 0));
 	}
 	t->held.count = 0;
 	return t->error;
@@ -306,6 +332,6 @@ int env_del(struct txn *t, unsigned table, struct bytes key)
 	/* LMDB must know of it, to say whether it was there. */
 	if (env_check(t, table, key.len, true) != RK_OK || (held_find(&t->held, table, key) != NULL && env_write_held(t) != RK_OK))
 		return t->error;
-	env_end_puts(t, table);
+	env_before_delete(t, table);
 	return env_settle(t, mdb_del(t->mdb, t->env->dbi[table], &k, NULL));
 }

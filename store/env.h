@@ -24,13 +24,20 @@ struct env_options {
 	uint32_t format;              /* format of this program; a folder of a higher one: RK_ESTOREFORMAT */
 	uint32_t readers;             /* 0: default 126 */
 	bool create;
+	bool is_writer;               /* the one process that writes this store: what its journal holds is taken up */
+	uint64_t journal_bytes;       /* of a writer's journal (journal.h); 0: none is kept */
 };
 
 /** Opens (and creates).  Checks file length against the last page (L4), clears stale readers (L10), creates tables,
  *  writes or checks the format.  RK_ESTORE, RK_ESTOREFORMAT, RK_EIO, RK_EDISKFULL, RK_ENOTFOUND (no store there and
- *  !create), RK_ELOCKED (this process has it open: L11).  May wait for another process's write transaction. */
+ *  !create), RK_ELOCKED (this process has it open: L11), RK_CONFLICT (the journal is another store's), RK_STORE_FULL (the map has no room for
+ *  what it holds).  May wait for another process's write transaction. */
 int env_open(const struct env_options *, struct env **out);
 void env_close(struct env *);
+/** How many batches this writer's env_open found saved, and took up. */
+uint64_t env_taken_up(const struct env *);
+/** False: none was asked for, or the disk had no room for it at the opening. */
+bool env_has_journal(const struct env *);
 
 /** Locks the folder for one process: flock on `name` inside `path`.  RK_ELOCKED if another holds it.  *fd is closed
  *  to unlock. */
@@ -43,6 +50,15 @@ int env_begin(struct env *, bool write, struct txn **out);
  *  stop (L8). */
 int env_commit(struct txn *) __attribute__((warn_unused_result));
 void env_abort(struct txn *);
+/**
+ * A batch that is durable without a commit.  env_gather: from now on what is put is gathered too; all that was put before must be saved.  env_save:
+ * what was gathered is in the journal, durably, and the transaction goes on: it sees its rows, other transactions do not before its commit.
+ * Should it be given up (by a kill, a failure, env_abort), the next write transaction begins with what was saved.
+ * RK_TOO_LARGE: it was not gathered, does not fit, or deletes something: commit.  RK_EDISKFULL: the same, for want of room.  RK_EIO: the outcome is
+ * unknown; stop (L8).
+ */
+void env_gather(struct txn *);
+int env_save(struct txn *) __attribute__((warn_unused_result));
 /** First error of the transaction; every call after it does nothing and returns it. RK_ENOTFOUND and RK_EEXISTS are
  *  not errors of it. */
 int env_error(const struct txn *);

@@ -107,7 +107,7 @@ int env_cursor_del(struct env_cursor *c)
 		return code;
 	memcpy(c->key, key.data, key.len);
 	c->key_len = key.len;
-	env_end_puts(c->txn, c->table);
+	env_before_delete(c->txn, c->table);
 	code = env_settle(c->txn, mdb_cursor_del(c->mdb, 0));
 	c->deleted = code == RK_OK;
 	return code;

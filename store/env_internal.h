@@ -11,6 +11,9 @@
 
 #include "store/env.h"
 #include "store/held.h"
+#include "store/journal.h"
+
+#define OWN_TABLE "_env" /* ours, beside the owner's: format of the folder, number of the store */
 
 struct env {
 	MDB_env *mdb;
@@ -21,6 +24,8 @@ struct env {
 	ino_t ino;
 	struct env *next;
 	int ahead_fd;                 /* env_ahead.c's own, -1: not open */
+	struct journal *journal;      /* NULL: none is kept */
+	uint64_t taken_up;            /* batches that it held at the opening */
 	atomic_uintptr_t writer;      /* thread in a write transaction, 0: none; its second begin would hang */
 };
 
@@ -35,6 +40,13 @@ struct txn {
 	int error;                   /* sticky */
 	struct env_cursor *cursors;  /* open ones: they end with the transaction */
 	struct held held;
+	bool gathers;                /* what is put is put into the journal's next record too … */
+	bool is_unsavable;           /* … but something of it cannot be */
+	struct {
+		uint8_t *to;         /* in that record, for a value that … */
+		const uint8_t *from; /* … the caller of env_reserve is filling here; NULL: none */
+		size_t len;
+	} reserved;
 	struct {
 		MDB_cursor *cursor;  /* stands at the last row put; NULL: none yet */
 		bool was_put;
@@ -56,9 +68,25 @@ int env_settle(struct txn *, int rc);
 /** Each operation begins here: the sticky error, and our own mistakes before LMDB sees them. */
 int env_check(struct txn *, unsigned table, size_t key_len, bool write);
 /** Before anything but a put changes a table. */
-void env_end_puts(struct txn *, unsigned table);
+void env_before_delete(struct txn *, unsigned table);
 /** What was held goes to LMDB, in the order in which it came: the same commands give the same file (P8).  The sticky error. */
 int env_write_held(struct txn *);
+
+/* ---- env_journal.c */
+/** Opens the journal of a store whose tables are open in txn, and puts what it holds for this transaction.  RK_OK also where there is none.
+ *  As journal_open and journal_read. */
+int env_journal_open(struct env *, MDB_txn *txn, const char *folder, uint64_t bytes);
+/** After that transaction was committed: an empty one of so many bytes; none if that is 0, or the disk has no room for it. */
+int env_journal_renew(struct env *, const char *folder, uint64_t bytes);
+/** What a transaction that was given up had saved, into the one that begins in its place. */
+int env_take_up(struct env *, MDB_txn *txn);
+/** Before a row is put: its key and value go into the record.  *room: where the value stands there, for a value.mv_data of NULL yet to come; NULL: the row
+ *  is not gathered. */
+void env_gather_row(struct txn *, unsigned table, bool is_appended, const MDB_val *key, const MDB_val *value, uint8_t **room);
+/** After it: the row is taken back if the put failed; is_reserved: value.mv_data is where the caller fills it. */
+void env_gathered(struct txn *, uint8_t *room, bool is_reserved, int rc, const MDB_val *value);
+/** Before the transaction's next write: the value that was filled meanwhile. */
+void env_gather_reserved(struct txn *);
 
 static inline MDB_val env_val(struct bytes b)
 {

@@ -17,10 +17,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Our own table beside the owner's: format number of the folder. */
-#define OWN_TABLE "_env"
 #define OWN_FORMAT_KEY "format"
 #define READERS_DEFAULT 126
+#define MAP_SPARE_BYTES ((size_t)64 << 20)
 
 /* L11: every environment this process has open, by the identity of its folder. */
 static pthread_mutex_t open_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -212,6 +211,14 @@ static int write_format(MDB_txn *txn, uint32_t format)
 	return rc != 0 ? rc : mdb_put(txn, own, &k, &v, 0);
 }
 
+/* Who only reads makes none: his commit would make what a journal holds void. */
+static int open_table(MDB_txn *txn, const struct env_options *o, unsigned table, MDB_dbi *dbi, int fd)
+{
+	int rc = mdb_dbi_open(txn, o->tables[table], o->create || o->is_writer ? MDB_CREATE : 0, dbi);
+
+	return rc == MDB_NOTFOUND ? RK_ESTOREFORMAT : env_code(rc, fd);
+}
+
 /* One transaction: a kill leaves either nothing or all tables with their format.  Writes nothing if all is there. */
 static int open_tables(struct env *env, const struct env_options *o)
 {
@@ -230,12 +237,15 @@ static int open_tables(struct env *env, const struct env_options *o)
 	if (code == RK_OK && format == 0)
 		code = env_code(write_format(txn, o->format), fd);
 	for (unsigned i = 0; code == RK_OK && i < o->table_count; i++)
-		code = env_code(mdb_dbi_open(txn, o->tables[i], MDB_CREATE, &env->dbi[i]), fd);
+		code = open_table(txn, o, i, &env->dbi[i], fd);
+	env->table_count = o->table_count;
+	/* In this transaction, the first one: a commit before it would make what the journal holds void. */
+	if (code == RK_OK && o->is_writer)
+		code = env_journal_open(env, txn, o->path, o->journal_bytes);
 	if (code != RK_OK) {
 		mdb_txn_abort(txn);
 		return code;
 	}
-	env->table_count = o->table_count;
 	return env_code(mdb_txn_commit(txn), fd);
 }
 
@@ -255,6 +265,17 @@ static int open_mdb(struct env *env, const struct env_options *o)
 	return rc;
 }
 
+/* Of a store that is larger than the map asked for, LMDB maps what there is: nothing could be put, not even what the journal holds. */
+static int make_room(struct env *env, const struct env_options *o)
+{
+	MDB_envinfo info;
+	int rc = mdb_env_info(env->mdb, &info);
+
+	if (rc == 0 && o->is_writer && info.me_mapsize > o->map_bytes)
+		rc = mdb_env_set_mapsize(env->mdb, info.me_mapsize + MAP_SPARE_BYTES);
+	return env_code(rc, -1);
+}
+
 int env_open(const struct env_options *o, struct env **out)
 {
 	bool fresh = false;
@@ -272,12 +293,16 @@ int env_open(const struct env_options *o, struct env **out)
 		goto out;
 	r = env_code(open_mdb(env, o), -1);
 	if (r == RK_OK)
+		r = make_room(env, o);
+	if (r == RK_OK)
 		r = env_check_readers(env);
 	if (r == RK_OK)
 		r = check_length(env);
 	if (r == RK_OK)
 		r = open_tables(env, o);
-	if (r == RK_OK && fresh)
+	if (r == RK_OK)
+		r = env_journal_renew(env, o->path, o->journal_bytes);
+	if (r == RK_OK && (fresh || env->journal != NULL))
 		r = sync_folder_and_parent(o->path);
 	if (r == RK_OK) {
 		*out = env;
@@ -299,6 +324,7 @@ void env_close(struct env *env)
 		mdb_env_close(env->mdb);
 	if (env->ahead_fd >= 0)
 		close(env->ahead_fd);
+	journal_close(env->journal);
 	unregister_folder(env);
 	free(env);
 }

@@ -31,6 +31,7 @@ static void fill(struct held_row *r, struct bytes value, bool is_clean)
 	r->value_len = (uint8_t)value.len;
 	memcpy(r->value, value.data, value.len);
 	r->is_clean = is_clean;
+	r->is_saved = false;
 }
 
 static bool fits(struct bytes key, struct bytes value)

@@ -16,6 +16,7 @@
 struct held_row {
 	unsigned table;
 	bool is_clean;               /* as LMDB has it: it was read, and need not be written */
+	bool is_saved;               /* as the journal has it */
 	uint8_t key_len, value_len;
 	uint8_t key[HELD_KEY_MAX_BYTES], value[HELD_VALUE_MAX_BYTES];
 };

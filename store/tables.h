@@ -6,8 +6,9 @@
 
 #include "store/env.h"
 
-#define STORE_FORMAT 2
+#define STORE_FORMAT 3
 
+/* The journal names a table by its number: a new one goes to the end. */
 enum broker_table {
 	T_META,         /* name -> value: generation, exchange, last time, next position, next log index */
 	T_ENTRY,        /* position u64be -> entry head and small bulk (append only) */

@@ -75,7 +75,7 @@ may_include client     '(proto/.*|store/env\.h|store/stream\.h|client/[a-z_]*\.h
 may_include client/cli '(proto/.*|client/.*|renkei\.pb-c\.h|local\.pb-c\.h)'
 
 only_in '#include <lmdb\.h>' store/env_internal.h
-only_in '#include "store/env_internal\.h"' store/env.c store/env_cursor.c store/env_open.c store/env_ahead.c
+only_in '#include "store/env_internal\.h"' store/env.c store/env_cursor.c store/env_open.c store/env_ahead.c store/env_journal.c
 only_in '#include "store/blob\.h"' store/blob_internal.h broker/blobs_internal.h broker/cmd_blobs.c
 only_in '#include <zmq\.h>' broker/message.h broker/socket.c client/link_wire.c
 only_in '#include <ini\.h>' broker/config.c

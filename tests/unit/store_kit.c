@@ -49,19 +49,35 @@ struct env_options store_kit_options(const char *folder, char path[256])
 	                            .map_bytes = STORE_KIT_MAP_BYTES, .format = STORE_FORMAT, .create = true};
 }
 
+static struct env *open_store(struct env_options *o, uint64_t map_bytes)
+{
+	struct env *env;
+	if (map_bytes != 0)
+		o->map_bytes = map_bytes;
+	must(sodium_init() >= 0, "sodium");
+	int r = env_open(o, &env);
+	if (r != RK_OK)
+		fprintf(stderr, "env_open: code %d\n", r);
+	must(r == RK_OK, o->path);
+	return env;
+}
+
 struct env *store_kit_open(const char *folder, uint64_t map_bytes)
 {
 	char path[256];
-	struct env *env;
 	struct env_options o = store_kit_options(folder, path);
-	if (map_bytes != 0)
-		o.map_bytes = map_bytes;
-	must(sodium_init() >= 0, "sodium");
-	int r = env_open(&o, &env);
-	if (r != RK_OK)
-		fprintf(stderr, "env_open: code %d\n", r);
-	must(r == RK_OK, path);
-	return env;
+
+	return open_store(&o, map_bytes);
+}
+
+struct env *store_kit_open_writer(const char *folder, uint64_t map_bytes, uint64_t journal_bytes)
+{
+	char path[256];
+	struct env_options o = store_kit_options(folder, path);
+
+	o.is_writer = true;
+	o.journal_bytes = journal_bytes;
+	return open_store(&o, map_bytes);
 }
 
 uint64_t store_kit_file_bytes(const char *folder)

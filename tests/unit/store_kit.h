@@ -15,6 +15,8 @@ void store_kit_remove(const char *path);
 struct env_options store_kit_options(const char *folder, char path[256]);
 /** Opens that store with a map of map_bytes (0: STORE_KIT_MAP_BYTES); asserts success. */
 struct env *store_kit_open(const char *folder, uint64_t map_bytes);
+/** The same as the store's one writer, with a journal of so many bytes. */
+struct env *store_kit_open_writer(const char *folder, uint64_t map_bytes, uint64_t journal_bytes);
 /** Length of folder/store/data.mdb. */
 uint64_t store_kit_file_bytes(const char *folder);
 
