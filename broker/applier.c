@@ -5,31 +5,36 @@
 #include <time.h>
 
 #include "broker/apply.h"
-#include "broker/blobs.h"
-#include "broker/deliver.h"
+#include "broker/effects.h"
 #include "broker/log.h"
 #include "broker/metrics.h"
-#include "broker/replies.h"
 #include "broker/signer.h"
 #include "proto/errcode.h"
 
 #define DUE_LIMIT 256         /* things that are due, done in one batch */
 #define IDLE_MS 1000          /* the watchdog is fed at least so often */
 #define READERS_CHECK_MS 60000
-#define LIVE_MAX_BYTES ((size_t)16 << 20) /* of posts that deliver has yet to take */
-#define PREFETCH 2            /* commands or effects before their turn */
+#define PREFETCH 2            /* commands before their turn */
 #define FULL_PAUSE_MS 1000    /* a full disk is not asked more often, unless a command comes */
+/* A batch is saved in the journal, instead of being committed, if it is no larger than this: LMDB's commit costs more than a write of the rows in a
+ * row, but with many posts not so much more that writing them twice would pay. */
+#define SAVE_COMMANDS_MAX 64
+#define SAVE_BYTES_MAX ((size_t)128 << 10)
+#define STORE_EVERY_MS 100   /* what was saved is committed at the latest: seldom costs less, often lets nobody wait long; … */
+#define STORE_IDLE_MS 20      /* … or when nothing has come for so long, or when somebody wants to read it … */
+#define READ_PAUSE_MS 100     /* … and then nothing is saved for so long: he will read more */
 
 struct applier {
 	struct path *path;
 	struct message_in **batch;   /* of config.batch_commands */
 	size_t count, bytes;
-	struct replies *replies;
-	struct page_builder page;    /* posts of this batch on their way to deliver … */
-	struct stream_id page_stream; /* … of this channel */
+	size_t count_before;         /* of the batch before */
+	struct effects *effects;
 	bool was_off;                /* the clock, at the last turn: to log changes only */
 	int64_t readers_checked_ms;
 	uint64_t told_size;          /* of the tree that the signer knows */
+	int64_t saved_ms, stored_by_ms; /* the last batch that was saved; when the first of them has to be in the tables */
+	int64_t store_after_ms;      /* after a failed one, not before this */
 	int64_t due_after_ms;        /* after a failed commit, what is due is not tried again before this */
 };
 
@@ -41,8 +46,8 @@ struct applier *applier_new(struct path *path)
 		return NULL;
 	a->path = path;
 	a->batch = calloc((size_t)path->config->batch_commands, sizeof(*a->batch));
-	a->replies = replies_new(path->apply_front);
-	if (a->batch == NULL || a->replies == NULL) {
+	a->effects = effects_new(path);
+	if (a->batch == NULL || a->effects == NULL) {
 		applier_free(a);
 		return NULL;
 	}
@@ -53,195 +58,9 @@ void applier_free(struct applier *a)
 {
 	if (a == NULL)
 		return;
-	replies_free(a->replies);
-	page_builder_clear(&a->page);
+	effects_free(a->effects);
 	free(a->batch);
 	free(a);
-}
-
-/* ---- effects, in order */
-
-static void push_event(struct applier *a, const struct deliver_event *e)
-{
-	struct deliver_event *copy = malloc(sizeof(*copy));
-
-	/* Without it a subscriber would not learn of an entry, or a cut one would be served: not to be gone on with. */
-	if (copy == NULL) {
-		path_fail(a->path, RK_ENOMEM);
-		return;
-	}
-	*copy = *e;
-	ring_put_wait(a->path->apply_deliver, copy);
-}
-
-/* Only to save a read: what does not fit is read from the store when its turn comes. */
-static void push_page(struct applier *a, const struct stream_id *stream, struct page *page)
-{
-	struct deliver_event *event = NULL;
-
-	if (atomic_load(&a->path->live_bytes) + sizeof(*event) + page->bytes <= LIVE_MAX_BYTES)
-		event = malloc(sizeof(*event));
-	if (event == NULL) {
-		page_clear(page);
-		return;
-	}
-	*event = (struct deliver_event){.kind = DELIVER_PAGE, .stream = *stream, .page = *page};
-	atomic_fetch_add(&a->path->live_bytes, deliver_event_bytes(event));
-	ring_put_wait(a->path->apply_deliver, event);
-}
-
-static void close_page(struct applier *a)
-{
-	struct page page;
-
-	if (page_finish(&a->page, &page) == RK_OK)
-		push_page(a, &a->page_stream, &page);
-}
-
-/* A post too large to be copied: its body is the frame that came, where one came. */
-static void push_lone(struct applier *a, const struct effect *e)
-{
-	struct message_in *m = e->command->owner;
-	unsigned last = e->command->frame_count - 1;
-	struct page page;
-
-	if (page_lone(&page, &e->stream, e->seq - 1, e->seq, e->entry, last < m->held ? &m->frames[last] : NULL, NULL) == RK_OK)
-		push_page(a, &e->stream, &page);
-}
-
-/* Posts of a batch that follow each other in their channel go to their readers in one frame. */
-static void gather(struct applier *a, const struct effect *e)
-{
-	bool follows = memcmp(&a->page_stream, &e->stream, sizeof(e->stream)) == 0 && a->page.last + 1 == e->seq;
-
-	if (!follows || page_is_lone(e->entry))
-		close_page(a);
-	if (page_is_lone(e->entry)) {
-		push_lone(a, e);
-		return;
-	}
-	a->page_stream = e->stream;
-	if (page_add(&a->page, &e->stream, e->seq - 1, e->seq, e->entry, NULL) != RK_TOO_LARGE)
-		return;
-	close_page(a);
-	(void)page_add(&a->page, &e->stream, e->seq - 1, e->seq, e->entry, NULL);
-}
-
-/* What goes instead, should the bulk find the connection full. */
-static bool add_bulk(struct applier *a, struct message_out *o, const struct effect *e)
-{
-	struct bytes header;
-
-	if (e->is_blob) {
-		struct message_in *m = e->command->owner;
-
-		metrics_add(M_BLOB_OUT_BYTES, e->command->blob.bulk.len);
-		if (!message_out_share(o, &m->bulk))
-			return false;
-	}
-	for (unsigned i = 0; !e->is_blob && i < e->frame_count; i++)
-		if (!message_out_copy(o, e->frames[i]))
-			return false;
-	return apply_pack_refusal(e->command, RK_BUSY, sequence_time(a->path->sequence), &header) == RK_OK &&
-	       message_out_set_fallback(o, header);
-}
-
-/* With bulk, or the word to a peer that is cut: a message of its own, behind what was answered before. */
-static bool reply_alone(struct applier *a, const struct effect *e)
-{
-	struct message_out *o = message_out_new(MESSAGE_REPLY, &e->command->peer);
-
-	if (o == NULL || !message_out_copy(o, e->header) || (e->frame_count > 0 && !add_bulk(a, o, e))) {
-		message_out_free(o);
-		return false;
-	}
-	o->to_cut = e->code == RK_REVOKED;
-	replies_flush(a->replies);
-	ring_put_wait(a->path->apply_front, o);
-	return true;
-}
-
-static void reply(struct applier *a, const struct effect *e)
-{
-	bool ok;
-
-	if (e->code != RK_OK) {
-		metrics_add(M_REFUSED, 1);
-		metrics_refusal(e->code);
-	} else if (e->is_hello) {
-		struct deliver_event event = {.kind = DELIVER_HELLO, .peer = e->command->peer};
-
-		push_event(a, &event);
-	}
-	ok = e->frame_count > 0 || e->code == RK_REVOKED ? reply_alone(a, e) : replies_add(a->replies, &e->command->peer, e->header);
-	if (!ok)
-		metrics_add(M_SEND_LOST, 1); /* the client asks again and gets the stored outcome */
-}
-
-static void cut(struct applier *a, const struct effect *e)
-{
-	struct deliver_event event = {.kind = DELIVER_CUT};
-	struct message_out *o;
-
-	memcpy(event.peer.id, e->device_id, 16);
-	o = message_out_new(MESSAGE_CUT, &event.peer);
-	if (o == NULL) {
-		path_fail(a->path, RK_ENOMEM);
-		return;
-	}
-	replies_flush(a->replies);
-	ring_put_wait(a->path->apply_front, o);
-	push_event(a, &event);
-}
-
-/* Should it not get there, the sweep finds the file: no row names it. */
-static void drop_blob(struct applier *a, const struct effect *e)
-{
-	struct blobs_drop *drop = malloc(sizeof(*drop));
-
-	metrics_add(M_BLOB_ORPHANS, e->is_orphan);
-	if (drop != NULL) {
-		memcpy(drop->sha256, e->sha256, 32);
-		if (ring_put(a->path->apply_blobs, drop))
-			return;
-		free(drop);
-	}
-	atomic_store(&a->path->blobs_sweep, true);
-}
-
-static void carry_out(struct applier *a)
-{
-	size_t count;
-	const struct effect *effects = apply_effects(a->path->apply, &count);
-
-	for (size_t i = 0; i < count; i++) {
-		const struct effect *e = &effects[i];
-		struct deliver_event event;
-
-		if (i + PREFETCH < count && effects[i + PREFETCH].command != NULL)
-			__builtin_prefetch(&effects[i + PREFETCH].command->peer);
-		switch (e->kind) {
-		case EFFECT_REPLY:
-			reply(a, e);
-			break;
-		case EFFECT_CUT:
-			cut(a, e);
-			break;
-		case EFFECT_ENTRY:
-			gather(a, e);
-			break;
-		case EFFECT_STREAM:
-			close_page(a); /* before readers are told of its entries */
-			event = (struct deliver_event){.kind = DELIVER_STREAM, .stream = e->stream, .seq = e->seq};
-			push_event(a, &event);
-			break;
-		case EFFECT_BLOB_DROP:
-			drop_blob(a, e);
-			break;
-		}
-	}
-	close_page(a);
-	replies_flush(a->replies);
 }
 
 /* ---- one batch */
@@ -320,6 +139,23 @@ static void prefetch_next(const struct applier *a, size_t i)
 	}
 }
 
+/* While somebody waits for the tables, each saved batch would be committed for him at once; and a small one right behind a large one is no sign of
+ * little to do. */
+static bool is_to_be_saved(const struct applier *a)
+{
+	return a->count_before <= SAVE_COMMANDS_MAX && a->path->config->journal_bytes > 0 && a->count > 0 && a->count <= SAVE_COMMANDS_MAX &&
+	       a->bytes <= SAVE_BYTES_MAX && path_monotonic_ms() - atomic_load(&a->path->read_ms) >= READ_PAUSE_MS;
+}
+
+static void count_commit(enum metric count, enum metric sum_us, int64_t began_us)
+{
+	uint64_t us = (uint64_t)(monotonic_us() - began_us);
+
+	metrics_add(count, 1);
+	metrics_add(sum_us, us);
+	metrics_max(M_COMMIT_MAX_US, us);
+}
+
 static int run_batch(struct applier *a, int64_t time_ms)
 {
 	int64_t began;
@@ -329,6 +165,9 @@ static int run_batch(struct applier *a, int64_t time_ms)
 	apply_set_room(a->path->apply, atomic_load(&a->path->blob_room));
 	if ((r = apply_begin(a->path->apply, time_ms)) != RK_OK)
 		return r;
+	if (is_to_be_saved(a))
+		apply_gather(a->path->apply);
+	a->count_before = a->count;
 	for (size_t i = 0; i < a->count; i++) {
 		prefetch_next(a, i);
 		apply_command(a->path->apply, &a->batch[i]->command);
@@ -336,11 +175,9 @@ static int run_batch(struct applier *a, int64_t time_ms)
 	due = apply_due(a->path->apply, DUE_LIMIT);
 	began = monotonic_us();
 	r = apply_commit(a->path->apply);
-	metrics_add(M_BATCHES, 1);
+	count_commit(M_BATCHES, M_COMMIT_US, began);
 	metrics_add(M_COMMANDS, a->count);
 	metrics_add(M_DUE_DONE, due);
-	metrics_add(M_COMMIT_US, (uint64_t)(monotonic_us() - began));
-	metrics_max(M_COMMIT_MAX_US, (uint64_t)(monotonic_us() - began));
 	metrics_max(M_BATCH_MAX, a->count);
 	return r;
 }
@@ -363,6 +200,86 @@ static void tell_log(struct applier *a)
 	}
 }
 
+/* Who subscribed while the store was stuck was told a head without what was saved. */
+static void tell_heads(struct applier *a)
+{
+	struct txn *t;
+
+	if (env_begin(a->path->env, false, &t) != RK_OK)
+		return; /* the next post tells */
+	for (int channel = RK__CHANNEL__OFFER; channel <= RK__CHANNEL__NOTICE; channel++) {
+		struct stream_id stream = stream_channel((Rk__Channel)channel);
+		uint64_t first, head;
+
+		if (stream_bounds(t, &stream, &first, &head) == RK_OK)
+			effects_tell_head(a->effects, &stream, head);
+	}
+	env_abort(t);
+	ring_wake(a->path->apply_deliver);
+}
+
+/* All batches are in the tables. */
+static void tell_stored(struct applier *a)
+{
+	atomic_store(&a->path->stored, atomic_load(&a->path->batches));
+	if (atomic_exchange(&a->path->store_stuck, false)) {
+		log_info("apply", "store-again", "batches=%llu", (unsigned long long)atomic_load(&a->path->batches));
+		tell_heads(a);
+	}
+	if (atomic_exchange(&a->path->store_wanted, false))
+		ring_bell_ring(a->path->net_bell);
+}
+
+static void note_saved(struct applier *a)
+{
+	a->saved_ms = path_monotonic_ms();
+	if (atomic_load(&a->path->stored) + 1 == atomic_load(&a->path->batches))
+		a->stored_by_ms = a->saved_ms + STORE_EVERY_MS;
+	metrics_add(M_SAVED, 1);
+}
+
+static bool is_store_due(const struct applier *a)
+{
+	int64_t now_ms = path_monotonic_ms();
+
+	if (now_ms < a->store_after_ms)
+		return false;
+	return atomic_load(&a->path->store_wanted) ||
+	       (!apply_is_stored(a->path->apply) && (now_ms >= a->stored_by_ms || now_ms - a->saved_ms >= STORE_IDLE_MS));
+}
+
+/* There is no room: it is tried again, and said once. */
+static void note_stuck(struct applier *a, int code)
+{
+	a->store_after_ms = path_monotonic_ms() + FULL_PAUSE_MS;
+	if (!atomic_exchange(&a->path->store_stuck, true))
+		log_error("apply", "store-stuck", "code=%s hint=\"what was answered is safe in the journal; free disk space or raise [store] map\"", errcode_name(code));
+	ring_bell_ring(a->path->net_bell);
+}
+
+/* What was saved goes into the tables.  False: the outcome is unknown. */
+static bool store_saved(struct applier *a)
+{
+	int64_t began = monotonic_us();
+	bool is_needed = !apply_is_stored(a->path->apply);
+	int r = apply_store(a->path->apply);
+
+	if (is_needed)
+		count_commit(M_STORES, M_STORE_US, began);
+	if (r == RK_OK) {
+		tell_stored(a);
+		return true;
+	}
+	metrics_add(M_COMMIT_FAILED, 1);
+	if (r == RK_EDISKFULL || r == RK_STORE_FULL) {
+		note_stuck(a, r);
+		return true;
+	}
+	log_error("apply", "store-failed", "code=%s", errcode_name(r));
+	path_fail(a->path, r);
+	return false;
+}
+
 /* False: the outcome is unknown, the process must end and read its store again (HAZARDS L8). */
 static bool process_batch(struct applier *a, int64_t time_ms)
 {
@@ -379,8 +296,13 @@ static bool process_batch(struct applier *a, int64_t time_ms)
 	if (r != RK_OK)
 		a->due_after_ms = path_monotonic_ms() + FULL_PAUSE_MS;
 	tell_log(a);
+	/* Before any answer leaves: who was answered and asks at once must find this batch counted (path_may_read). */
 	atomic_fetch_add(&a->path->batches, 1);
-	carry_out(a);
+	if (apply_is_stored(a->path->apply))
+		tell_stored(a);
+	else if (r == RK_OK)
+		note_saved(a);
+	effects_carry_out(a->effects);
 	release(a);
 	return true;
 }
@@ -429,12 +351,29 @@ static void wake(struct applier *a)
 	ring_wake(a->path->apply_blobs);
 }
 
+/* Nothing was answered and nothing more may be: waits for the main thread to end the process. */
+static void stay(struct applier *a)
+{
+	for (;;)
+		ring_bell_sleep(a->path->apply_bell, -1);
+}
+
+/* How long this thread may sleep. */
+static int sleep_ms(struct applier *a)
+{
+	int ms = idle_ms(a);
+
+	return !apply_is_stored(a->path->apply) && ms > STORE_IDLE_MS ? STORE_IDLE_MS : ms;
+}
+
 /* True if there was something to do. */
 static bool turn(struct applier *a)
 {
 	int64_t time_ms;
 	bool ok;
 
+	if (is_store_due(a) && !store_saved(a))
+		stay(a);
 	collect(a);
 	if (a->count == 0 && idle_ms(a) > 0)
 		return false;
@@ -449,9 +388,8 @@ static bool turn(struct applier *a)
 	ok = process_batch(a, time_ms);
 	atomic_store(&a->path->in_batch, false);
 	wake(a);
-	/* Nothing was answered and nothing more may be: wait for the main thread to end the process. */
-	while (!ok)
-		ring_bell_sleep(a->path->apply_bell, -1);
+	if (!ok)
+		stay(a);
 	return true;
 }
 
@@ -469,13 +407,16 @@ void *applier_run(void *applier)
 			continue;
 		(void)check_clock(a, &time_ms);
 		ring_bell_arm(bell);
-		if (!ring_is_empty(a->path->admit_apply)) {
+		if (!ring_is_empty(a->path->admit_apply) || is_store_due(a)) {
 			ring_bell_disarm(bell);
 		} else if (atomic_load(&a->path->stopping)) {
 			ring_bell_disarm(bell);
+			if (!store_saved(a))
+				stay(a);
+			apply_let_go(a->path->apply);
 			return NULL;
 		} else {
-			ring_bell_sleep(bell, idle_ms(a));
+			ring_bell_sleep(bell, sleep_ms(a));
 		}
 	}
 }

@@ -139,21 +139,22 @@ static const struct op_rule {
 	bool is_numbered;
 	bool works_in_expired_charter;  /* of what a member has under agreements, nothing is locked away */
 	bool works_read_only;           /* takes nothing and releases nothing: a lost termination may forbid it */
+	bool may_save;                  /* touches nothing that others read in the tables without asking apply (path.h, "stored") */
 } op_rules[] = {
-	[RK__OP__OP_HELLO] = {apply_writer_hello, false, true, true},
-	[RK__OP__OP_ACK] = {ack, false, true, true},
-	[RK__OP__OP_FETCH] = {apply_release_fetch, false, true, false},
-	[RK__OP__OP_INVITE_REG] = {apply_trust_invite, true, false, false},
-	[RK__OP__OP_PUT_OBJECT] = {apply_trust_put, true, false, false},
-	[RK__OP__OP_SUBMIT] = {apply_submit, true, false, false},
-	[RK__OP__OP_NDA_PROPOSE] = {apply_nda_propose, true, false, false},
-	[RK__OP__OP_NDA_ACT] = {apply_nda_act, true, true, false}, /* judges by the act */
-	[RK__OP__OP_PICKUP] = {apply_release_pickup, true, false, false},
-	[RK__OP__OP_PUT_CHECKPOINT] = {apply_log_put_checkpoint, true, false, false},
-	[RK__OP__OP_NACK] = {apply_nack, true, false, false},
-	[RK__OP__OP_DEPOSIT] = {apply_deposit, true, false, false},
-	[RK__OP__OP_BLOB_OPEN] = {apply_blob_open, true, false, false},
-	[RK__OP__OP_BLOB_PUT] = {apply_blob_put, false, false, false},
+	[RK__OP__OP_HELLO] = {apply_writer_hello, false, true, true, false},
+	[RK__OP__OP_ACK] = {ack, false, true, true, true},
+	[RK__OP__OP_FETCH] = {apply_release_fetch, false, true, false, false},
+	[RK__OP__OP_INVITE_REG] = {apply_trust_invite, true, false, false, false},
+	[RK__OP__OP_PUT_OBJECT] = {apply_trust_put, true, false, false, false},
+	[RK__OP__OP_SUBMIT] = {apply_submit, true, false, false, true}, /* posts: it forbids it for others */
+	[RK__OP__OP_NDA_PROPOSE] = {apply_nda_propose, true, false, false, false},
+	[RK__OP__OP_NDA_ACT] = {apply_nda_act, true, true, false, false}, /* judges by the act */
+	[RK__OP__OP_PICKUP] = {apply_release_pickup, true, false, false, false},
+	[RK__OP__OP_PUT_CHECKPOINT] = {apply_log_put_checkpoint, true, false, false, false},
+	[RK__OP__OP_NACK] = {apply_nack, true, false, false, false},
+	[RK__OP__OP_DEPOSIT] = {apply_deposit, true, false, false, false},
+	[RK__OP__OP_BLOB_OPEN] = {apply_blob_open, true, false, false, false},
+	[RK__OP__OP_BLOB_PUT] = {apply_blob_put, false, false, false, false},
 };
 
 static int run_operation(struct apply *a, struct command *c, const struct op_rule *rule, struct member *m,
@@ -175,6 +176,7 @@ static int run_member(struct apply *a, struct command *c, struct result *r)
 	bool repeated = false;
 	int code = RK_OK, rc;
 
+	a->is_saving = a->is_saving && rule->may_save;
 	if ((rc = apply_writer_member(a, c->peer.id, &m)) != RK_OK)
 		return rc;
 	if (a->fork.log != 0 && !rule->works_read_only)
@@ -201,6 +203,7 @@ static int run(struct apply *a, struct command *c, struct result *r)
 	if (!c->req)
 		return c->refusal > RK_OK ? c->refusal : RK_MALFORMED;
 	if (c->peer.is_invite) {
+		a->is_saving = false;
 		if (c->req->op != RK__OP__OP_ENROL)
 			return RK_NOT_PERMITTED;
 		if (c->refusal != RK_OK)
@@ -232,18 +235,34 @@ static enum mark mark_of(struct apply *a)
 
 void apply_set_room(struct apply *a, uint64_t bytes)
 {
-	assert(!a->txn);
+	assert(!a->in_batch);
 	a->room = bytes;
 }
 
 int apply_begin(struct apply *a, int64_t time_ms)
 {
-	assert(!a->txn);
+	int rc;
+
+	assert(!a->in_batch);
 	apply_batch_reset(a);
+	if (!a->txn && (rc = env_begin(a->env, true, &a->txn)) != RK_OK)
+		return rc;
+	a->in_batch = true;
+	a->is_saving = false;
 	a->now_ms = time_ms > a->last_time_ms ? time_ms : a->last_time_ms;
 	a->mark = mark_of(a);
 	a->next_head = a->head;
-	return env_begin(a->env, true, &a->txn);
+	return RK_OK;
+}
+
+void apply_gather(struct apply *a)
+{
+	assert(a->in_batch);
+	/* What is saved must have room when it is taken up: near the end of the map each batch is committed. */
+	if (a->mark != MARK_NONE)
+		return;
+	a->is_saving = true;
+	env_gather(a->txn);
 }
 
 void apply_command(struct apply *a, struct command *c)
@@ -251,7 +270,7 @@ void apply_command(struct apply *a, struct command *c)
 	struct result r = {0};
 	int code = RK_OK, rc;
 
-	assert(a->txn);
+	assert(a->in_batch);
 	a->command_wrote = false;
 	if (a->failed == RK_OK) {
 		code = run(a, c, &r);
@@ -264,52 +283,6 @@ void apply_command(struct apply *a, struct command *c)
 	rc = apply_batch_reply(a, c, a->failed != RK_OK ? RK_STORE_FULL : code, &r);
 	if (rc != RK_OK && a->failed == RK_OK)
 		a->failed = rc;
-}
-
-static int finish_writes(struct apply *a)
-{
-	int rc;
-
-	if (a->failed != RK_OK)
-		return a->failed;
-	if ((rc = apply_writer_flush(a)) != RK_OK || (rc = apply_log_flush(a)) != RK_OK)
-		return rc;
-	if (a->batch_wrote && a->now_ms != a->last_time_ms && (rc = rows_put_time(a->txn, a->now_ms)) != RK_OK)
-		return rc;
-	return apply_load_next_due(a, a->txn);
-}
-
-int apply_commit(struct apply *a)
-{
-	int rc, again;
-
-	assert(a->txn);
-	rc = finish_writes(a);
-	/* The transaction's own error says more than what a function made of it. */
-	if (rc != RK_OK) {
-		int sticky = env_error(a->txn);
-
-		env_abort(a->txn);
-		rc = sticky != RK_OK ? sticky : rc;
-	} else {
-		rc = env_commit(a->txn);
-	}
-	a->txn = NULL;
-	if (rc == RK_OK) {
-		a->last_time_ms = a->now_ms;
-		a->head = a->next_head;
-		return apply_batch_finish(a);
-	}
-	a->change_count = a->touched_count = 0;
-	if (rc != RK_EDISKFULL && rc != RK_STORE_FULL) {
-		a->effect_count = 0;
-		return rc;
-	}
-	if ((again = apply_load(a, false)) != RK_OK || (again = apply_batch_refuse_all(a, RK_STORE_FULL)) != RK_OK) {
-		a->effect_count = 0;
-		return again;
-	}
-	return rc;
 }
 
 int64_t apply_next_due(const struct apply *a)

@@ -53,11 +53,20 @@ int apply_begin(struct apply *, int64_t time_ms);
 void apply_command(struct apply *, struct command *);
 /** Does what is due at the batch's time, at most `limit` items; returns how many were done.  Called once a batch, and by a tick. */
 unsigned apply_due(struct apply *, unsigned limit);
-/** When the next thing is due (INT64_MAX: never); for the tick.  Outside a batch: as of the last commit. */
+/** When the next thing is due (INT64_MAX: never); for the tick.  Outside a batch: as of the last durable batch. */
 int64_t apply_next_due(const struct apply *);
+/** After begin, before any command: this batch may be saved in the store's journal instead of being committed.  Only posts and acknowledgements
+ *  of what was read are; a batch with anything else, or that does not fit, is committed with all that was saved before. */
+void apply_gather(struct apply *);
 /** Durable on RK_OK.  RK_EDISKFULL / RK_STORE_FULL: nothing happened, the effects are turned into refusals `store-full`.
  *  RK_EIO, RK_ESTORE: unknown outcome, stop the process (HAZARDS L8); there are no effects. */
 int apply_commit(struct apply *) __attribute__((warn_unused_result));
+/** False: batches are saved, and others do not see them in the tables. */
+bool apply_is_stored(const struct apply *);
+/** Between batches: commits what was saved.  RK_EDISKFULL, RK_STORE_FULL: it is as before, saved; else as apply_commit. */
+int apply_store(struct apply *) __attribute__((warn_unused_result));
+/** Ends the transaction without storing, by the thread that began it: what was saved stays in the journal. */
+void apply_let_go(struct apply *);
 
 /* What to do outside, in order, after a commit. */
 enum effect_kind {
@@ -94,7 +103,7 @@ int apply_object(struct txn *, Rk__ObjectType, struct bytes id, uint64_t serial,
 
 /** Facts for logs, HELLO and tests. */
 uint64_t apply_log_size(const struct apply *);
-/** The log's tree as of the last commit, and so durable: the only thing that may be signed (CRYPTO 2.10). */
+/** The log's tree as of the last durable batch, and so durable: the only thing that may be signed (CRYPTO 2.10). */
 void apply_head(const struct apply *, struct checkpoint *);
 /** True from the moment when a tree under our own signature was seen that this store does not lead to. */
 bool apply_is_read_only(const struct apply *);

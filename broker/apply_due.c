@@ -368,7 +368,7 @@ unsigned apply_due(struct apply *a, unsigned limit)
 	bool left = false;
 	int rc = RK_OK;
 
-	assert(a->txn);
+	assert(a->in_batch);
 	/* Of an older store nothing is returned, dropped or forgotten: its operator may still have the newer one. */
 	if (a->fork.log != 0)
 		return 0;
@@ -376,6 +376,7 @@ unsigned apply_due(struct apply *a, unsigned limit)
 		rc = rows_first_due(a->txn, &due);
 		if (rc == RK_ENOTFOUND || (rc == RK_OK && due.time_ms > a->now_ms))
 			break;
+		a->is_saving = false;
 		if (rc == RK_OK)
 			rc = run_one(a, &due, limit, &done, &left);
 		if (rc != RK_OK)

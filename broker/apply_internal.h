@@ -106,8 +106,12 @@ struct apply {
 	int64_t last_time_ms;
 	int64_t next_due_ms;
 
+	struct txn *txn;                /* NULL: none; between batches, what was saved and not stored is in it */
+	bool has_saved;                 /* batches of it are in the journal, durable */
+
 	/* The batch. */
-	struct txn *txn;
+	bool in_batch;
+	bool is_saving;                 /* gathered, and nothing so far demands a commit */
 	int64_t now_ms;
 	struct rows_tree next_head;     /* what head becomes with the commit */
 	enum mark mark;

@@ -182,15 +182,16 @@ static int load_facts(struct apply *a, struct txn *t)
 
 int apply_load(struct apply *a, bool with_roster)
 {
-	struct txn *t = NULL;
+	struct txn *t = a->txn;
 	int rc;
 
-	if ((rc = env_begin(a->env, false, &t)) != RK_OK)
+	if (!t && (rc = env_begin(a->env, false, &t)) != RK_OK)
 		return rc;
 	a->next_due_ms = INT64_MAX;
 	rc = load_facts(a, t);
 	if (rc == RK_OK && with_roster && a->roster && a->has_exchange)
 		rc = load_roster(a, t);
-	env_abort(t);
+	if (t != a->txn)
+		env_abort(t);
 	return rc;
 }

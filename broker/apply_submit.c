@@ -327,6 +327,7 @@ int apply_submit(struct apply *a, struct command *c, struct member *m, struct re
 
 	if ((rc = apply_submit_check_head(a, c, m)) != RK_OK)
 		return rc;
+	a->is_saving = a->is_saving && c->envelope.header->kind == RK__KIND__FEED;
 	switch (c->envelope.header->kind) {
 	case RK__KIND__FEED:
 		return apply_post_submit(a, c, m, r);

@@ -20,6 +20,7 @@
 
 #define BULK_NICE 10
 #define ROOM_EVERY_MS 1000
+#define AHEAD_LATER_MS 200
 #define HELD_EACH_BYTES ((uint64_t)32 << 20) /* read ahead for one organisation and not yet on the wire: what a fast far line holds */
 #define HELD_ALL_BYTES ((uint64_t)256 << 20)
 
@@ -277,7 +278,10 @@ void *blobs_run(void *blobs)
 
 		b->now_ms = path_monotonic_ms();
 		/* Not while there is bulk to do: this thread would then wait for the disk with the writer's lock, and commits for it. */
-		if (is_empty(b))
+		/* Nor while apply's transaction is open over several batches. */
+		if (is_empty(b) && atomic_load(&b->path->stored) != atomic_load(&b->path->batches))
+			sleep_ms = AHEAD_LATER_MS;
+		else if (is_empty(b))
 			sleep_ms = ahead_turn(&b->ahead, b->now_ms);
 		b->hash_left = BLOBS_HASH_TURN_BYTES;
 		look_at_room(b);

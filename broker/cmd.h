@@ -45,8 +45,16 @@ int cmd_fail_code(int code, const char *format, ...) __attribute__((format(print
 /** Takes the folder for this process: RK_OK, or an exit code printed and *exit_code set.  *fd is closed to give it
  * back. */
 bool cmd_lock(const char *data, int *fd, int *exit_code);
+enum cmd_store {
+	CMD_STORE_READ,   /* a broker may be running */
+	CMD_STORE_WRITE,  /* by who has the lock: what a journal holds is taken up first */
+	CMD_STORE_CREATE, /* the same, and it may be new */
+};
 /** Opens DATA/store; false after the sentence was printed. */
-bool cmd_open_store(const char *data, const struct config *, bool create, struct env **out, int *exit_code);
+bool cmd_open_store(const char *data, const struct config *, enum cmd_store, struct env **out, int *exit_code);
+/** Before a store is read that no broker has open: what one that was killed left in its journal is taken up.  False after the sentence was printed;
+ *  true also where a broker is running. */
+bool cmd_take_up(const char *data, const struct config *, int *exit_code);
 /* What was found in a store that was read whole. */
 struct cmd_walked {
 	uint8_t exchange_id[32];

@@ -147,7 +147,7 @@ static int adopt(const struct cmd_options *o, const Rk__CharterFile *file, const
 	int code, r;
 
 	config_defaults(&config);
-	if (!cmd_open_store(o->data, &config, !next, &env, &code))
+	if (!cmd_open_store(o->data, &config, next ? CMD_STORE_WRITE : CMD_STORE_CREATE, &env, &code))
 		return code;
 	randombytes_buf(generation, sizeof(generation));
 	r = next ? apply_adopt_next(env, file, generation, now_ms) : apply_adopt(env, file, generation, now_ms);

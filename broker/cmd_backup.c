@@ -148,7 +148,7 @@ static int walk_copy(const struct cmd_options *o, const struct config *config, s
 	struct env *env = NULL;
 	int code, r;
 
-	if (!cmd_open_store(o->output, config, false, &env, &code))
+	if (!cmd_open_store(o->output, config, CMD_STORE_READ, &env, &code))
 		return code;
 	r = cmd_walk(env, w);
 	env_close(env);
@@ -240,7 +240,7 @@ static int copy_attachments_again(const struct cmd_options *o, const struct conf
 	struct env *copy = NULL;
 	int code;
 
-	if (!cmd_open_store(o->output, config, false, &copy, &code))
+	if (!cmd_open_store(o->output, config, CMD_STORE_READ, &copy, &code))
 		return code;
 	code = copy_attachments(o, copy, live, blobs);
 	env_close(copy);
@@ -259,7 +259,7 @@ int cmd_backup(const struct cmd_options *o)
 	if (o->output == NULL)
 		return cmd_fail(RK_EUSAGE, "--output DIR is missing: a new folder for the backup");
 	config_defaults(&config);
-	if (!cmd_open_store(o->data, &config, false, &env, &code))
+	if (!cmd_take_up(o->data, &config, &code) || !cmd_open_store(o->data, &config, CMD_STORE_READ, &env, &code))
 		return code;
 	if ((code = prepare(o, env)) == 0 && (code = copy_attachments(o, env, env, &blobs)) == 0 && (code = copy_store(o, env)) == 0)
 		code = copy_attachments_again(o, &config, env, &blobs);

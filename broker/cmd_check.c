@@ -185,7 +185,7 @@ int cmd_check(const struct cmd_options *o)
 	int code, r;
 
 	config_defaults(&config);
-	if (!cmd_open_store(o->data, &config, false, &env, &code))
+	if (!cmd_take_up(o->data, &config, &code) || !cmd_open_store(o->data, &config, CMD_STORE_READ, &env, &code))
 		return code;
 	if ((r = cmd_walk(env, &w)) == RK_OK)
 		r = cmd_blobs_check(env, o->data, o->attachments, &blobs);

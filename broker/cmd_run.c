@@ -405,9 +405,13 @@ static int prepare(struct run *r)
 		return code;
 	if (path_init(&r->path, &r->config) != RK_OK)
 		return cmd_fail_code(RK_ENOMEM, "run");
-	if (!cmd_open_store(r->options->data, &r->config, false, &env, &code))
+	if (!cmd_open_store(r->options->data, &r->config, CMD_STORE_WRITE, &env, &code))
 		return code;
 	r->path.env = env;
+	if (r->config.journal_bytes > 0 && !env_has_journal(env))
+		log_warning("main", "no-journal", "hint=\"the disk has no room for it: each post waits for a commit\"");
+	if (env_taken_up(env) > 0)
+		log_info("store", "journal", "taken_up=%llu", (unsigned long long)env_taken_up(env));
 	if (snprintf(r->blobs, sizeof(r->blobs), "%s/" CMD_BLOBS_NAME, r->options->data) >= (int)sizeof(r->blobs))
 		return cmd_fail(RK_EUSAGE, "the path of the data folder is too long");
 	r->path.blobs_folder = r->blobs;

@@ -102,6 +102,8 @@ static const struct setting settings[] = {
 	 "Above it, new content is refused `store-full`."},
 	{"store", "hard_mark", COUNT, AT(hard_percent), 10, 95, 90, "percent of map",
 	 "Above it, only what frees or ends something passes."},
+	{"store", "journal", SIZE, AT(journal_bytes), 0, 64 * MIB, 4 * MIB, "bytes",
+	 "Journal: a few posts are durable by one write into it.  A 32nd of map at most; 0: none.  See renkeid(8), FILES."},
 	{"store", "ahead", SIZE, AT(ahead_bytes), 0, 64 * GIB, 16 * MIB, "bytes",
 	 "Zeros kept written behind the store's end: posts are durable sooner where the file need not grow.  0: none.  See renkeid(8), FILES."},
 	{"store", "blob_reserve", SIZE, AT(blob_reserve_bytes), 0, 1024 * GIB, GIB, "bytes",

@@ -34,6 +34,7 @@ struct config {
 	/* store */
 	int64_t map_bytes;
 	int64_t soft_percent, hard_percent;
+	int64_t journal_bytes;
 	int64_t ahead_bytes;
 	int64_t blob_reserve_bytes;
 	/* log */

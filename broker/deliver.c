@@ -23,6 +23,7 @@
 #define PAUSE_MAX_MS 250
 #define WAITING_POLL_MS 4
 #define IDLE_MS 1000
+#define STORE_POLL_MS 1             /* should apply's bell not come */
 
 struct deliver *deliver_new(struct path *path)
 {
@@ -46,6 +47,7 @@ void deliver_free(struct deliver *d)
 		return;
 	readers_free(d->readers);
 	pages_free(d->pages);
+	message_in_free(d->waiting);
 	free(d);
 }
 
@@ -188,19 +190,29 @@ static int send_singly(struct deliver *d, struct reader *r, struct subscription 
 	return RK_OK;
 }
 
-/* Sends what follows the subscription's cursor.  RK_ENOTFOUND: nothing there after all. */
+/* What is in the tables may be sent whatever is not there yet; who has come to its end waits for the rest, and looks again. */
+static int read_page(struct deliver *d, struct reader *r, struct subscription *s, unsigned entries_max, struct page **p)
+{
+	int code = pages_get(d->pages, &s->feed->stream, s->cursor, entries_max, (size_t)r->credit_bytes, d->now_ms, p);
+
+	if (code != RK_ENOTFOUND)
+		return code;
+	if (!path_may_read(d->path, &r->store_mark))
+		return RK_BUSY;
+	return pages_get(d->pages, &s->feed->stream, s->cursor, entries_max, (size_t)r->credit_bytes, d->now_ms, p);
+}
+
+/* Sends what follows the subscription's cursor.  RK_ENOTFOUND: nothing there after all; RK_BUSY: the tables do not have it yet. */
 static int send_page(struct deliver *d, struct reader *r, struct subscription *s)
 {
 	/* No more is read than may go now: else the same entries would be read again each time a little credit comes. */
 	unsigned entries_max = (unsigned)r->credit_entries, room = READER_FLIGHT_MAX - r->flight_count;
-	struct page *p;
+	struct page *p = pages_find(d->pages, &s->feed->stream, s->cursor, d->now_ms);
 	int code;
 
 	if (!r->peer.bundles && entries_max > room)
 		entries_max = room;
-	code = pages_get(d->pages, &s->feed->stream, s->cursor, entries_max, (size_t)r->credit_bytes, d->now_ms, &p);
-
-	if (code != RK_OK)
+	if (p == NULL && (code = read_page(d, r, s, entries_max, &p)) != RK_OK)
 		return code;
 	if (p->is_bundle && (!r->peer.bundles || p->count > r->credit_entries))
 		return send_singly(d, r, s, p);
@@ -225,6 +237,11 @@ static bool run_reader(struct deliver *d, struct reader *r)
 		code = send_page(d, r, s);
 		if (code == RK_OK)
 			continue;
+		if (code == RK_BUSY) {
+			r->retry_ms = d->now_ms;
+			readers_place(d->readers, r, READER_WAITS);
+			return true;
+		}
 		/* Trimmed to its end, or unreadable: not tried again before the stream grows. */
 		s->empty_at = s->feed->head;
 		if (code != RK_ENOTFOUND)
@@ -242,7 +259,7 @@ static bool run_readers(struct deliver *d)
 
 	for (r = TAILQ_FIRST(wait); r != NULL; r = next) {
 		next = TAILQ_NEXT(r, list);
-		if (r->retry_ms <= d->now_ms)
+		if (r->retry_ms <= d->now_ms && (r->store_mark == 0 || path_may_read(d->path, &r->store_mark)))
 			readers_place(d->readers, r, READER_RUNS);
 	}
 	for (unsigned i = 0; i < TURN_REQUESTS && d->under_way < PATH_DELIVERIES_MAX; i++) {
@@ -272,6 +289,31 @@ bool deliver_take_events(struct deliver *d)
 	return any;
 }
 
+/* It is answered with the stream's head, which must count all posts that were answered.  Objects and proofs are of batches that are never saved. */
+static bool needs_stored(const struct message_in *m)
+{
+	return m->command.req != NULL && m->command.req->op == RK__OP__OP_SUBSCRIBE;
+}
+
+/* In their order: what stands behind one that waits, waits too. */
+static struct message_in *next_request(struct deliver *d)
+{
+	struct message_in *m = d->waiting != NULL ? d->waiting : ring_pop(d->path->admit_deliver);
+
+	d->waiting = NULL;
+	if (m == NULL || !needs_stored(m))
+		return m;
+	/* Where there is no room for more, what is in the tables has to do (subscribe, in deliver_request.c). */
+	if (atomic_load(&d->path->store_stuck)) {
+		d->store_mark = 0;
+		return m;
+	}
+	if (path_may_read(d->path, &d->store_mark))
+		return m;
+	d->waiting = m;
+	return NULL;
+}
+
 static bool take_some(struct deliver *d)
 {
 	struct message_out *o;
@@ -285,7 +327,7 @@ static bool take_some(struct deliver *d)
 	}
 	if (deliver_take_events(d))
 		any = true;
-	for (unsigned cost = 0; cost < TURN_REQUESTS && (m = ring_pop(d->path->admit_deliver)) != NULL; cost++) {
+	for (unsigned cost = 0; cost < TURN_REQUESTS && (m = next_request(d)) != NULL; cost++) {
 		/* A proof costs more than other answers: a turn has fewer of them, so that deliveries do not wait for hashes. */
 		if (m->command.req != NULL && m->command.req->op == RK__OP__OP_GET_PROOF) {
 			cost += PROOF_COST * (1 + (unsigned)m->command.req->get_proof->n_indexes);
@@ -301,11 +343,13 @@ static bool take_some(struct deliver *d)
 bool deliver_is_idle(struct deliver *d)
 {
 	return ring_is_empty(d->path->front_deliver) && ring_is_empty(d->path->apply_deliver) &&
-	       ring_is_empty(d->path->admit_deliver);
+	       (d->waiting != NULL || ring_is_empty(d->path->admit_deliver));
 }
 
 int deliver_sleep_ms(struct deliver *d)
 {
+	if (d->waiting != NULL)
+		return STORE_POLL_MS;
 	return TAILQ_EMPTY(readers_list(d->readers, READER_WAITS)) ? IDLE_MS : WAITING_POLL_MS;
 }
 

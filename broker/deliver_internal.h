@@ -13,6 +13,8 @@ struct deliver {
 	struct readers *readers;
 	struct pages *pages;
 	int64_t now_ms;
+	struct message_in *waiting; /* a SUBSCRIBE, and what stands behind it in the ring: until the tables have all that was answered */
+	uint64_t store_mark;        /* of path_may_read, for it */
 	unsigned under_way;         /* deliveries that front has */
 };
 

@@ -119,8 +119,9 @@ static int subscribe(struct deliver *d, struct reader *r, const Rk__Subscribe *q
 		return RK_GENERATION;
 	if ((code = read_bounds(d, &stream, &out->first_seq, &out->head_seq)) != RK_OK)
 		return code;
+	/* Where the tables cannot have what was answered, nobody shall think that it is gone. */
 	if (q->cursor > out->head_seq)
-		return RK_GENERATION;
+		return atomic_load(&d->path->store_stuck) ? RK_BUSY : RK_GENERATION;
 	return readers_subscribe(d->readers, r, &stream, q->cursor, out->head_seq) ? RK_OK : RK_ENOMEM;
 }
 

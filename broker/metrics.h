@@ -7,7 +7,8 @@
 
 #include <stdint.h>
 
-/* X(identifier, name): everything that is dropped or refused has a counter of its own. */
+/* X(identifier, name): everything that is dropped or refused has a counter of its own.  commit_us: making batches durable, by commits or in the journal
+ * (batches_saved); stores and store_us: the commits that brought saved ones to the tables; commit_max_us: the longest of all. */
 #define METRICS_COUNTERS(X)                          \
 	X(FRONT_MESSAGES, "front_messages")          \
 	X(FRONT_BYTES, "front_bytes")                \
@@ -33,6 +34,9 @@
 	X(SIGNED, "checkpoints_signed")              \
 	X(PROOFS, "proofs")                          \
 	X(BATCHES, "batches")                        \
+	X(SAVED, "batches_saved")                    \
+	X(STORES, "stores")                          \
+	X(STORE_US, "store_us")                      \
 	X(COMMANDS, "commands")                      \
 	X(REFUSED, "refused")                        \
 	X(DUE_DONE, "due_done")                      \

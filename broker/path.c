@@ -95,6 +95,22 @@ void path_put(struct path *p, struct ring *r, void *item, bool for_apply)
 	}
 }
 
+bool path_may_read(struct path *p, uint64_t *mark)
+{
+	if (*mark == 0)
+		*mark = atomic_load(&p->batches);
+	if (atomic_load(&p->stored) >= *mark) {
+		*mark = 0;
+		return true;
+	}
+	/* While the store is stuck a commit serves nobody: saving goes on. */
+	if (!atomic_load(&p->store_stuck))
+		atomic_store(&p->read_ms, path_monotonic_ms());
+	if (!atomic_exchange(&p->store_wanted, true))
+		ring_bell_ring(p->apply_bell);
+	return false;
+}
+
 void path_fail(struct path *p, int code)
 {
 	int none = 0;

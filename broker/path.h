@@ -62,7 +62,12 @@ struct path {
 	atomic_uint proofs;          /* GET_PROOFs on their way to deliver: admit counts up, deliver down */
 	atomic_bool read_only;       /* the store is older than our own log; set once, by apply's thread or at the start */
 	atomic_bool clock_off;       /* sequence refuses: admit answers `busy` */
-	_Atomic uint64_t batches;    /* committed so far */
+	_Atomic uint64_t batches;    /* durable so far, in the tables or in the journal */
+	/* A batch may be durable, and answered, before others see it in the tables (store/env_journal.c).  See path_may_read. */
+	_Atomic uint64_t stored;     /* `batches` as of apply's last commit */
+	atomic_bool store_wanted;    /* somebody waits for the next one */
+	atomic_bool store_stuck;     /* the last one failed for want of room */
+	_Atomic int64_t read_ms;     /* when somebody last had to wait: beside such reading, batches are committed */
 	atomic_bool in_batch;        /* one is in flight */
 	_Atomic int64_t apply_alive_ms; /* CLOCK_MONOTONIC of the apply thread's last turn: feeds the watchdog */
 	atomic_int failure;          /* errcode of a thread that cannot go on; 0: none */
@@ -81,6 +86,12 @@ void path_clear(struct path *);
 void path_put(struct path *, struct ring *, void *item, bool for_apply);
 /** What it does instead of waiting idly: sends what stands in front's rings; for_apply, also takes deliver's events. */
 void path_yield(struct path *, bool for_apply);
+
+/**
+ * Have the tables every batch that was answered?  False: not yet; apply has been told, and rings net's bell when it is so.
+ * *mark is the asker's, 0 when he begins to ask, and 0 again when they have.  Any thread but apply's.
+ */
+bool path_may_read(struct path *, uint64_t *mark);
 
 /** A thread cannot go on: the process shall end with this code.  Any thread; the first one counts. */
 void path_fail(struct path *, int code);

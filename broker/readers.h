@@ -54,6 +54,7 @@ struct reader {
 	unsigned flight_first, flight_count;
 	uint64_t epoch;            /* of the deliveries under way; a rewind takes a new one */
 	int64_t retry_ms, pause_ms;
+	uint64_t store_mark;       /* of path_may_read */
 	enum reader_place place;
 	TAILQ_ENTRY(reader) list;
 };

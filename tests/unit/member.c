@@ -87,24 +87,15 @@ struct rawpeer *member_connect(const struct member *m)
 	return p;
 }
 
-void member_seal(struct member *m, int64_t created_at, size_t body_bytes, struct arena *arena, struct member_post *out)
+static void seal(struct member *m, int64_t created_at, const Rk__Message *message, struct arena *arena, struct member_post *out)
 {
 	Rk__EnvelopeHeader e = RK__ENVELOPE_HEADER__INIT;
-	Rk__Message message = RK__MESSAGE__INIT;
 	struct envelope_random random;
 	struct envelope_wire wire;
 	struct bytes packed;
-	/* body = 16 tag + 32 salt + message padded to 512 with at least a byte */
-	size_t text_len = body_bytes > 700 ? (body_bytes - 48) / 512 * 512 - 64 : 100;
-	char *text = arena_alloc(arena, text_len + 1);
 	int code;
 
-	memset(text, 'x', text_len);
-	text[text_len] = 0;
-	message.msg_version = 1;
-	message.type = RK__MESSAGE_TYPE__MESSAGE_TEXT;
-	message.text = text;
-	if ((code = STRICT_PACK(&message, arena, &packed)) != RK_OK)
+	if ((code = STRICT_PACK(message, arena, &packed)) != RK_OK)
 		die("pack", code);
 	e.kind = RK__KIND__FEED;
 	e.exchange_id = pb_of(bytes_make(client_exchange_id(m->client), 32));
@@ -127,4 +118,37 @@ void member_seal(struct member *m, int64_t created_at, size_t body_bytes, struct
 	out->signed_head = rk__signed__unpack(arena_allocator(arena), wire.head.len, wire.head.data);
 	if (out->signed_head == NULL)
 		die("head", RK_ENOMEM);
+}
+
+void member_seal(struct member *m, int64_t created_at, size_t body_bytes, struct arena *arena, struct member_post *out)
+{
+	Rk__Message message = RK__MESSAGE__INIT;
+	/* body = 16 tag + 32 salt + message padded to 512 with at least a byte */
+	size_t text_len = body_bytes > 700 ? (body_bytes - 48) / 512 * 512 - 64 : 100;
+	char *text = arena_alloc(arena, text_len + 1);
+
+	memset(text, 'x', text_len);
+	text[text_len] = 0;
+	message.msg_version = 1;
+	message.type = RK__MESSAGE_TYPE__MESSAGE_TEXT;
+	message.text = text;
+	seal(m, created_at, &message, arena, out);
+}
+
+void member_seal_titled(struct member *m, int64_t created_at, const char *title, struct arena *arena, struct member_post *out)
+{
+	char lang[] = "en";
+	Rk__Message message = RK__MESSAGE__INIT;
+	Rk__Post post = RK__POST__INIT;
+	Rk__PostText text = RK__POST_TEXT__INIT, *texts[] = {&text};
+
+	text.lang = lang;
+	text.title = (char *)(uintptr_t)title;
+	post.type = RK__CHANNEL__OFFER;
+	post.texts = texts;
+	post.n_texts = 1;
+	message.msg_version = 1;
+	message.type = RK__MESSAGE_TYPE__MESSAGE_POST;
+	message.post = &post;
+	seal(m, created_at, &message, arena, out);
 }

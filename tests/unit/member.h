@@ -32,5 +32,7 @@ struct member_post {
 	struct bytes body;
 };
 void member_seal(struct member *, int64_t created_at, size_t body_bytes, struct arena *, struct member_post *out);
+/** The same of a post as people read it, which is nothing but its title. */
+void member_seal_titled(struct member *, int64_t created_at, const char *title, struct arena *, struct member_post *out);
 
 #endif

@@ -78,6 +78,8 @@ static struct rig *rig_open(void)
 	world_open(&r->w);
 	world_admit(&r->w, 1);
 	world_admit(&r->w, 2);
+	r->w.journal_bytes = (uint64_t)1 << 20;
+	world_restart(&r->w);
 	config_defaults(&r->config);
 	assert_int_equal(path_init(&r->path, &r->config), RK_OK);
 	/* This thread plays front: what net frees is not its to use again. */

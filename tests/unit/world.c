@@ -194,7 +194,7 @@ void world_restart(struct world *w)
 {
 	close_apply(w);
 	env_close(w->env);
-	w->env = store_kit_open(w->folder, 0);
+	w->env = w->journal_bytes > 0 ? store_kit_open_writer(w->folder, w->map_bytes, w->journal_bytes) : store_kit_open(w->folder, w->map_bytes);
 	open_apply(w);
 }
 
@@ -353,6 +353,8 @@ void world_run_batch(struct world *w, struct command **commands, size_t n, int *
 	int rc;
 
 	need(apply_begin(w->apply, w->now_ms) == RK_OK);
+	if (w->gathers)
+		apply_gather(w->apply);
 	apply_due(w->apply, 1000);
 	for (size_t i = 0; i < n; i++)
 		apply_command(w->apply, commands[i]);

@@ -59,6 +59,9 @@ struct world {
 	struct verify *verify;
 	struct arena *arena;      /* for the whole life of the world */
 	int64_t now_ms;
+	uint64_t map_bytes;       /* of the store from the next restart on; 0: the kit's */
+	uint64_t journal_bytes;   /* the same, of its journal; 0: none */
+	bool gathers;             /* batches may be saved in it */
 	struct world_org orgs[WORLD_ORGS]; /* 0 is the secretariat, in the directory from the start; sorted by id */
 	uint64_t directory_serial;
 	uint8_t directory_oh[32];
@@ -94,7 +97,7 @@ ProtobufCBinaryData world_fresh(struct world *, size_t len);
 
 void world_open(struct world *);
 void world_close(struct world *);
-/** Opens apply anew on the same store, as a restart does. */
+/** Opens store and apply anew, as a restart does after a kill. */
 void world_restart(struct world *);
 /** With other limits. */
 void world_limits(struct world *, const struct apply_limits *);
