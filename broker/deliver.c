@@ -237,7 +237,7 @@ static bool run_reader(struct deliver *d, struct reader *r)
 		code = send_page(d, r, s);
 		if (code == RK_OK)
 			continue;
-		if (code == RK_BUSY) {
+		if (code == RK_BUSY && r->store_mark != 0) {
 			r->retry_ms = d->now_ms;
 			readers_place(d->readers, r, READER_WAITS);
 			return true;
