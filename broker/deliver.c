@@ -191,7 +191,7 @@ static int send_singly(struct deliver *d, struct reader *r, struct subscription 
 }
 
 /* What is in the tables may be sent whatever is not there yet; who has come to its end waits for the rest, and looks again. */
-static int read_page(struct deliver *d, struct reader *r, struct subscription *s, unsigned entries_max, struct page **p)
+static int get_page(struct deliver *d, struct reader *r, struct subscription *s, unsigned entries_max, struct page **p)
 {
 	int code = pages_get(d->pages, &s->feed->stream, s->cursor, entries_max, (size_t)r->credit_bytes, d->now_ms, p);
 
@@ -207,12 +207,12 @@ static int send_page(struct deliver *d, struct reader *r, struct subscription *s
 {
 	/* No more is read than may go now: else the same entries would be read again each time a little credit comes. */
 	unsigned entries_max = (unsigned)r->credit_entries, room = READER_FLIGHT_MAX - r->flight_count;
-	struct page *p = pages_find(d->pages, &s->feed->stream, s->cursor, d->now_ms);
+	struct page *p;
 	int code;
 
 	if (!r->peer.bundles && entries_max > room)
 		entries_max = room;
-	if (p == NULL && (code = read_page(d, r, s, entries_max, &p)) != RK_OK)
+	if ((code = get_page(d, r, s, entries_max, &p)) != RK_OK)
 		return code;
 	if (p->is_bundle && (!r->peer.bundles || p->count > r->credit_entries))
 		return send_singly(d, r, s, p);

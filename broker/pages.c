@@ -193,28 +193,24 @@ static int read_pages(struct pages *p, const struct stream_id *stream, uint64_t 
 	return r.error != RK_OK ? r.error : code < 0 ? code : RK_OK;
 }
 
-struct page *pages_find(struct pages *p, const struct stream_id *stream, uint64_t cursor, int64_t now_ms)
-{
-	struct node *n;
-
-	drop_stale(p, now_ms);
-	n = find(p, stream, cursor);
-	return n != NULL ? &n->page : NULL;
-}
-
 int pages_get(struct pages *p, const struct stream_id *stream, uint64_t cursor, unsigned entries_max, size_t bytes_max, int64_t now_ms, struct page **out)
 {
 	struct node *n;
 	int code;
 
-	if ((*out = pages_find(p, stream, cursor, now_ms)) != NULL)
-		return RK_OK;
-	code = read_pages(p, stream, cursor, entries_max < p->page_entries ? entries_max : p->page_entries,
-	                  bytes_max < p->page_bytes ? bytes_max : p->page_bytes, now_ms);
+	*out = NULL;
+	drop_stale(p, now_ms);
 	n = find(p, stream, cursor);
-	/* An error behind the first page is met again when its turn comes. */
+	if (n == NULL) {
+		code = read_pages(p, stream, cursor, entries_max < p->page_entries ? entries_max : p->page_entries,
+		                  bytes_max < p->page_bytes ? bytes_max : p->page_bytes, now_ms);
+		n = find(p, stream, cursor);
+		/* An error behind the first page is met again when its turn comes. */
+		if (n == NULL && code != RK_OK)
+			return code;
+	}
 	if (n == NULL)
-		return code != RK_OK ? code : RK_ENOTFOUND;
+		return RK_ENOTFOUND;
 	*out = &n->page;
 	return RK_OK;
 }

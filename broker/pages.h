@@ -14,8 +14,6 @@ struct pages;
 /** NULL without memory. */
 struct pages *pages_new(struct env *, const struct config *);
 void pages_free(struct pages *);
-/** The page after `cursor` if it is there already, borrowed as below; else NULL. */
-struct page *pages_find(struct pages *, const struct stream_id *, uint64_t cursor, int64_t now_ms);
 /**
  * The page after `cursor`: its first entry is cursor + 1, or a later one where a gap by retention lies between, and then it says
  * so.  One that is read for this has no more than entries_max (at least 1), and ends with the entry that reaches bytes_max; one that is there already may have more.  *out is borrowed until the next call.
