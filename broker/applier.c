@@ -11,7 +11,10 @@
 #include "broker/signer.h"
 #include "proto/errcode.h"
 
-#define DUE_LIMIT 256         /* things that are due, done in one batch */
+/* Things that are due go with a batch: this many, and as many more as it has commands, so that what ends keeps up with what comes.  They change
+ * pages all over the store, and everybody waits for a batch; */
+#define DUE_BATCH 32
+#define DUE_PAUSE_MS 100      /* … so where they were all done, the next ones gather for so long: batches between may be saved */
 #define IDLE_MS 1000          /* the watchdog is fed at least so often */
 #define READERS_CHECK_MS 60000
 #define PREFETCH 2            /* commands before their turn */
@@ -35,7 +38,7 @@ struct applier {
 	uint64_t told_size;          /* of the tree that the signer knows */
 	int64_t saved_ms, stored_by_ms; /* the last batch that was saved; when the first of them has to be in the tables */
 	int64_t store_after_ms;      /* after a failed one, not before this */
-	int64_t due_after_ms;        /* after a failed commit, what is due is not tried again before this */
+	int64_t due_after_ms;        /* what is due is not looked at before this */
 };
 
 struct applier *applier_new(struct path *path)
@@ -156,28 +159,42 @@ static void count_commit(enum metric count, enum metric sum_us, int64_t began_us
 	metrics_max(M_COMMIT_MAX_US, us);
 }
 
+static bool is_due(const struct applier *a)
+{
+	return !a->was_off && apply_next_due(a->path->apply) <= sequence_time(a->path->sequence) && path_monotonic_ms() >= a->due_after_ms;
+}
+
+static void run_due(struct applier *a)
+{
+	unsigned limit = DUE_BATCH + (unsigned)a->count, done = apply_due(a->path->apply, limit);
+
+	if (done < limit)
+		a->due_after_ms = path_monotonic_ms() + DUE_PAUSE_MS;
+	metrics_add(M_DUE_DONE, done);
+}
+
 static int run_batch(struct applier *a, int64_t time_ms)
 {
+	bool with_due = is_due(a);
 	int64_t began;
-	unsigned due;
 	int r;
 
 	apply_set_room(a->path->apply, atomic_load(&a->path->blob_room));
 	if ((r = apply_begin(a->path->apply, time_ms)) != RK_OK)
 		return r;
-	if (is_to_be_saved(a))
+	if (!with_due && is_to_be_saved(a))
 		apply_gather(a->path->apply);
 	a->count_before = a->count;
 	for (size_t i = 0; i < a->count; i++) {
 		prefetch_next(a, i);
 		apply_command(a->path->apply, &a->batch[i]->command);
 	}
-	due = apply_due(a->path->apply, DUE_LIMIT);
+	if (with_due)
+		run_due(a);
 	began = monotonic_us();
 	r = apply_commit(a->path->apply);
 	count_commit(M_BATCHES, M_COMMIT_US, began);
 	metrics_add(M_COMMANDS, a->count);
-	metrics_add(M_DUE_DONE, due);
 	metrics_max(M_BATCH_MAX, a->count);
 	return r;
 }
@@ -327,11 +344,12 @@ static bool check_clock(struct applier *a, int64_t *time_ms)
 /* How long nothing will be due: 0 when something is. */
 static int idle_ms(struct applier *a)
 {
-	int64_t next = apply_next_due(a->path->apply), now = sequence_time(a->path->sequence);
+	int64_t next = apply_next_due(a->path->apply), now = sequence_time(a->path->sequence), pause = a->due_after_ms - path_monotonic_ms(), ms;
 
-	if (a->was_off || next - now > IDLE_MS || path_monotonic_ms() < a->due_after_ms)
+	if (a->was_off || next - now > IDLE_MS)
 		return IDLE_MS;
-	return next > now ? (int)(next - now) : 0;
+	ms = next - now > pause ? next - now : pause;
+	return ms > 0 ? (int)(ms < IDLE_MS ? ms : IDLE_MS) : 0;
 }
 
 static void check_readers(struct applier *a, int64_t now_ms)
@@ -372,7 +390,8 @@ static bool turn(struct applier *a)
 	int64_t time_ms;
 	bool ok;
 
-	if (is_store_due(a) && !store_saved(a))
+	/* What is due makes the next batch one that is committed: with all that was saved. */
+	if (is_store_due(a) && !is_due(a) && !store_saved(a))
 		stay(a);
 	collect(a);
 	if (a->count == 0 && idle_ms(a) > 0)

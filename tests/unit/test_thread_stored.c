@@ -27,6 +27,7 @@
 #define A 1
 #define READER 2
 #define WAIT_MS 20000
+#define LIFE_MS 3000      /* long enough to post what expires after it */
 #define QUIET_MS 150      /* longer than reading keeps batches from being saved */
 
 static struct world w;
@@ -175,16 +176,24 @@ static int credit(void)
 	return run(path.admit_deliver, world_command(&w, READER, 0, q, nothing, nothing, nothing));
 }
 
-static int post(void)
+/* One that expires then; 0: not while a test lasts. */
+static int post_until(int64_t expires_at)
 {
 	Rk__EnvelopeHeader *h;
 	int r;
 
 	w.now_ms = sequence_time(path.sequence);
 	h = world_post_header(&w, A, RK__CHANNEL__OFFER, RK__POST_OP__NEW, 0, 1);
+	if (expires_at != 0)
+		h->expires_at = expires_at;
 	r = run(path.admit_apply, world_submit_command(&w, A, 0, h, 0));
 	w.orgs[A].devices[0].number += r == RK_OK;
 	return r;
+}
+
+static int post(void)
+{
+	return post_until(0);
 }
 
 static void wait_quietly(void)
@@ -271,6 +280,65 @@ static void who_came_while_the_disk_was_full_misses_nothing(void **state)
 	assert_false(atomic_load(&path.store_stuck));
 }
 
+static void wait_a_little(void)
+{
+	const struct timespec t = {.tv_nsec = 2000000};
+
+	nanosleep(&t, NULL);
+}
+
+/* What was due before the test is done.  How much that was. */
+static uint64_t settle(void)
+{
+	assert_int_equal(post(), RK_OK);
+	wait_quietly();
+	return metrics_get(M_DUE_DONE);
+}
+
+static uint64_t committed(void)
+{
+	return metrics_get(M_BATCHES) - metrics_get(M_SAVED);
+}
+
+static void wait_until_done(uint64_t done)
+{
+	for (int64_t end = path_monotonic_ms() + WAIT_MS; metrics_get(M_DUE_DONE) < done && path_monotonic_ms() < end;)
+		wait_a_little();
+	assert_int_equal(metrics_get(M_DUE_DONE), done);
+}
+
+/* However many posts expire at once, no batch has more than some of them: who posts meanwhile waits for those only. */
+static void what_expires_at_once_goes_little_by_little(void **state)
+{
+	const unsigned count = 200;
+	uint64_t done = settle(), before;
+	int64_t at = sequence_time(path.sequence) + LIFE_MS;
+	(void)state;
+
+	for (unsigned i = 0; i < count; i++)
+		assert_int_equal(post_until(at), RK_OK);
+	assert_int_equal(metrics_get(M_DUE_DONE), done);
+	before = committed();
+	wait_until_done(done + count);
+	assert_true(committed() - before >= count / 40);
+}
+
+/* One post after the other: there is a commit now and then for all that has expired, and batches between may be saved. */
+static void what_expires_one_by_one_is_gathered(void **state)
+{
+	const unsigned count = 200;
+	uint64_t done = settle(), before;
+	int64_t at = sequence_time(path.sequence) + LIFE_MS;
+	(void)state;
+
+	for (unsigned i = 0; i < count; i++)
+		assert_int_equal(post_until(at + 3 * i), RK_OK);
+	assert_int_equal(metrics_get(M_DUE_DONE), done);
+	before = committed();
+	wait_until_done(done + count);
+	assert_in_range(committed() - before, 1, count / 10);
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
@@ -278,6 +346,8 @@ int main(void)
 		TEST(what_was_answered_is_there_for_who_asks_then),
 		TEST(what_was_saved_is_stored_soon),
 		TEST(who_came_while_the_disk_was_full_misses_nothing),
+		TEST(what_expires_at_once_goes_little_by_little),
+		TEST(what_expires_one_by_one_is_gathered),
 	};
 	return cmocka_run_group_tests_name("saved and stored, by threads", tests, NULL, NULL);
 }
