@@ -10,17 +10,17 @@ endif
 BUILD    ?= build$(if $(SANITIZE),$(if $(findstring thread,$(SANITIZE)),-tsan,$(if $(findstring fuzzer,$(SANITIZE)),-fuzz,-asan)))
 CFLAGS   ?= $(if $(SANITIZE),-O1,-O2) -g
 
-# Asked of pkg-config at the first use, not while this file is read: a bare machine has no pkg-config yet.
+# Asked of pkg-config at the first use, not while this file is read: a bare machine has no pkg-config yet.  Of libxxhash there is only code in a header.
 PKGS       := libzmq libprotobuf-c libsodium libxxhash smartcols jansson inih libsystemd
 PKG_CFLAGS  = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
-PKG_LIBS    = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)) -llmdb -lpthread)$(PKG_LIBS)
+PKG_LIBS    = $(eval PKG_LIBS := $$(shell pkg-config --libs $(filter-out libxxhash,$(PKGS))) -llmdb -lpthread)$(PKG_LIBS)
 
 WARN   := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes $(if $(filter 1,$(WERROR)),-Werror)
 HARDEN := -fstack-protector-strong -fstack-clash-protection -fPIE \
 	  $(if $(filter x86_64,$(shell uname -m)),-fcf-protection) \
 	  $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all,\
 	  -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
-COMPILE = $(CC) -std=gnu11 -D_GNU_SOURCE -I. -I$(BUILD)/gen $(PKG_CFLAGS) $(HARDEN) $(CFLAGS) -MMD -MP
+COMPILE = $(CC) -std=gnu11 -D_GNU_SOURCE -I. -I$(BUILD)/gen $(PKG_CFLAGS) $(HARDEN) $(CFLAGS) $(SPEED) -MMD -MP
 LINK    = $(CC) $(HARDEN) $(CFLAGS) -pie -Wl,-z,relro,-z,now $(LDFLAGS)
 Q      := $(if $(V),,@)
 SAY     = $(if $(V),,@echo "  $(1) $@")
@@ -105,6 +105,9 @@ $(BUILD)/obj/%.o: %.c | $(GEN)
 	$(call SAY,CC   )
 	@mkdir -p $(@D)
 	$(Q)$(COMPILE) $(WARN) -c -o $@ $<
+
+# Loops over bytes that only -O3 unrolls.
+$(BUILD)/obj/proto/checksum.o: SPEED = $(if $(filter -O2,$(CFLAGS)),-O3)
 
 # ---- archives and programs
 $(BUILD)/libproto.a: $(PROTO)

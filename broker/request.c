@@ -5,9 +5,8 @@
 
 #include <stddef.h>
 
-#include <xxhash.h>
-
 #include "proto/canonical.h"
+#include "proto/checksum.h"
 #include "proto/errcode.h"
 #include "proto/ids.h"
 #include "proto/strict.h"
@@ -148,7 +147,7 @@ static int check_object(const Rk__Request *q, const struct command *c)
 
 void request_hash(uint8_t hash[8], struct bytes header)
 {
-	put_u64be(hash, XXH3_64bits(header.data, header.len));
+	put_u64be(hash, checksum(header, 0));
 }
 
 int request_parse(struct command *c)

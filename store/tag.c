@@ -1,14 +1,15 @@
 #include "store/tag.h"
 
 #include <assert.h>
-#include <xxhash.h>
 
-_Static_assert(TAG_BYTES == sizeof(XXH64_hash_t), "the tag is one XXH3");
+#include "proto/checksum.h"
+
+_Static_assert(TAG_BYTES == sizeof(uint64_t), "the tag is one checksum");
 
 void tag_make(uint8_t tag[TAG_BYTES], unsigned table, uint64_t position, struct bytes data)
 {
 	/* Positions stay below 2^56: two places never have the same seed. */
-	put_u64be(tag, XXH3_64bits_withSeed(data.data, data.len, position ^ (uint64_t)table << 56));
+	put_u64be(tag, checksum(data, position ^ (uint64_t)table << 56));
 }
 
 int tag_check(unsigned table, uint64_t position, struct bytes *value)
