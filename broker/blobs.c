@@ -18,7 +18,6 @@
 #include "broker/metrics.h"
 #include "proto/errcode.h"
 
-#define BULK_NICE 10
 #define ROOM_EVERY_MS 1000
 #define AHEAD_LATER_MS 200
 #define HELD_EACH_BYTES ((uint64_t)32 << 20) /* read ahead for one organisation and not yet on the wire: what a fast far line holds */

@@ -25,16 +25,21 @@
 #define IDLE_MS 1000
 #define STORE_POLL_MS 1             /* should apply's bell not come */
 
-struct deliver *deliver_new(struct path *path)
+struct deliver *deliver_new(struct path *path, bool has_pages_thread)
 {
 	struct deliver *d = calloc(1, sizeof(*d));
+	size_t share;
 
 	if (d == NULL)
 		return NULL;
+	share = (size_t)path->config->cache_bytes / (2 * PATH_LOADS_MAX);
+	d->load_bytes_max = (size_t)path->config->page_bytes < share ? (size_t)path->config->page_bytes : share;
 	d->path = path;
 	d->readers = readers_new(2 * (size_t)path->config->connections);
-	d->pages = pages_new(path->env, path->config);
-	if (d->readers == NULL || d->pages == NULL) {
+	d->pages = pages_new((size_t)path->config->cache_bytes);
+	if (!has_pages_thread)
+		d->load_arena = arena_new(0);
+	if (d->readers == NULL || d->pages == NULL || (!has_pages_thread && d->load_arena == NULL)) {
 		deliver_free(d);
 		return NULL;
 	}
@@ -45,8 +50,10 @@ void deliver_free(struct deliver *d)
 {
 	if (d == NULL)
 		return;
+	deliver_free_loads(d);
 	readers_free(d->readers);
 	pages_free(d->pages);
+	arena_free(d->load_arena);
 	message_in_free(d->waiting);
 	free(d);
 }
@@ -190,19 +197,7 @@ static int send_singly(struct deliver *d, struct reader *r, struct subscription 
 	return RK_OK;
 }
 
-/* What is in the tables may be sent whatever is not there yet; who has come to its end waits for the rest, and looks again. */
-static int get_page(struct deliver *d, struct reader *r, struct subscription *s, unsigned entries_max, struct page **p)
-{
-	int code = pages_get(d->pages, &s->feed->stream, s->cursor, entries_max, (size_t)r->credit_bytes, d->now_ms, p);
-
-	if (code != RK_ENOTFOUND)
-		return code;
-	if (!path_may_read(d->path, &r->store_mark))
-		return RK_BUSY;
-	return pages_get(d->pages, &s->feed->stream, s->cursor, entries_max, (size_t)r->credit_bytes, d->now_ms, p);
-}
-
-/* Sends what follows the subscription's cursor.  RK_ENOTFOUND: nothing there after all; RK_BUSY: the tables do not have it yet. */
+/* Sends what follows the subscription's cursor.  RK_ENOTFOUND: nothing there after all; RK_BUSY: not yet. */
 static int send_page(struct deliver *d, struct reader *r, struct subscription *s)
 {
 	/* No more is read than may go now: else the same entries would be read again each time a little credit comes. */
@@ -212,7 +207,7 @@ static int send_page(struct deliver *d, struct reader *r, struct subscription *s
 
 	if (!r->peer.bundles && entries_max > room)
 		entries_max = room;
-	if ((code = get_page(d, r, s, entries_max, &p)) != RK_OK)
+	if ((code = deliver_page(d, r, s, entries_max, &p)) != RK_OK)
 		return code;
 	if (p->is_bundle && (!r->peer.bundles || p->count > r->credit_entries))
 		return send_singly(d, r, s, p);
@@ -237,7 +232,8 @@ static bool run_reader(struct deliver *d, struct reader *r)
 		code = send_page(d, r, s);
 		if (code == RK_OK)
 			continue;
-		if (code == RK_BUSY && r->store_mark != 0) {
+		if (code == RK_BUSY) {
+			reader_again(s);
 			r->retry_ms = d->now_ms;
 			readers_place(d->readers, r, READER_WAITS);
 			return true;
@@ -259,7 +255,7 @@ static bool run_readers(struct deliver *d)
 
 	for (r = TAILQ_FIRST(wait); r != NULL; r = next) {
 		next = TAILQ_NEXT(r, list);
-		if (r->retry_ms <= d->now_ms && (r->store_mark == 0 || path_may_read(d->path, &r->store_mark)))
+		if (r->retry_ms <= d->now_ms && !r->load.is_awaited && (r->store_mark == 0 || path_may_read(d->path, &r->store_mark)))
 			readers_place(d->readers, r, READER_RUNS);
 	}
 	for (unsigned i = 0; i < TURN_REQUESTS && d->under_way < PATH_DELIVERIES_MAX; i++) {
@@ -327,6 +323,8 @@ static bool take_some(struct deliver *d)
 	}
 	if (deliver_take_events(d))
 		any = true;
+	if (deliver_take_loads(d))
+		any = true;
 	for (unsigned cost = 0; cost < TURN_REQUESTS && (m = next_request(d)) != NULL; cost++) {
 		/* A proof costs more than other answers: a turn has fewer of them, so that deliveries do not wait for hashes. */
 		if (m->command.req != NULL && m->command.req->op == RK__OP__OP_GET_PROOF) {
@@ -342,7 +340,7 @@ static bool take_some(struct deliver *d)
 
 bool deliver_is_idle(struct deliver *d)
 {
-	return ring_is_empty(d->path->front_deliver) && ring_is_empty(d->path->apply_deliver) &&
+	return ring_is_empty(d->path->front_deliver) && ring_is_empty(d->path->apply_deliver) && ring_is_empty(d->path->pages_deliver) &&
 	       (d->waiting != NULL || ring_is_empty(d->path->admit_deliver));
 }
 

@@ -5,6 +5,7 @@
 #define RENKEI_BROKER_DELIVER_INTERNAL_H
 
 #include "broker/deliver.h"
+#include "broker/page_load.h"
 #include "broker/pages.h"
 #include "broker/readers.h"
 
@@ -12,6 +13,9 @@ struct deliver {
 	struct path *path;
 	struct readers *readers;
 	struct pages *pages;
+	struct page_load loads[PATH_LOADS_MAX];
+	struct arena *load_arena;   /* NULL: a thread has its own */
+	size_t load_bytes_max;      /* so that all loads together take half of the memory for pages */
 	int64_t now_ms;
 	struct message_in *waiting; /* a SUBSCRIBE, and what stands behind it in the ring: until the tables have all that was answered */
 	uint64_t store_mark;        /* of path_may_read, for it */
@@ -22,6 +26,17 @@ struct deliver {
 void deliver_drop(struct deliver *, struct reader *);
 /** Runs it, unless it waits for its connection. */
 void deliver_wake(struct deliver *, struct reader *);
+
+/* ---- deliver_load.c */
+/**
+ * The page after a subscription's cursor, from memory, or loaded; borrowed until the next call.  entries_max: for a load.
+ * RK_BUSY: not yet; the reader waits (reader.load, reader.store_mark).  RK_ENOTFOUND: nothing there; RK_ENOMEM; RK_ESTORE or RK_EIO: the store cannot be read.
+ */
+int deliver_page(struct deliver *, struct reader *, struct subscription *, unsigned entries_max, struct page **);
+/** Takes the loads that came back; true if there were any. */
+bool deliver_take_loads(struct deliver *);
+/** At the end: the pages of loads that nobody took. */
+void deliver_free_loads(struct deliver *);
 
 /* ---- deliver_request.c */
 /** Answers a request, or refuses it; one without a body says that the session is gone.  The command stays the caller's. */

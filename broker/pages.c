@@ -4,8 +4,6 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "proto/errcode.h"
-
 #define AGE_MAX_MS 1000       /* then it is read again: its bulk may have been withdrawn */
 #define BUCKETS 4096
 
@@ -21,30 +19,19 @@ TAILQ_HEAD(ages, node);
 LIST_HEAD(bucket, node);
 
 struct pages {
-	struct env *env;
-	struct arena *arena;      /* for an announcement */
-	size_t bytes, bytes_max, page_bytes;
-	unsigned page_entries;
+	size_t bytes, bytes_max;
 	struct ages ages;
 	struct bucket buckets[BUCKETS];
 };
 
-struct pages *pages_new(struct env *env, const struct config *c)
+struct pages *pages_new(size_t bytes_max)
 {
 	struct pages *p = calloc(1, sizeof(*p));
 
 	if (p == NULL)
 		return NULL;
 	TAILQ_INIT(&p->ages);
-	p->env = env;
-	p->bytes_max = (size_t)c->cache_bytes;
-	p->page_bytes = (size_t)c->page_bytes;
-	p->page_entries = (unsigned)c->page_entries;
-	p->arena = arena_new(0);
-	if (p->arena == NULL) {
-		free(p);
-		return NULL;
-	}
+	p->bytes_max = bytes_max;
 	return p;
 }
 
@@ -65,7 +52,6 @@ void pages_free(struct pages *p)
 		return;
 	while ((n = TAILQ_FIRST(&p->ages)) != NULL)
 		drop(p, n);
-	arena_free(p->arena);
 	free(p);
 }
 
@@ -88,13 +74,13 @@ static struct node *find(struct pages *p, const struct stream_id *stream, uint64
 	return NULL;
 }
 
-/* ---- reading */
-
 static void drop_stale(struct pages *p, int64_t now_ms)
 {
 	struct node *n;
 
-	while ((n = TAILQ_FIRST(&p->ages)) != NULL && (now_ms - n->read_ms > AGE_MAX_MS || p->bytes > p->bytes_max))
+	/* Not the newest one for its size: somebody waits for it. */
+	while ((n = TAILQ_FIRST(&p->ages)) != NULL &&
+	       (now_ms - n->read_ms > AGE_MAX_MS || (p->bytes > p->bytes_max && TAILQ_NEXT(n, age) != NULL)))
 		drop(p, n);
 }
 
@@ -117,100 +103,11 @@ void pages_put(struct pages *p, const struct stream_id *stream, struct page *pag
 	p->bytes += n->page.bytes + sizeof(*n);
 }
 
-struct reading {
-	struct pages *pages;
-	const struct stream_id *stream;
-	uint64_t cursor;     /* the entry before the next one */
-	int64_t now_ms;
-	size_t bytes, bytes_max; /* read so far, and enough */
-	int error;
-	struct page_builder open;
-};
-
-/* What was gathered so far is a page. */
-static int close_page(struct reading *r)
-{
-	struct page page;
-	int code = page_finish(&r->open, &page);
-
-	if (code != RK_OK)
-		return code == RK_ENOTFOUND ? RK_OK : code;
-	pages_put(r->pages, r->stream, &page, r->now_ms);
-	return RK_OK;
-}
-
-static int add_lone(struct reading *r, uint64_t seq, const struct stream_entry *s)
-{
-	struct page page;
-	int code = close_page(r);
-
-	if (code != RK_OK || (code = page_lone(&page, r->stream, r->cursor, seq, s, NULL, r->pages->arena)) != RK_OK)
-		return code;
-	pages_put(r->pages, r->stream, &page, r->now_ms);
-	return RK_OK;
-}
-
-static int add_entry(struct reading *r, uint64_t seq, const struct stream_entry *s)
-{
-	int code;
-
-	if (page_is_lone(s))
-		return add_lone(r, seq, s);
-	code = page_add(&r->open, r->stream, r->cursor, seq, s, r->pages->arena);
-	if (code != RK_TOO_LARGE)
-		return code;
-	/* Full: it begins the next one, where there is room for it. */
-	if ((code = close_page(r)) != RK_OK)
-		return code;
-	return page_add(&r->open, r->stream, r->cursor, seq, s, r->pages->arena);
-}
-
-static int on_entry(void *user, uint64_t seq, const struct stream_entry *s)
-{
-	struct reading *r = user;
-
-	r->error = add_entry(r, seq, s);
-	r->cursor = seq;
-	r->bytes += s->object.len + s->wraps.len + s->body.len;
-	return r->error != RK_OK || r->bytes >= r->bytes_max;
-}
-
-static int read_pages(struct pages *p, const struct stream_id *stream, uint64_t cursor, unsigned entries, size_t bytes, int64_t now_ms)
-{
-	struct reading r = {.pages = p, .stream = stream, .cursor = cursor, .now_ms = now_ms, .bytes_max = bytes};
-	struct txn *txn;
-	int code = env_begin(p->env, false, &txn), closed;
-
-	if (code != RK_OK)
-		return code;
-	code = stream_page(txn, stream, cursor, entries, on_entry, &r);
-	env_abort(txn);
-	/* What was read before an error is good. */
-	closed = close_page(&r);
-	if (r.error == RK_OK)
-		r.error = closed;
-	page_builder_clear(&r.open);
-	return r.error != RK_OK ? r.error : code < 0 ? code : RK_OK;
-}
-
-int pages_get(struct pages *p, const struct stream_id *stream, uint64_t cursor, unsigned entries_max, size_t bytes_max, int64_t now_ms, struct page **out)
+struct page *pages_find(struct pages *p, const struct stream_id *stream, uint64_t cursor, int64_t now_ms)
 {
 	struct node *n;
-	int code;
 
-	*out = NULL;
 	drop_stale(p, now_ms);
 	n = find(p, stream, cursor);
-	if (n == NULL) {
-		code = read_pages(p, stream, cursor, entries_max < p->page_entries ? entries_max : p->page_entries,
-		                  bytes_max < p->page_bytes ? bytes_max : p->page_bytes, now_ms);
-		n = find(p, stream, cursor);
-		/* An error behind the first page is met again when its turn comes. */
-		if (n == NULL && code != RK_OK)
-			return code;
-	}
-	if (n == NULL)
-		return RK_ENOTFOUND;
-	*out = &n->page;
-	return RK_OK;
+	return n != NULL ? &n->page : NULL;
 }

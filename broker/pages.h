@@ -1,27 +1,24 @@
 /*
  * pages: the pages of streams that are read just now, shared by all readers at the same place: the frames of a delivery do not
- * depend on who reads.  Filled from the batch that was committed, or in short reads, one read transaction each (HAZARDS L9); bounded in bytes and age.
+ * depend on who reads.  Filled from the batch that was committed, or by loads (page_load.h); bounded in bytes and age.
  * Net's thread only.
  */
 #ifndef RENKEI_BROKER_PAGES_H
 #define RENKEI_BROKER_PAGES_H
 
-#include "broker/config.h"
 #include "broker/page.h"
 
 struct pages;
 
 /** NULL without memory. */
-struct pages *pages_new(struct env *, const struct config *);
+struct pages *pages_new(size_t bytes_max);
 void pages_free(struct pages *);
 /**
  * The page after `cursor`: its first entry is cursor + 1, or a later one where a gap by retention lies between, and then it says
- * so.  One that is read for this has no more than entries_max (at least 1), and ends with the entry that reaches bytes_max; one that is there already may have more.  *out is borrowed until the next call.
- * RK_ENOTFOUND: nothing there; RK_ENOMEM; RK_ESTORE or RK_EIO: the store cannot be read.
+ * so.  Borrowed until the next call.  NULL: it is not here.
  */
-int pages_get(struct pages *, const struct stream_id *, uint64_t cursor, unsigned entries_max, size_t bytes_max, int64_t now_ms, struct page **out);
-
-/** Keeps a page that was just committed, so that it need not be read; takes it over.  Without memory it is read when it is asked for. */
+struct page *pages_find(struct pages *, const struct stream_id *, uint64_t cursor, int64_t now_ms);
+/** Keeps a page, of what the store had at now_ms; takes it over.  Without memory it is forgotten. */
 void pages_put(struct pages *, const struct stream_id *, struct page *, int64_t now_ms);
 
 #endif

@@ -37,6 +37,7 @@ int path_init(struct path *p, const struct config *config)
 	p->net_bell = ring_bell_new();
 	p->apply_bell = ring_bell_new();
 	p->blobs_bell = ring_bell_new();
+	p->pages_bell = ring_bell_new();
 	atomic_store(&p->blob_room, UINT64_MAX);
 	if (p->failure_fd < 0 || !make(&p->front_admit, (size_t)config->ring_messages, p->net_bell) ||
 	    !make(&p->admit_apply, (size_t)config->ring_messages, p->apply_bell) ||
@@ -46,6 +47,7 @@ int path_init(struct path *p, const struct config *config)
 	    !make(&p->apply_front, OUT_RING, p->net_bell) || !make(&p->admit_front, OUT_RING, p->net_bell) ||
 	    !make(&p->deliver_front, PATH_DELIVERIES_MAX, p->net_bell) ||
 	    !make(&p->apply_deliver, EVENT_RING, p->net_bell) ||
+	    !make(&p->deliver_pages, PATH_LOADS_MAX, p->pages_bell) || !make(&p->pages_deliver, PATH_LOADS_MAX, p->net_bell) ||
 	    !make(&p->front_deliver, PATH_DELIVERIES_MAX, p->net_bell) || !make(&p->load.spent, SPENT_RING, p->net_bell))
 		return RK_ENOMEM;
 	for (unsigned i = 0; i < (unsigned)config->verify_threads; i++)
@@ -58,8 +60,8 @@ void path_clear(struct path *p)
 {
 	struct ring *const rings[] = {p->front_admit, p->admit_apply,   p->admit_deliver, p->apply_front,
 	                              p->admit_front, p->deliver_front, p->apply_deliver, p->front_deliver,
-	                              p->admit_blobs, p->blobs_admit,   p->apply_blobs};
-	struct ring_bell *const bells[] = {p->net_bell, p->apply_bell, p->blobs_bell};
+	                              p->admit_blobs, p->blobs_admit,   p->apply_blobs,   p->deliver_pages, p->pages_deliver};
+	struct ring_bell *const bells[] = {p->net_bell, p->apply_bell, p->blobs_bell, p->pages_bell};
 
 	message_load_clear(&p->load);
 	ring_free(p->load.spent);
@@ -124,6 +126,7 @@ void path_wake(struct path *p)
 	ring_bell_ring(p->net_bell);
 	ring_bell_ring(p->apply_bell);
 	ring_bell_ring(p->blobs_bell);
+	ring_bell_ring(p->pages_bell);
 	for (unsigned i = 0; i < PATH_VERIFY_MAX && p->verify_bell[i] != NULL; i++)
 		ring_bell_ring(p->verify_bell[i]);
 }

@@ -17,6 +17,8 @@
 #define PATH_VERIFY_MAX 16
 #define PATH_DELIVERIES_MAX 4096 /* that front has not given back */
 #define PATH_BLOBS_MAX 1000      /* commands for the blobs thread, waiting or inside */
+#define PATH_LOADS_MAX 16        /* loads of pages, waiting or inside */
+#define BULK_NICE 10             /* of threads that move bulk: nobody's post may wait for a core behind them */
 
 struct apply;
 struct signer;
@@ -37,7 +39,7 @@ struct path {
 	_Atomic uint64_t blob_room;  /* bytes free on their disk, as of a second ago; UINT64_MAX before the first look */
 
 	/* One bell for each thread that sleeps; the rings it consumes ring it.  Ring a_b: producer a, consumer b. */
-	struct ring_bell *net_bell, *apply_bell, *blobs_bell, *verify_bell[PATH_VERIFY_MAX];
+	struct ring_bell *net_bell, *apply_bell, *blobs_bell, *pages_bell, *verify_bell[PATH_VERIFY_MAX];
 	struct ring *front_admit;    /* message_in; full: dropped and counted */
 	struct ring *admit_apply;    /* message_in; full: admit waits */
 	struct ring *admit_deliver;  /* message_in, without a request: the session has ended; full: busy */
@@ -49,6 +51,7 @@ struct path {
 	struct ring *apply_front, *admit_front,
 		*deliver_front; /* message_out; full: apply waits; the other two empty it themselves */
 	struct ring *apply_deliver;  /* deliver_event; full: apply waits */
+	struct ring *deliver_pages, *pages_deliver; /* struct page_load; never full: deliver counts */
 	struct ring *front_deliver;  /* message_out given back; never full: deliver counts */
 
 	/* Flags.  Each is set once, by the main thread, then the bells are rung. */

@@ -233,6 +233,11 @@ struct subscription *reader_next(struct reader *r)
 	return NULL;
 }
 
+void reader_again(struct subscription *s)
+{
+	s->reader->turn = index_of(s);
+}
+
 void reader_credit(struct reader *r, uint32_t entries, uint32_t bytes)
 {
 	r->credit_entries += entries;

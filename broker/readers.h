@@ -41,6 +41,17 @@ struct flight {
 	size_t bytes;
 };
 
+/* What a reader waits for that is not in memory (deliver_load.c). */
+struct reader_load {
+	bool is_awaited;           /* its own load, another reader's of the same place, or one to end so that it may ask */
+	bool is_asked;             /* its own is out, or came back: the answer to stream and cursor is `code`; RK_ENOTFOUND: nothing there */
+	bool is_back;
+	bool is_of_all;            /* when it was asked for, the tables had all that was answered */
+	struct stream_id stream;
+	uint64_t cursor;
+	int code;
+};
+
 enum reader_place { READER_NOWHERE, READER_RUNS, READER_WAITS };
 
 struct reader {
@@ -55,6 +66,7 @@ struct reader {
 	uint64_t epoch;            /* of the deliveries under way; a rewind takes a new one */
 	int64_t retry_ms, pause_ms;
 	uint64_t store_mark;       /* of path_may_read */
+	struct reader_load load;
 	enum reader_place place;
 	TAILQ_ENTRY(reader) list;
 };
@@ -85,6 +97,8 @@ struct reader_list *readers_list(struct readers *, enum reader_place);
 
 /** The next subscription with something to send, in turn; NULL if none or no credit. */
 struct subscription *reader_next(struct reader *);
+/** Its next turn begins with this one again. */
+void reader_again(struct subscription *);
 void reader_credit(struct reader *, uint32_t entries, uint32_t bytes);
 /** Entries up to `seq` were handed to front in one message: takes credit, moves the cursor. */
 void reader_sent(struct reader *, struct subscription *, uint64_t seq, unsigned entries, size_t bytes);

@@ -7,6 +7,7 @@
 #include "broker/applier.h"
 #include "broker/blobs.h"
 #include "broker/net.h"
+#include "broker/page_load.h"
 #include "broker/verify.h"
 #include "broker/zap.h"
 #include "proto/errcode.h"
@@ -26,7 +27,7 @@ struct server {
 	struct zap zap;
 	int64_t drain_ms; /* when it began */
 	struct verify_thread verify_parts[PATH_VERIFY_MAX];
-	pthread_t net_thread, apply_thread, blobs_thread, zap_thread, verify_threads[PATH_VERIFY_MAX];
+	pthread_t net_thread, apply_thread, blobs_thread, pages_thread, zap_thread, verify_threads[PATH_VERIFY_MAX];
 };
 
 static void server_free(struct server *s)
@@ -59,7 +60,8 @@ static bool start_all(struct server *s)
 {
 	if (!start(&s->zap_thread, "rk-zap", zap_run, &s->zap) ||
 	    !start(&s->apply_thread, "rk-apply", applier_run, s->applier) ||
-	    !start(&s->blobs_thread, "rk-blobs", blobs_run, s->blobs))
+	    !start(&s->blobs_thread, "rk-blobs", blobs_run, s->blobs) ||
+	    !start(&s->pages_thread, "rk-pages", page_load_thread, s->path))
 		return false;
 	for (unsigned i = 0; i < (unsigned)s->path->config->verify_threads; i++) {
 		s->verify_parts[i] = (struct verify_thread){s->path, s->verify, i};
@@ -83,7 +85,7 @@ int server_start(struct path *path, void *router, void *zap_socket, struct serve
 	s->admit = admit_new(path);
 	s->verify = verify_new(path->roster, path->exchange_id);
 	s->applier = applier_new(path);
-	s->deliver = deliver_new(path);
+	s->deliver = deliver_new(path, true);
 	if ((code = blobs_new(path, &s->blobs)) != RK_OK) {
 		server_free(s);
 		return code;
@@ -128,6 +130,7 @@ void server_stop(struct server *s)
 	for (unsigned i = 0; i < (unsigned)p->config->verify_threads; i++)
 		pthread_join(s->verify_threads[i], NULL);
 	pthread_join(s->blobs_thread, NULL);
+	pthread_join(s->pages_thread, NULL);
 	pthread_join(s->apply_thread, NULL);
 	/* What they put for front and deliver is still to be sent. */
 	atomic_store(&p->closing, true);

@@ -148,7 +148,7 @@ struct rig *rig_open(void)
 		world_admit(&r->w, org);
 	open_path(r);
 	open_sockets(r, endpoint);
-	r->net = (struct net){&r->path, front_new(&r->path, r->router), admit_new(&r->path), deliver_new(&r->path)};
+	r->net = (struct net){&r->path, front_new(&r->path, r->router), admit_new(&r->path), deliver_new(&r->path, false)};
 	r->applier = applier_new(&r->path);
 	r->verify = (struct verify_thread){&r->path, verify_new(r->path.roster, r->path.exchange_id), 0};
 	need(r->net.front != NULL && r->net.admit != NULL && r->net.deliver != NULL && r->applier != NULL && r->verify.verify != NULL);

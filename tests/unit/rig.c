@@ -33,7 +33,7 @@ int rig_set_up(void **state)
 	assert_non_null(r->path.signer = signer_new(log_sk));
 	memcpy(r->peer.id, r->device.device_id, 16);
 	r->peer.routing_id_len = 1;
-	r->deliver = deliver_new(&r->path);
+	r->deliver = deliver_new(&r->path, false);
 	r->arena = arena_new(1 << 20);
 	assert_non_null(r->deliver);
 	*state = r;

@@ -115,7 +115,7 @@ static void rig_start(struct rig *r)
 	assert_non_null(p->signer = signer_new(r->w.f.log.sk));
 	r->admit = admit_new(p);
 	r->applier = applier_new(p);
-	r->deliver = deliver_new(p);
+	r->deliver = deliver_new(p, false);
 	r->verify = verify_new(p->roster, p->exchange_id);
 	assert_int_equal(blobs_new(p, &r->blobs), RK_OK);
 	pthread_create(&r->apply_thread, NULL, applier_run, r->applier);

@@ -20,6 +20,7 @@
 #include "broker/applier.h"
 #include "broker/metrics.h"
 #include "broker/net.h"
+#include "broker/page_load.h"
 #include "broker/path.h"
 #include "broker/signer.h"
 #include "broker/verify.h"
@@ -42,7 +43,7 @@ struct rig {
 	struct verify *verify;
 	struct verify_thread parts[PATH_VERIFY_MAX];
 	struct net net;
-	pthread_t net_thread, apply_thread, verify_threads[PATH_VERIFY_MAX];
+	pthread_t net_thread, apply_thread, pages_thread, verify_threads[PATH_VERIFY_MAX];
 	uint32_t random;
 	/* What front sees of deliveries. */
 	uint64_t blocked_epoch;
@@ -107,10 +108,11 @@ static void rig_start(struct rig *r)
 	signer_commit(p->signer, &head);
 	r->admit = admit_new(p);
 	r->applier = applier_new(p);
-	r->deliver = deliver_new(p);
+	r->deliver = deliver_new(p, true);
 	r->verify = verify_new(p->roster, p->exchange_id);
 	assert_true(r->admit != NULL && r->applier != NULL && r->deliver != NULL && r->verify != NULL);
 	pthread_create(&r->apply_thread, NULL, applier_run, r->applier);
+	pthread_create(&r->pages_thread, NULL, page_load_thread, p);
 	for (unsigned i = 0; i < (unsigned)r->config.verify_threads; i++) {
 		r->parts[i] = (struct verify_thread){p, r->verify, i};
 		pthread_create(&r->verify_threads[i], NULL, verify_run, &r->parts[i]);
@@ -318,6 +320,7 @@ static void rig_close(struct rig *r)
 	for (unsigned i = 0; i < (unsigned)r->config.verify_threads; i++)
 		pthread_join(r->verify_threads[i], NULL);
 	pthread_join(r->apply_thread, NULL);
+	pthread_join(r->pages_thread, NULL);
 	assert_null(next_reply(r, 50)); /* gives back what deliver waits for */
 	atomic_store(&p->closing, true);
 	path_wake(p);

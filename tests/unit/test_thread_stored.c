@@ -19,6 +19,7 @@
 #include "broker/applier.h"
 #include "broker/deliver.h"
 #include "broker/metrics.h"
+#include "broker/page_load.h"
 #include "broker/signer.h"
 #include "proto/strict.h"
 #include "tests/unit/store_kit.h"
@@ -35,7 +36,7 @@ static struct config config;
 static struct path path;
 static struct applier *applier;
 static struct deliver *deliver;
-static pthread_t thread;
+static pthread_t thread, pages_thread;
 static uint64_t seq, told_head; /* of the last entry that came; as a SUBSCRIBE was told */
 static int code;          /* of the last reply */
 
@@ -60,8 +61,9 @@ static int set_up(void **state)
 	apply_head(path.apply, &head);
 	signer_commit(path.signer, &head);
 	assert_non_null(applier = applier_new(&path));
-	assert_non_null(deliver = deliver_new(&path));
+	assert_non_null(deliver = deliver_new(&path, true));
 	assert_int_equal(pthread_create(&thread, NULL, applier_run, applier), 0);
+	assert_int_equal(pthread_create(&pages_thread, NULL, page_load_thread, &path), 0);
 	seq = told_head = 0;
 	return 0;
 }
@@ -72,6 +74,7 @@ static int tear_down(void **state)
 	atomic_store(&path.stopping, true);
 	path_wake(&path);
 	pthread_join(thread, NULL);
+	pthread_join(pages_thread, NULL);
 	assert_int_equal(atomic_load(&path.failure), 0);
 	assert_true(apply_is_stored(w.apply));
 	(void)deliver_turn(deliver); /* takes what it was given back */
