@@ -11,7 +11,6 @@
 #include "proto/strict.h"
 
 #define TEXT_CHARS 960         /* with the Message around it less than 1,024, which is what it is padded to */
-#define POST_LIFE_MS ((int64_t)90 * 86400000)
 
 void crowd_must(int code, const char *what)
 {
@@ -65,7 +64,7 @@ void crowd_device(struct crowd_device *d, unsigned n)
 	fixed_box_key(&d->kx, name);
 }
 
-static struct envelope_wire seal(const struct crowd *c, const struct crowd_device *d, int64_t now_ms, struct arena *a)
+static struct envelope_wire seal(const struct crowd *c, const struct crowd_device *d, int64_t now_ms, int64_t life_ms, struct arena *a)
 {
 	Rk__EnvelopeHeader e = RK__ENVELOPE_HEADER__INIT;
 	Rk__Message message = RK__MESSAGE__INIT;
@@ -85,7 +84,7 @@ static struct envelope_wire seal(const struct crowd *c, const struct crowd_devic
 	e.sender_org = pb_of(BYTES_OF(d->org_id));
 	e.sender_device = pb_of(BYTES_OF(d->id));
 	e.created_at = now_ms;
-	e.expires_at = now_ms + POST_LIFE_MS;
+	e.expires_at = now_ms + life_ms;
 	e.channel = RK__CHANNEL__OFFER;
 	e.feed_epoch = 1;
 	e.post_op = RK__POST_OP__NEW;
@@ -97,7 +96,7 @@ static struct envelope_wire seal(const struct crowd *c, const struct crowd_devic
 }
 
 void crowd_seal(const struct crowd *c, const struct crowd_device *d, const uint8_t writer_epoch[8], uint64_t number, int64_t now_ms,
-		struct arena *a, struct crowd_post *out)
+		int64_t life_ms, struct arena *a, struct crowd_post *out)
 {
 	Rk__Request q = RK__REQUEST__INIT;
 	struct arena *scratch = arena_new(64 * 1024);
@@ -105,7 +104,7 @@ void crowd_seal(const struct crowd *c, const struct crowd_device *d, const uint8
 	uint8_t *header, *body;
 
 	crowd_must(scratch == NULL ? RK_ENOMEM : RK_OK, "memory");
-	wire = seal(c, d, now_ms, scratch);
+	wire = seal(c, d, now_ms, life_ms, scratch);
 	q.protocol = 1;
 	q.op = RK__OP__OP_SUBMIT;
 	q.writer_epoch.data = (uint8_t *)(uintptr_t)writer_epoch;

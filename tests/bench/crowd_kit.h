@@ -43,6 +43,6 @@ struct crowd_post {
 	struct bytes header, body;
 };
 void crowd_seal(const struct crowd *, const struct crowd_device *, const uint8_t writer_epoch[8], uint64_t number, int64_t now_ms,
-		struct arena *, struct crowd_post *);
+		int64_t life_ms, struct arena *, struct crowd_post *);
 
 #endif

@@ -52,7 +52,8 @@ static void usage(const char *program)
 {
 	fprintf(stderr,
 		"usage: %s --pid BROKER --endpoint WHERE [--path FILE] [--subscribers N] [--window N] [--seconds S] [--posts MAX]\n"
-		"          [--warm-up POSTS] [--rate POSTS_A_SECOND] [--writers N] [--idle N] [--stuck N]\n",
+		"          [--warm-up POSTS] [--rate POSTS_A_SECOND] [--writers N] [--idle N] [--stuck N]\n"
+		"          [--life S] [--expiring POSTS_A_SECOND]\n",
 		program);
 	exit(2);
 }
@@ -62,6 +63,7 @@ static const struct option options[] = {
 	{"subscribers", required_argument, NULL, 's'}, {"window", required_argument, NULL, 'w'}, {"seconds", required_argument, NULL, 't'},
 	{"posts", required_argument, NULL, 'n'},   {"warm-up", required_argument, NULL, 'u'},  {"rate", required_argument, NULL, 'r'},
 	{"writers", required_argument, NULL, 'W'}, {"idle", required_argument, NULL, 'i'},     {"stuck", required_argument, NULL, 'k'},
+	{"life", required_argument, NULL, 'l'},    {"expiring", required_argument, NULL, 'x'},
 	{NULL, 0, NULL, 0},
 };
 
@@ -70,7 +72,7 @@ void load_options(struct load *l, const char *system, int argc, char **argv)
 	int c;
 
 	*l = (struct load){.system = system, .subscribers = 1, .window = 1000, .writers = 1, .seconds = 5, .posts = 1000000,
-			   .warm_up = 1000};
+			   .warm_up = 1000, .life = 90 * 86400.0};
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
 		case 'p': l->pid = atoi(optarg); break;
@@ -85,11 +87,13 @@ void load_options(struct load *l, const char *system, int argc, char **argv)
 		case 'W': l->writers = (unsigned)atoi(optarg); break;
 		case 'i': l->idle = (unsigned)atoi(optarg); break;
 		case 'k': l->stuck = (unsigned)atoi(optarg); break;
+		case 'l': l->life = atof(optarg); break;
+		case 'x': l->expiring = atof(optarg); break;
 		default: usage(argv[0]);
 		}
 	}
 	if (optind != argc || l->pid <= 0 || l->endpoint == NULL || l->subscribers < 1 || l->subscribers > LOAD_SUBSCRIBERS_MAX ||
-	    l->window < 1 || l->window > SENT_SLOTS || l->warm_up < 1 || l->posts <= l->warm_up || l->writers < 1)
+	    l->window < 1 || l->window > SENT_SLOTS || l->warm_up < 1 || l->posts <= l->warm_up || l->writers < 1 || l->life <= 0 || l->expiring < 0)
 		usage(argv[0]);
 	l->sent_slots = SENT_SLOTS;
 	l->latency_room = l->rate > 0 ? LATENCY_ROOM : 0;

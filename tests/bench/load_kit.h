@@ -19,7 +19,8 @@ struct load {
 	const char *system, *endpoint, *path;   /* path: a certificate or a folder, as the system needs */
 	int pid;                  /* the broker's */
 	unsigned subscribers, window;
-	unsigned writers, idle, stuck;          /* used by load_renkei alone */
+	unsigned writers, idle, stuck;          /* used by load_renkei alone, as are … */
+	double life, expiring;    /* … seconds until the first post expires (90 days), and how many expire a second from then on; 0: all at once */
 	double seconds;           /* no new post after this time of the second phase */
 	uint64_t posts;           /* nor beyond this number, of both phases */
 	uint64_t warm_up;         /* posts of the first phase */

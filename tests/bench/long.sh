@@ -1,19 +1,19 @@
 #!/bin/bash
 # long.sh: what the comparison does not show because it takes long: catch-up, a storm of connections, growth, the agreements' path.  One line a
 # figure, with its aim and whether it is reached; JSON lines in build/bench/long.jsonl.  See tests/bench/DESIGN.md, "Long runs".
-# SHORT=1: a few minutes.  PARTS="catchup growth storm nda" chooses; CATCHUP, GROWTH (entries), MEMBERS say how much.
+# SHORT=1: a few minutes.  PARTS="catchup growth retention storm nda" chooses; CATCHUP, GROWTH, EXPIRING (entries), MEMBERS say how much.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export RENKEI_BUILD=${RENKEI_BUILD:-$PWD/build}
 export LC_ALL=C.UTF-8
 bin=$RENKEI_BUILD/tests/bench
 out=$RENKEI_BUILD/bench/long.jsonl
-: "${PARTS:=catchup growth storm nda}"
+: "${PARTS:=catchup growth retention storm nda}"
 if [[ ${SHORT:-} ]]; then
-	: "${CATCHUP:=200000}" "${GROWTH:=1000000}" "${MEMBERS:=5700}"
+	: "${CATCHUP:=200000}" "${GROWTH:=1000000}" "${EXPIRING:=50000}" "${MEMBERS:=5700}"
 	rounds=3 live_seconds=5 growth_posts=60000
 else
-	: "${CATCHUP:=1000000}" "${GROWTH:=10000000}" "${MEMBERS:=5700}"
+	: "${CATCHUP:=1000000}" "${GROWTH:=10000000}" "${EXPIRING:=200000}" "${MEMBERS:=5700}"
 	rounds=5 live_seconds=10 growth_posts=60000
 fi
 small=10000            # entries of the store that the large one is compared with
@@ -242,6 +242,37 @@ part_growth() {
 	stop large KILL
 	run_broker large
 	figure "start after kill -9, $GROWTH entries" "$STARTED" s "<= 1"
+}
+
+# ---- retention
+
+# at_rate LABEL: a reader and a writer, 1,000 posts a second; adds to `longest` and `p99` of that label.
+at_rate() {
+	load old "$1" --rate 1000 --seconds "$live_seconds" --posts $((live_seconds * 1000 + 1250)) --warm-up 250
+	longest[$1]+=$(field max_ms <<<"$LINE")$'\n'
+	p99[$1]+=$(field p99_ms <<<"$LINE")$'\n'
+}
+
+part_retention() {
+	local due life seconds=$((EXPIRING / 5000 + 2 * live_seconds + 10)) # to seal and to send them, and for the run before
+	local -A longest=() p99=()
+	say "retention: $EXPIRING posts that expire at once"
+	new_broker old 64
+	for _ in $(seq "$rounds"); do
+		due=$((EPOCHSECONDS + seconds))
+		load old "posts that expire" --writers 4 --window 1000 --warm-up 1 --posts "$EXPIRING" --seconds 600 --life "$seconds"
+		at_rate alone
+		life=$((due - EPOCHSECONDS - 1))
+		((life > 0)) || { say "too slow: the posts expired before"; return 1; }
+		sleep "$life"
+		at_rate beside
+	done
+	stop old
+	(($(grep -o ' due_done=[0-9]*' "$T/old/log" | tail -n 1 | cut -d= -f2) >= rounds * EXPIRING)) || { say "not all posts have expired"; return 1; }
+	figure "p99, 1,000 posts a second, alone" "$(median <<<"${p99[alone]}")" ms ""
+	figure "p99, 1,000 posts a second, while others expire" "$(median <<<"${p99[beside]}")" ms ""
+	figure "longest wait, alone" "$(median <<<"${longest[alone]}")" ms ""
+	figure "longest wait while others expire, less that" "$(calc "$(median <<<"${longest[beside]}") - $(median <<<"${longest[alone]}")")" ms "<= 5"
 }
 
 # ---- storm
