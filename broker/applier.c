@@ -38,6 +38,7 @@ struct applier {
 	uint64_t told_size;          /* of the tree that the signer knows */
 	int64_t saved_ms, stored_by_ms; /* the last batch that was saved; when the first of them has to be in the tables */
 	int64_t store_after_ms;      /* after a failed one, not before this */
+	bool with_due;               /* the batch in hand */
 	int64_t due_after_ms;        /* what is due is not looked at before this */
 };
 
@@ -161,7 +162,7 @@ static void count_commit(enum metric count, enum metric sum_us, int64_t began_us
 
 static bool is_due(const struct applier *a)
 {
-	return !a->was_off && apply_next_due(a->path->apply) <= sequence_time(a->path->sequence) && path_monotonic_ms() >= a->due_after_ms;
+	return !a->was_off && !atomic_load(&a->path->stopping) && apply_next_due(a->path->apply) <= sequence_time(a->path->sequence) && path_monotonic_ms() >= a->due_after_ms;
 }
 
 static void run_due(struct applier *a)
@@ -175,21 +176,21 @@ static void run_due(struct applier *a)
 
 static int run_batch(struct applier *a, int64_t time_ms)
 {
-	bool with_due = is_due(a);
 	int64_t began;
 	int r;
 
+	a->with_due = is_due(a);
 	apply_set_room(a->path->apply, atomic_load(&a->path->blob_room));
 	if ((r = apply_begin(a->path->apply, time_ms)) != RK_OK)
 		return r;
-	if (!with_due && is_to_be_saved(a))
+	if (!a->with_due && is_to_be_saved(a))
 		apply_gather(a->path->apply);
 	a->count_before = a->count;
 	for (size_t i = 0; i < a->count; i++) {
 		prefetch_next(a, i);
 		apply_command(a->path->apply, &a->batch[i]->command);
 	}
-	if (with_due)
+	if (a->with_due)
 		run_due(a);
 	began = monotonic_us();
 	r = apply_commit(a->path->apply);
@@ -310,7 +311,7 @@ static bool process_batch(struct applier *a, int64_t time_ms)
 		path_fail(a->path, r);
 		return false;
 	}
-	if (r != RK_OK)
+	if (r != RK_OK && a->with_due)
 		a->due_after_ms = path_monotonic_ms() + FULL_PAUSE_MS;
 	tell_log(a);
 	/* Before any answer leaves: who was answered and asks at once must find this batch counted (path_may_read). */
@@ -346,7 +347,7 @@ static int idle_ms(struct applier *a)
 {
 	int64_t next = apply_next_due(a->path->apply), now = sequence_time(a->path->sequence), pause = a->due_after_ms - path_monotonic_ms(), ms;
 
-	if (a->was_off || next - now > IDLE_MS)
+	if (a->was_off || atomic_load(&a->path->stopping) || next - now > IDLE_MS)
 		return IDLE_MS;
 	ms = next - now > pause ? next - now : pause;
 	return ms > 0 ? (int)(ms < IDLE_MS ? ms : IDLE_MS) : 0;
