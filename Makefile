@@ -107,7 +107,7 @@ $(BUILD)/obj/%.o: %.c | $(GEN)
 	$(Q)$(COMPILE) $(WARN) -c -o $@ $<
 
 # Loops over bytes that only -O3 unrolls.
-$(BUILD)/obj/proto/checksum.o: SPEED = $(if $(filter -O2,$(CFLAGS)),-O3)
+$(BUILD)/obj/proto/checksum.o: private SPEED = $(if $(filter -O2,$(CFLAGS)),-O3)
 
 # ---- archives and programs
 $(BUILD)/libproto.a: $(PROTO)

@@ -209,9 +209,10 @@ static int send_page(struct deliver *d, struct reader *r, struct subscription *s
 		entries_max = room;
 	if ((code = deliver_page(d, r, s, entries_max, &p)) != RK_OK)
 		return code;
-	if (p->is_bundle && (!r->peer.bundles || p->count > r->credit_entries))
-		return send_singly(d, r, s, p);
-	return send_whole(d, r, s, p);
+	code = p->is_bundle && (!r->peer.bundles || p->count > r->credit_entries) ? send_singly(d, r, s, p) : send_whole(d, r, s, p);
+	if (code != RK_OK)
+		s->empty_at = s->feed->head;
+	return code;
 }
 
 /* One reader's turn.  False: it was dropped. */
@@ -234,12 +235,10 @@ static bool run_reader(struct deliver *d, struct reader *r)
 			continue;
 		if (code == RK_BUSY) {
 			reader_again(s);
-			r->retry_ms = d->now_ms;
 			readers_place(d->readers, r, READER_WAITS);
 			return true;
 		}
-		/* Trimmed to its end, or unreadable: not tried again before the stream grows. */
-		s->empty_at = s->feed->head;
+		/* Trimmed to its end, or unreadable: not tried again before the stream grows (empty_at). */
 		if (code != RK_ENOTFOUND)
 			log_error("deliver", "read-failed", "code=%s cursor=%llu", errcode_name(code),
 			          (unsigned long long)s->cursor);
@@ -250,12 +249,18 @@ static bool run_reader(struct deliver *d, struct reader *r)
 static bool run_readers(struct deliver *d)
 {
 	struct reader_list *run = readers_list(d->readers, READER_RUNS), *wait = readers_list(d->readers, READER_WAITS);
+	unsigned places = deliver_load_places(d);
 	struct reader *r, *next;
 	bool any = false;
 
 	for (r = TAILQ_FIRST(wait); r != NULL; r = next) {
 		next = TAILQ_NEXT(r, list);
-		if (r->retry_ms <= d->now_ms && !r->load.is_awaited && (r->store_mark == 0 || path_may_read(d->path, &r->store_mark)))
+		/* As many as there are places, who has waited longest first. */
+		if (r->load.is_slot_awaited && places > 0 && deliver_may_ask(d, r)) {
+			r->load.is_slot_awaited = false;
+			places--;
+		}
+		if (r->retry_ms <= d->now_ms && !r->load.is_awaited && !r->load.is_slot_awaited && (r->store_mark == 0 || path_may_read(d->path, &r->store_mark)))
 			readers_place(d->readers, r, READER_RUNS);
 	}
 	for (unsigned i = 0; i < TURN_REQUESTS && d->under_way < PATH_DELIVERIES_MAX; i++) {

@@ -30,9 +30,14 @@ void deliver_wake(struct deliver *, struct reader *);
 /* ---- deliver_load.c */
 /**
  * The page after a subscription's cursor, from memory, or loaded; borrowed until the next call.  entries_max: for a load.
- * RK_BUSY: not yet; the reader waits (reader.load, reader.store_mark).  RK_ENOTFOUND: nothing there; RK_ENOMEM; RK_ESTORE or RK_EIO: the store cannot be read.
+ * RK_BUSY: not yet; the reader waits (reader.load, reader.store_mark, reader.retry_ms).  RK_ENOTFOUND: nothing there; RK_ENOMEM; RK_ESTORE or RK_EIO: the
+ * store cannot be read; then the subscription rests until its stream has grown.
  */
 int deliver_page(struct deliver *, struct reader *, struct subscription *, unsigned entries_max, struct page **);
+/** How many may be asked for now. */
+unsigned deliver_load_places(const struct deliver *);
+/** Is there one for a reader that waits to ask (load.is_slot_awaited)? */
+bool deliver_may_ask(struct deliver *, const struct reader *);
 /** Takes the loads that came back; true if there were any. */
 bool deliver_take_loads(struct deliver *);
 /** At the end: the pages of loads that nobody took. */

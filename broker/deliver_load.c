@@ -1,6 +1,6 @@
 /*
  * deliver_load: pages that are not in memory.  A reader asks for a load and waits; the others go on.  What comes back goes into memory, where all who
- * wait find it, each in its turn; the one who asked also learns that there was nothing, or an error.  PATH_LOADS_MAX are out at a time, together at
+ * wait find it, each in its turn; or learn that there was nothing, or an error.  PATH_LOADS_MAX are out at a time, together at
  * most half of the memory that there is for pages.
  */
 #include "broker/deliver_internal.h"
@@ -8,53 +8,81 @@
 #include "broker/metrics.h"
 #include "proto/errcode.h"
 
+/* Too old to be kept for long, but not before the reader it was read for has had a turn. */
+#define AGE_WHEN_PUT_MAX_MS 500
+#define BUSY_PAUSE_MS 250
+
 static bool is_at(const struct page_load *l, const struct stream_id *stream, uint64_t cursor)
 {
 	return l->cursor == cursor && memcmp(&l->stream, stream, sizeof(*stream)) == 0;
 }
 
-/* A load of that place which is out, or one to be used; NULL: all are out. */
-static struct page_load *load_of(struct deliver *d, const struct stream_id *stream, uint64_t cursor)
+static struct page_load *load_of_place(struct deliver *d, const struct stream_id *stream, uint64_t cursor)
+{
+	for (unsigned i = 0; i < PATH_LOADS_MAX; i++)
+		if (d->loads[i].is_out && is_at(&d->loads[i], stream, cursor))
+			return &d->loads[i];
+	return NULL;
+}
+
+/* One to be used.  NULL: all are out, or one is for this device: it has one at a time, whatever it subscribes. */
+static struct page_load *unused_load(struct deliver *d, const uint8_t device_id[16])
 {
 	struct page_load *unused = NULL;
 
 	for (unsigned i = 0; i < PATH_LOADS_MAX; i++) {
-		struct page_load *l = &d->loads[i];
-
-		if (l->is_out && is_at(l, stream, cursor))
-			return l;
-		if (!l->is_out)
-			unused = l;
+		if (!d->loads[i].is_out)
+			unused = &d->loads[i];
+		else if (memcmp(d->loads[i].device_id, device_id, 16) == 0)
+			return NULL;
 	}
 	return unused;
 }
 
+unsigned deliver_load_places(const struct deliver *d)
+{
+	unsigned places = 0;
+
+	for (unsigned i = 0; i < PATH_LOADS_MAX; i++)
+		places += !d->loads[i].is_out;
+	return places;
+}
+
+bool deliver_may_ask(struct deliver *d, const struct reader *r)
+{
+	return unused_load(d, r->key.id) != NULL;
+}
+
 /* ---- what came back */
 
-/* Everybody who waits for a load looks again. */
-static void wake_all(struct deliver *d)
+/* Who waits for this place learns what came of it. */
+static void tell(struct deliver *d, const struct page_load *l, int code)
 {
 	struct reader *r;
 
-	TAILQ_FOREACH(r, readers_list(d->readers, READER_WAITS), list)
+	TAILQ_FOREACH(r, readers_list(d->readers, READER_WAITS), list) {
+		if (!r->load.is_awaited || !is_at(l, &r->load.stream, r->load.cursor))
+			continue;
 		r->load.is_awaited = false;
+		r->load.state = LOAD_BACK;
+		r->load.code = code;
+		r->load.is_of_all = l->is_of_all;
+		r->load.head = l->head;
+	}
 }
 
 static void take(struct deliver *d, struct page_load *l)
 {
-	struct reader *r = readers_find(d->readers, l->device_id);
-	struct loaded_page *p;
 	/* An error behind the first page is met again when its turn comes. */
-	int code = !STAILQ_EMPTY(&l->pages) ? RK_OK : l->code != RK_OK ? l->code : RK_ENOTFOUND;
+	int code = !SLIST_EMPTY(&l->pages) ? RK_OK : l->code != RK_OK ? l->code : RK_ENOTFOUND;
+	int64_t read_ms = l->read_ms > d->now_ms - AGE_WHEN_PUT_MAX_MS ? l->read_ms : d->now_ms - AGE_WHEN_PUT_MAX_MS;
+	struct loaded_page *p;
 
-	STAILQ_FOREACH(p, &l->pages, next)
-		pages_put(d->pages, &l->stream, &p->page, d->now_ms);
+	SLIST_FOREACH(p, &l->pages, next)
+		pages_put(d->pages, &l->stream, &p->page, read_ms);
 	page_load_clear(l);
 	l->is_out = false;
-	if (r != NULL && r->load.is_asked && is_at(l, &r->load.stream, r->load.cursor)) {
-		r->load.is_back = true;
-		r->load.code = code;
-	}
+	tell(d, l, code);
 }
 
 bool deliver_take_loads(struct deliver *d)
@@ -62,12 +90,8 @@ bool deliver_take_loads(struct deliver *d)
 	struct page_load *l;
 	bool any = false;
 
-	while ((l = ring_pop(d->path->pages_deliver)) != NULL) {
+	for (; (l = ring_pop(d->path->pages_deliver)) != NULL; any = true)
 		take(d, l);
-		any = true;
-	}
-	if (any)
-		wake_all(d);
 	return any;
 }
 
@@ -85,79 +109,77 @@ void deliver_free_loads(struct deliver *d)
 
 /* ---- asking */
 
-/* Asks for what follows the reader's cursor, unless somebody did.  False: it has to wait. */
-static bool ask(struct deliver *d, struct reader *r, const struct subscription *s, unsigned entries_max)
+static void ask(struct deliver *d, struct page_load *l, const struct reader *r, const struct subscription *s, unsigned entries_max, bool is_of_all)
 {
 	const struct config *c = d->path->config;
-	const struct stream_id *stream = &s->feed->stream;
-	struct page_load *l = load_of(d, stream, s->cursor);
 
-	r->load.is_awaited = true;
-	if (l == NULL || l->is_out)
-		return false;
-	r->load.is_asked = true;
-	r->load.is_back = false;
-	r->load.stream = *stream;
-	r->load.cursor = s->cursor;
 	*l = (struct page_load){
-		.stream = *stream,
+		.stream = s->feed->stream,
 		.cursor = s->cursor,
 		.entries_max = entries_max < (unsigned)c->page_entries ? entries_max : (unsigned)c->page_entries,
 		.bytes_max = (size_t)r->credit_bytes < d->load_bytes_max ? (size_t)r->credit_bytes : d->load_bytes_max,
 		.is_out = true,
+		.is_of_all = is_of_all || path_is_stored(d->path),
+		.head = s->feed->head,
 	};
 	memcpy(l->device_id, r->key.id, sizeof(l->device_id));
 	metrics_add(M_LOADS, 1);
+	/* The rings are never full: there are no more loads than places in them. */
 	if (d->load_arena == NULL) {
-		(void)ring_push(d->path->deliver_pages, l); /* never full: there are no more loads than places */
-		return false;
+		(void)ring_push(d->path->deliver_pages, l);
+		return;
 	}
 	page_load_run(l, d->path->env, d->load_arena);
-	take(d, l);
-	r->load.is_awaited = false;
-	return true;
+	(void)ring_push(d->path->pages_deliver, l);
 }
 
-/* The answer that the reader got for this place; RK_OK where there is none, or it has been used. */
+/* The reader waits for what follows its cursor, which is asked for unless somebody did. */
+static void wait_for(struct deliver *d, struct reader *r, const struct subscription *s, unsigned entries_max, bool is_of_all)
+{
+	struct page_load *l = load_of_place(d, &s->feed->stream, s->cursor);
+
+	if (l == NULL) {
+		l = unused_load(d, r->key.id);
+		r->load.is_slot_awaited = l == NULL;
+		if (l == NULL)
+			return;
+		ask(d, l, r, s, entries_max, is_of_all);
+	}
+	r->load.is_awaited = true;
+	r->load.state = LOAD_OUT;
+	r->load.stream = s->feed->stream;
+	r->load.cursor = s->cursor;
+}
+
+/* What came of reading this place; RK_OK where nothing did, or it has been used. */
 static int answer(struct reader *r, const struct subscription *s)
 {
 	struct reader_load *l = &r->load;
-	int code = RK_OK;
+	bool is_here = l->state == LOAD_BACK && l->cursor == s->cursor && memcmp(&l->stream, &s->feed->stream, sizeof(l->stream)) == 0;
 
-	if (!l->is_asked || !l->is_back)
-		return RK_OK;
-	if (l->cursor == s->cursor && memcmp(&l->stream, &s->feed->stream, sizeof(l->stream)) == 0)
-		code = l->code;
-	else
-		l->is_of_all = false;
-	l->is_asked = false;
-	return code;
+	l->state = LOAD_NONE;
+	return is_here ? l->code : RK_OK;
 }
 
 int deliver_page(struct deliver *d, struct reader *r, struct subscription *s, unsigned entries_max, struct page **p)
 {
-	for (;;) {
-		int code;
+	int code;
 
-		*p = pages_find(d->pages, &s->feed->stream, s->cursor, d->now_ms);
-		if (*p != NULL) {
-			r->load.is_of_all = false;
-			return RK_OK;
-		}
-		code = answer(r, s);
-		if (code != RK_OK && code != RK_ENOTFOUND)
-			return code;
-		if (code == RK_ENOTFOUND) {
-			/* What is in the tables may be sent whatever is not there yet; who has come to its end waits for the rest, and looks again. */
-			if (r->load.is_of_all) {
-				r->load.is_of_all = false;
-				return RK_ENOTFOUND;
-			}
-			if (!path_may_read(d->path, &r->store_mark))
-				return RK_BUSY;
-			r->load.is_of_all = true;
-		}
-		if (!ask(d, r, s, entries_max))
-			return RK_BUSY;
+	*p = pages_find(d->pages, &s->feed->stream, s->cursor, d->now_ms);
+	code = answer(r, s);
+	if (*p != NULL)
+		return RK_OK;
+	if (code == RK_BUSY) {
+		r->retry_ms = d->now_ms + BUSY_PAUSE_MS;
+		return RK_BUSY;
 	}
+	/* What is in the tables may be sent whatever is not there yet; who has come to its end waits for the rest, and looks again. */
+	if (code == RK_OK || (code == RK_ENOTFOUND && !r->load.is_of_all)) {
+		if (code == RK_OK || path_may_read(d->path, &r->store_mark))
+			wait_for(d, r, s, entries_max, code != RK_OK);
+		return RK_BUSY;
+	}
+	/* As of the time of asking: what has come since is looked for. */
+	s->empty_at = r->load.head;
+	return code;
 }

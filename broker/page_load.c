@@ -24,7 +24,7 @@ static int keep(struct reading *r, struct page *page)
 		return RK_ENOMEM;
 	}
 	p->page = *page; /* libzmq's messages may be moved as they are, as long as only one of the two is used */
-	STAILQ_INSERT_TAIL(&r->load->pages, p, next);
+	SLIST_INSERT_HEAD(&r->load->pages, p, next);
 	return RK_OK;
 }
 
@@ -80,7 +80,8 @@ void page_load_run(struct page_load *load, struct env *env, struct arena *arena)
 	struct txn *txn;
 	int code, closed;
 
-	STAILQ_INIT(&load->pages);
+	SLIST_INIT(&load->pages);
+	load->read_ms = path_monotonic_ms();
 	load->code = env_begin(env, false, &txn);
 	if (load->code != RK_OK)
 		return;
@@ -97,8 +98,8 @@ void page_load_clear(struct page_load *load)
 {
 	struct loaded_page *p;
 
-	while ((p = STAILQ_FIRST(&load->pages)) != NULL) {
-		STAILQ_REMOVE_HEAD(&load->pages, next);
+	while ((p = SLIST_FIRST(&load->pages)) != NULL) {
+		SLIST_REMOVE_HEAD(&load->pages, next);
 		page_clear(&p->page);
 		free(p);
 	}

@@ -13,7 +13,7 @@
 
 /** A page that was loaded. */
 struct loaded_page {
-	STAILQ_ENTRY(loaded_page) next;
+	SLIST_ENTRY(loaded_page) next;
 	struct page page;
 };
 
@@ -24,9 +24,13 @@ struct page_load {
 	unsigned entries_max;      /* at least 1 */
 	size_t bytes_max;          /* it ends with the entry that reaches this */
 	uint8_t device_id[16];     /* of the reader for whom */
-	bool is_out;               /* deliver's own: asked for, and not back yet */
+	/* deliver's own. */
+	bool is_out;               /* asked for, and not back yet */
+	bool is_of_all;            /* when it was asked for, the tables had all that was answered … */
+	uint64_t head;             /* … and this was the stream's head, as far as deliver knew */
 	/* The answer.  Pages may be there beside an error: what was read before it is good. */
-	STAILQ_HEAD(, loaded_page) pages;
+	SLIST_HEAD(, loaded_page) pages; /* the last one first: what is put into memory last stays longest, and the first one is waited for */
+	int64_t read_ms;           /* when the transaction began */
 	int code;                  /* RK_OK, also where there is nothing; RK_ENOMEM; RK_BUSY, RK_ESTORE, RK_EIO: the store cannot be read */
 };
 

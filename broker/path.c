@@ -113,6 +113,13 @@ bool path_may_read(struct path *p, uint64_t *mark)
 	return false;
 }
 
+bool path_is_stored(const struct path *p)
+{
+	uint64_t batches = atomic_load(&p->batches);
+
+	return atomic_load(&p->stored) >= batches;
+}
+
 void path_fail(struct path *p, int code)
 {
 	int none = 0;

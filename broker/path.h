@@ -96,6 +96,9 @@ void path_yield(struct path *, bool for_apply);
  */
 bool path_may_read(struct path *, uint64_t *mark);
 
+/** The same as of now, without waiting for it. */
+bool path_is_stored(const struct path *);
+
 /** A thread cannot go on: the process shall end with this code.  Any thread; the first one counts. */
 void path_fail(struct path *, int code);
 /** Rings every bell. */

@@ -41,15 +41,17 @@ struct flight {
 	size_t bytes;
 };
 
-/* What a reader waits for that is not in memory (deliver_load.c). */
+/* Reading that a reader has asked for, or waits for (deliver_load.c). */
 struct reader_load {
-	bool is_awaited;           /* its own load, another reader's of the same place, or one to end so that it may ask */
-	bool is_asked;             /* its own is out, or came back: the answer to stream and cursor is `code`; RK_ENOTFOUND: nothing there */
-	bool is_back;
-	bool is_of_all;            /* when it was asked for, the tables had all that was answered */
+	enum { LOAD_NONE, LOAD_OUT, LOAD_BACK } state; /* of what was read, or is, for stream and cursor */
+	bool is_awaited;           /* the reader waits for that … */
+	bool is_slot_awaited;      /* … or for a place to ask */
 	struct stream_id stream;
 	uint64_t cursor;
-	int code;
+	/* LOAD_BACK.  The last two as in page_load.h. */
+	int code;                  /* RK_ENOTFOUND: nothing there */
+	bool is_of_all;
+	uint64_t head;
 };
 
 enum reader_place { READER_NOWHERE, READER_RUNS, READER_WAITS };
