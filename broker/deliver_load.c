@@ -55,12 +55,13 @@ bool deliver_may_ask(struct deliver *d, const struct reader *r)
 
 /* ---- what came back */
 
-/* Who waits for this place learns what came of it. */
+/* Who waits for this place learns what came of it.  It will ask for what follows: who waits to ask is before it then. */
 static void tell(struct deliver *d, const struct page_load *l, int code)
 {
-	struct reader *r;
+	struct reader *r, *next;
 
-	TAILQ_FOREACH(r, readers_list(d->readers, READER_WAITS), list) {
+	for (r = TAILQ_FIRST(readers_list(d->readers, READER_WAITS)); r != NULL; r = next) {
+		next = TAILQ_NEXT(r, list);
 		if (!r->load.is_awaited || !is_at(l, &r->load.stream, r->load.cursor))
 			continue;
 		r->load.is_awaited = false;
@@ -68,6 +69,8 @@ static void tell(struct deliver *d, const struct page_load *l, int code)
 		r->load.code = code;
 		r->load.is_of_all = l->is_of_all;
 		r->load.head = l->head;
+		readers_place(d->readers, r, READER_NOWHERE);
+		readers_place(d->readers, r, READER_WAITS);
 	}
 }
 

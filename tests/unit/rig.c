@@ -14,7 +14,7 @@
 
 uint8_t rig_filler[RIG_LARGE_BODY];
 
-int rig_set_up(void **state)
+static int set_up(void **state, bool has_pages_thread)
 {
 	struct rig *r = calloc(1, sizeof(*r));
 	uint8_t log_sk[64] = {1};
@@ -33,11 +33,22 @@ int rig_set_up(void **state)
 	assert_non_null(r->path.signer = signer_new(log_sk));
 	memcpy(r->peer.id, r->device.device_id, 16);
 	r->peer.routing_id_len = 1;
-	r->deliver = deliver_new(&r->path, false);
+	r->channel = RK__CHANNEL__OFFER;
+	r->deliver = deliver_new(&r->path, has_pages_thread);
 	r->arena = arena_new(1 << 20);
 	assert_non_null(r->deliver);
 	*state = r;
 	return 0;
+}
+
+int rig_set_up(void **state)
+{
+	return set_up(state, false);
+}
+
+int rig_set_up_with_loads(void **state)
+{
+	return set_up(state, true);
 }
 
 int rig_tear_down(void **state)
@@ -61,7 +72,7 @@ int rig_tear_down(void **state)
 
 void rig_append(struct rig *r, unsigned count, size_t body)
 {
-	const struct stream_id offers = stream_channel(RK__CHANNEL__OFFER);
+	const struct stream_id stream = stream_channel(r->channel);
 	struct txn *t;
 
 	assert_int_equal(env_begin(r->env, true, &t), RK_OK);
@@ -69,7 +80,7 @@ void rig_append(struct rig *r, unsigned count, size_t body)
 		struct stream_entry e = {.kind = RK__ENTRY_KIND__ENTRY_POST, .time_ms = 1, .object = bytes_make(rig_filler, 300), .body = bytes_make(rig_filler, body)};
 		uint64_t position, seq;
 
-		assert_int_equal(stream_append(t, &offers, 1, &e, &position, &seq), RK_OK);
+		assert_int_equal(stream_append(t, &stream, 1, &e, &position, &seq), RK_OK);
 	}
 	assert_int_equal(env_commit(t), RK_OK);
 }
@@ -78,21 +89,21 @@ void rig_tell(struct rig *r, uint64_t head)
 {
 	struct deliver_event *e = calloc(1, sizeof(*e));
 
-	*e = (struct deliver_event){.kind = DELIVER_STREAM, .stream = stream_channel(RK__CHANNEL__OFFER), .seq = head};
+	*e = (struct deliver_event){.kind = DELIVER_STREAM, .stream = stream_channel(r->channel), .seq = head};
 	ring_push_wait(r->path.apply_deliver, e);
 }
 
 void rig_page(struct rig *r, uint64_t first, unsigned count)
 {
-	const struct stream_id offers = stream_channel(RK__CHANNEL__OFFER);
+	const struct stream_id stream = stream_channel(r->channel);
 	struct stream_entry entry = {.kind = RK__ENTRY_KIND__ENTRY_POST, .object = bytes_make(rig_filler, 300), .body = bytes_make(rig_filler, 500)};
 	struct deliver_event *e = calloc(1, sizeof(*e));
 	struct page_builder b = {0};
 
 	e->kind = DELIVER_PAGE;
-	e->stream = offers;
+	e->stream = stream;
 	for (uint64_t seq = first; seq < first + count; seq++)
-		assert_int_equal(page_add(&b, &offers, seq - 1, seq, &entry, NULL), RK_OK);
+		assert_int_equal(page_add(&b, &stream, seq - 1, seq, &entry, NULL), RK_OK);
 	assert_int_equal(page_finish(&b, &e->page), RK_OK);
 	atomic_fetch_add(&r->path.live_bytes, deliver_event_bytes(e));
 	ring_push_wait(r->path.apply_deliver, e);
@@ -116,7 +127,7 @@ void rig_subscribe(struct rig *r, uint64_t cursor)
 	Rk__StreamId id = RK__STREAM_ID__INIT;
 
 	id.type = RK__STREAM_TYPE__STREAM_CHANNEL;
-	id.channel = RK__CHANNEL__OFFER;
+	id.channel = r->channel;
 	s.stream = &id;
 	s.cursor = cursor;
 	q.op = RK__OP__OP_SUBSCRIBE;

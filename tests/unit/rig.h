@@ -1,5 +1,5 @@
 /*
- * rig: deliver alone, between rings that the test fills and empties, over a store with entries of the channel of offers.  One device reads; what is
+ * rig: deliver alone, between rings that the test fills and empties, over a store with entries of a channel.  One device reads; what is
  * delivered to it is asserted to follow its cursor without a gap.
  */
 #ifndef RENKEI_TESTS_RIG_H
@@ -9,7 +9,7 @@
 #include "broker/signer.h"
 
 #define RIG_LARGE_BODY 100000
-#define RIG_REPLIES_MAX 32
+#define RIG_REPLIES_MAX 128
 
 struct rig {
 	char folder[256];
@@ -20,6 +20,7 @@ struct rig {
 	struct arena *arena;
 	struct roster_device device;
 	struct peer peer;  /* who asks: the device, unless the test says otherwise */
+	Rk__Channel channel; /* that is written, told of and subscribed: of offers, unless the test says otherwise */
 	uint64_t seq;      /* of the last entry that came */
 	unsigned entries;  /* since the last look */
 	unsigned messages, bundles;
@@ -34,6 +35,7 @@ extern uint8_t rig_filler[RIG_LARGE_BODY];
 
 /** As cmocka calls them. */
 int rig_set_up(void **state);
+int rig_set_up_with_loads(void **state); /* what deliver asks of the thread of pages stands in path.deliver_pages */
 int rig_tear_down(void **state);
 /** Entries in the store, with bodies of so many bytes. */
 void rig_append(struct rig *, unsigned count, size_t body);
