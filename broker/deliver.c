@@ -37,9 +37,9 @@ struct deliver *deliver_new(struct path *path, bool has_pages_thread)
 	d->path = path;
 	d->readers = readers_new(2 * (size_t)path->config->connections);
 	d->pages = pages_new((size_t)path->config->cache_bytes);
-	if (!has_pages_thread)
-		d->load_arena = arena_new(0);
-	if (d->readers == NULL || d->pages == NULL || (!has_pages_thread && d->load_arena == NULL)) {
+	d->has_pages_thread = has_pages_thread;
+	d->load_arena = arena_new(0);
+	if (d->readers == NULL || d->pages == NULL || d->load_arena == NULL) {
 		deliver_free(d);
 		return NULL;
 	}

@@ -34,7 +34,7 @@ static inline size_t deliver_event_bytes(const struct deliver_event *e)
 /** Any kind: closes what a PAGE holds. */
 void deliver_event_free(struct deliver_event *);
 
-/** NULL without memory.  has_pages_thread: page_load_thread runs; without it pages are loaded in deliver_turn. */
+/** NULL without memory.  has_pages_thread: page_load_thread runs; without it all pages are loaded in deliver_turn. */
 struct deliver *deliver_new(struct path *, bool has_pages_thread);
 void deliver_free(struct deliver *);
 /** Takes what came, then lets readers go on.  True if there was anything. */

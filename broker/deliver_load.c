@@ -11,6 +11,9 @@
 /* Too old to be kept for long, but not before the reader it was read for has had a turn. */
 #define AGE_WHEN_PUT_MAX_MS 500
 #define BUSY_PAUSE_MS 250
+/* Who is so little behind is served at once: mail that has just come, and the last of a channel, which were written a moment ago. */
+#define NEAR_ENTRIES 4
+#define TRIES_MAX 3 /* of one turn: what was loaded is in memory, or there is none */
 
 static bool is_at(const struct page_load *l, const struct stream_id *stream, uint64_t cursor)
 {
@@ -55,6 +58,16 @@ bool deliver_may_ask(struct deliver *d, const struct reader *r)
 
 /* ---- what came back */
 
+static void learn(struct reader *r, const struct page_load *l, int code)
+{
+	r->load.state = LOAD_BACK;
+	r->load.stream = l->stream;
+	r->load.cursor = l->cursor;
+	r->load.code = code;
+	r->load.is_of_all = l->is_of_all;
+	r->load.head = l->head;
+}
+
 /* Who waits for this place learns what came of it.  It will ask for what follows: who waits to ask is before it then. */
 static void tell(struct deliver *d, const struct page_load *l, int code)
 {
@@ -65,16 +78,14 @@ static void tell(struct deliver *d, const struct page_load *l, int code)
 		if (!r->load.is_awaited || !is_at(l, &r->load.stream, r->load.cursor))
 			continue;
 		r->load.is_awaited = false;
-		r->load.state = LOAD_BACK;
-		r->load.code = code;
-		r->load.is_of_all = l->is_of_all;
-		r->load.head = l->head;
+		learn(r, l, code);
 		readers_place(d->readers, r, READER_NOWHERE);
 		readers_place(d->readers, r, READER_WAITS);
 	}
 }
 
-static void take(struct deliver *d, struct page_load *l)
+/* The pages go into memory.  What a reader is to know: RK_OK: there are some. */
+static int keep(struct deliver *d, struct page_load *l)
 {
 	/* An error behind the first page is met again when its turn comes. */
 	int code = !SLIST_EMPTY(&l->pages) ? RK_OK : l->code != RK_OK ? l->code : RK_ENOTFOUND;
@@ -84,6 +95,13 @@ static void take(struct deliver *d, struct page_load *l)
 	SLIST_FOREACH(p, &l->pages, next)
 		pages_put(d->pages, &l->stream, &p->page, read_ms);
 	page_load_clear(l);
+	return code;
+}
+
+static void take(struct deliver *d, struct page_load *l)
+{
+	int code = keep(d, l);
+
 	l->is_out = false;
 	tell(d, l, code);
 }
@@ -112,28 +130,29 @@ void deliver_free_loads(struct deliver *d)
 
 /* ---- asking */
 
-static void ask(struct deliver *d, struct page_load *l, const struct reader *r, const struct subscription *s, unsigned entries_max, bool is_of_all)
+static struct page_load load_for(struct deliver *d, const struct reader *r, const struct subscription *s, unsigned entries_max, bool is_of_all)
 {
 	const struct config *c = d->path->config;
-
-	*l = (struct page_load){
+	struct page_load l = {
 		.stream = s->feed->stream,
 		.cursor = s->cursor,
 		.entries_max = entries_max < (unsigned)c->page_entries ? entries_max : (unsigned)c->page_entries,
 		.bytes_max = (size_t)r->credit_bytes < d->load_bytes_max ? (size_t)r->credit_bytes : d->load_bytes_max,
-		.is_out = true,
 		.is_of_all = is_of_all || path_is_stored(d->path),
 		.head = s->feed->head,
 	};
-	memcpy(l->device_id, r->key.id, sizeof(l->device_id));
+
+	memcpy(l.device_id, r->key.id, sizeof(l.device_id));
 	metrics_add(M_LOADS, 1);
-	/* The rings are never full: there are no more loads than places in them. */
-	if (d->load_arena == NULL) {
-		(void)ring_push(d->path->deliver_pages, l);
-		return;
-	}
-	page_load_run(l, d->path->env, d->load_arena);
-	(void)ring_push(d->path->pages_deliver, l);
+	return l;
+}
+
+static void load_now(struct deliver *d, struct reader *r, const struct subscription *s, unsigned entries_max, bool is_of_all)
+{
+	struct page_load l = load_for(d, r, s, entries_max, is_of_all);
+
+	page_load_run(&l, d->path->env, d->load_arena);
+	learn(r, &l, keep(d, &l));
 }
 
 /* The reader waits for what follows its cursor, which is asked for unless somebody did. */
@@ -146,12 +165,26 @@ static void wait_for(struct deliver *d, struct reader *r, const struct subscript
 		r->load.is_slot_awaited = l == NULL;
 		if (l == NULL)
 			return;
-		ask(d, l, r, s, entries_max, is_of_all);
+		*l = load_for(d, r, s, entries_max, is_of_all);
+		l->is_out = true;
+		(void)ring_push(d->path->deliver_pages, l); /* never full: there are no more loads than places in it */
 	}
 	r->load.is_awaited = true;
 	r->load.state = LOAD_OUT;
 	r->load.stream = s->feed->stream;
 	r->load.cursor = s->cursor;
+}
+
+/* False: the reader has to wait. */
+static bool load(struct deliver *d, struct reader *r, const struct subscription *s, unsigned entries_max, bool is_of_all)
+{
+	bool is_near = s->feed->head - s->cursor <= NEAR_ENTRIES;
+
+	if (is_near || !d->has_pages_thread)
+		load_now(d, r, s, entries_max, is_of_all);
+	else
+		wait_for(d, r, s, entries_max, is_of_all);
+	return is_near || !d->has_pages_thread;
 }
 
 /* What came of reading this place; RK_OK where nothing did, or it has been used. */
@@ -164,25 +197,33 @@ static int answer(struct reader *r, const struct subscription *s)
 	return is_here ? l->code : RK_OK;
 }
 
+/* What is in the tables may be sent whatever is not there yet; who has come to its end waits for the rest, and looks again. */
+static bool has_to_look_again(const struct reader *r, int code)
+{
+	return code == RK_ENOTFOUND && !r->load.is_of_all;
+}
+
 int deliver_page(struct deliver *d, struct reader *r, struct subscription *s, unsigned entries_max, struct page **p)
 {
-	int code;
+	for (unsigned i = 0; i < TRIES_MAX; i++) {
+		int code;
 
-	*p = pages_find(d->pages, &s->feed->stream, s->cursor, d->now_ms);
-	code = answer(r, s);
-	if (*p != NULL)
-		return RK_OK;
-	if (code == RK_BUSY) {
-		r->retry_ms = d->now_ms + BUSY_PAUSE_MS;
-		return RK_BUSY;
+		*p = pages_find(d->pages, &s->feed->stream, s->cursor, d->now_ms);
+		code = answer(r, s);
+		if (*p != NULL)
+			return RK_OK;
+		if (code == RK_BUSY) {
+			r->retry_ms = d->now_ms + BUSY_PAUSE_MS;
+			return RK_BUSY;
+		}
+		if (code != RK_OK && !has_to_look_again(r, code)) {
+			/* As of the time of asking: what has come since is looked for. */
+			s->empty_at = r->load.head;
+			return code;
+		}
+		if ((code != RK_OK && !path_may_read(d->path, &r->store_mark)) || !load(d, r, s, entries_max, code != RK_OK))
+			return RK_BUSY;
 	}
-	/* What is in the tables may be sent whatever is not there yet; who has come to its end waits for the rest, and looks again. */
-	if (code == RK_OK || (code == RK_ENOTFOUND && !r->load.is_of_all)) {
-		if (code == RK_OK || path_may_read(d->path, &r->store_mark))
-			wait_for(d, r, s, entries_max, code != RK_OK);
-		return RK_BUSY;
-	}
-	/* As of the time of asking: what has come since is looked for. */
-	s->empty_at = r->load.head;
-	return code;
+	s->empty_at = s->feed->head;
+	return RK_ENOMEM;
 }

@@ -290,6 +290,22 @@ static void who_came_later_has_his_turn(void **state)
 	assert_int_equal(run_all(r).entries, 200 - r->config.page_entries);
 }
 
+/* A few entries, which were written a moment ago, wait for no other thread. */
+static void who_is_little_behind_is_served_at_once(void **state)
+{
+	struct rig *r = *state;
+
+	r->peer.bundles = true;
+	rig_append(r, 4, 1000);
+	subscribe(r, 0);
+	assert_int_equal(rig_run(r, 0), 4);
+	assert_null(next_load(r));
+	rig_append(r, 5, 1000);
+	rig_tell(r, 9);
+	assert_int_equal(rig_run(r, 0), 0);
+	assert_int_equal(run_all(r).entries, 5);
+}
+
 #define ENTRIES 120
 
 static void is_cut(struct rig *r)
@@ -341,7 +357,7 @@ static void whose_reading_ended_gets_nothing(void **state)
 	r->peer.bundles = true;
 	rig_append(r, ENTRIES, 100);
 	for (unsigned i = 0; i < count * (PATH_LOADS_MAX + 2); i++) {
-		const uint64_t cursor = ENTRIES - 1 - i; /* no earlier load went through it */
+		const uint64_t cursor = ENTRIES - 5 - i; /* far enough behind for a load, and no earlier one went through it */
 		struct page_load *l;
 
 		r->peer.routing_id[0]++;
@@ -423,11 +439,11 @@ static void who_comes_to_the_end_of_two_streams_waits_quietly(void **state)
 	assert_quiet(r);
 	/* When it grows, it is looked at again. */
 	r->channel = RK__CHANNEL__NEED;
-	rig_append(r, 4, 1000);
-	rig_tell(r, 4);
+	rig_append(r, 6, 1000);
+	rig_tell(r, 6);
 	r->seq = 0;
 	sum = run_all(r);
-	assert_int_equal(sum.entries, 4);
+	assert_int_equal(sum.entries, 6);
 	assert_true(sum.loads == 1);
 	assert_quiet(r);
 }
@@ -441,7 +457,7 @@ static void what_comes_while_nothing_is_found_is_not_missed(void **state)
 	r->peer.bundles = true;
 	rig_append(r, 10, 1000);
 	trim(r, 10);
-	subscribe(r, 7);
+	subscribe(r, 2);
 	assert_int_equal(rig_run(r, 0), 0);
 	assert_non_null(l = next_load(r));
 	read_pages(r, l);
@@ -615,6 +631,7 @@ int main(void)
 		TEST(a_load_that_comes_back_makes_room_for_one),
 		TEST(who_wanders_has_one_load),
 		TEST(who_came_later_has_his_turn),
+		TEST(who_is_little_behind_is_served_at_once),
 		TEST(whose_reading_ended_gets_nothing),
 		TEST(who_subscribes_elsewhere_reads_from_there),
 		TEST(who_comes_to_the_end_of_two_streams_waits_quietly),
