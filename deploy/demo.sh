@@ -159,10 +159,12 @@ tell "There is no agreement yet, so there is nothing to send under:"
 refused university renkei dossier send --nda "$(printf '0%.0s' {1..64})" --to "Kitami Marine Extracts" papers/cell-data.txt
 
 chapter "6. They sign a confidentiality agreement"
-tell "The university proposes one, with dates and a purpose; both organisations sign with their organisation key. The text is sealed to the two; the broker sees parties and dates, no more."
+tell "The university proposes one, with a purpose and dates, from yesterday on; both organisations sign with their organisation key. The text is sealed to the two; the broker sees parties and dates, no more."
+# Clients send nothing in the first five minutes of an agreement: one that began yesterday lets the tour be taken just after midnight too.
+from=$(TZ=Asia/Tokyo date -d yesterday +%F)
 until=$(date -u -d '+1 year' +%F)
-proposal=(nda propose --with "Kitami Marine Extracts" --purpose "Evaluate the hypochlorite cell for the salmon line" --form plain --until "$until"
-	--signatory "Prof. Sato Haruka" --signatory-title "Head of laboratory")
+proposal=(nda propose --with "Kitami Marine Extracts" --purpose "Evaluate the hypochlorite cell for the salmon line" --form plain --from "$from"
+	--until "$until" --signatory "Prof. Sato Haruka" --signatory-title "Head of laboratory")
 typed university renkei "${proposal[@]}"
 nda=$(ask university nda_id "${proposal[@]}")
 echo "    agreement ${nda:0:12}"

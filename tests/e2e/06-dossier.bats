@@ -294,7 +294,7 @@ setup_file() { pair_file; }
 	join a sme
 	join b university
 	join c institute
-	NDA=$(as a --json nda propose --with "$(org b)" --with "$(org c)" --purpose P --form plain --until "$(date -u -d '+1 year' +%F)" --signatory A | value nda_id)
+	NDA=$(propose a "$(org b)" --with "$(org c)")
 	for o in b c; do
 		as "$o" sync
 		as "$o" nda sign "$NDA" --yes --signatory X

@@ -7,7 +7,7 @@ hostile() { timeout 120 "$RENKEI_BUILD/tests/e2e/hostile" "$T/$1" "${@:2}"; }
 agree() { # A B [ARG...]: an agreement signed by both; sets NDA
 	local a=$1 b=$2
 	shift 2
-	NDA=$(as "$a" --json nda propose --with "$(org "$b")" --purpose P --form plain --until "$(date -u -d '+1 year' +%F)" --signatory A "$@" | value nda_id)
+	NDA=$(propose "$a" "$(org "$b")" "$@")
 	as "$b" sync
 	as "$b" nda sign "$NDA" --yes --signatory B
 	as "$a" sync
@@ -33,9 +33,8 @@ agree() { # A B [ARG...]: an agreement signed by both; sets NDA
 	exchange_start
 	join bad sme
 	join peer sme
-	until=$(date -u -d '+1 year' +%F)
 	# proposed
-	NDA=$(as bad --json nda propose --with "$(org peer)" --purpose P --form plain --until "$until" --signatory A | value nda_id)
+	NDA=$(propose bad "$(org peer)")
 	hostile bad gate "$NDA" "$(org peer)" 502
 	as peer sync; as peer nda sign "$NDA" --yes --signatory B; as bad sync
 	hostile bad gate "$NDA" "$(org peer)" 0
@@ -51,10 +50,10 @@ agree() { # A B [ARG...]: an agreement signed by both; sets NDA
 	as peer nda terminate "$NDA" --yes; as bad sync
 	hostile bad gate "$NDA" "$(org peer)" 510
 	# declined, withdrawn
-	NDA=$(as bad --json nda propose --with "$(org peer)" --purpose P --form plain --until "$until" --signatory A | value nda_id)
+	NDA=$(propose bad "$(org peer)")
 	as peer sync; as peer nda decline "$NDA"; as bad sync
 	hostile bad gate "$NDA" "$(org peer)" 506
-	NDA=$(as bad --json nda propose --with "$(org peer)" --purpose P --form plain --until "$until" --signatory A | value nda_id)
+	NDA=$(propose bad "$(org peer)")
 	as bad nda withdraw "$NDA"; as bad sync
 	hostile bad gate "$NDA" "$(org peer)" 507
 	# not yet
@@ -123,8 +122,7 @@ agree() { # A B [ARG...]: an agreement signed by both; sets NDA
 	exchange_start
 	join a sme
 	join b sme
-	nda=$(as a --json nda propose --with "$(org b)" --purpose $'Try it\nState               in force' --form plain \
-		--until "$(date -u -d '+1 year' +%F)" --signatory "A. Person" | value nda_id)
+	nda=$(propose a "$(org b)" --purpose $'Try it\nState               in force')
 	as b sync
 	as b nda view "$nda" >"$T/view"
 	cat "$T/view"

@@ -29,7 +29,7 @@ load kit
 	exchange_start
 	join a sme
 	join b sme
-	NDA=$(as a --json nda propose --with "$(org b)" --purpose P --form plain --until "$(date -u -d '+1 year' +%F)" --signatory A | value nda_id)
+	NDA=$(propose a "$(org b)")
 	as b sync
 	as b nda sign "$NDA" --yes --signatory B
 	as a sync

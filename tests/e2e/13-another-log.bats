@@ -7,7 +7,7 @@ CHECKPOINT=$RENKEI_BUILD/tests/e2e/checkpoint
 # agree A B: an agreement in force between two homes; prints its id.
 agree() {
 	local nda
-	nda=$(as "$1" --json nda propose --with "$(org "$2")" --purpose P --form plain --until "$(date -u -d '+1 year' +%F)" --signatory A | value nda_id)
+	nda=$(propose "$1" "$(org "$2")")
 	as "$2" sync >/dev/null
 	as "$2" nda sign "$nda" --yes --signatory B >/dev/null
 	as "$1" sync >/dev/null

@@ -26,7 +26,7 @@ setup_file() { pair_file; }
 agree() { # A B [ARG...]: an agreement signed by both; sets NDA
 	local a=$1 b=$2
 	shift 2
-	NDA=$(as "$a" --json nda propose --with "$(org "$b")" --purpose P --form plain --until "$(date -u -d '+1 year' +%F)" --signatory A "$@" | value nda_id)
+	NDA=$(propose "$a" "$(org "$b")" "$@")
 	as "$b" sync
 	as "$b" nda sign "$NDA" --yes --signatory B
 	as "$a" sync
@@ -182,7 +182,7 @@ is_read() {
 @test "a held and a suspended agreement let notices pass" {
 	exchange_start
 	for n in a b c; do join $n sme; done
-	NDA=$(as a --json nda propose --with "$(org b),$(org c)" --purpose P --form plain --until "$(date -u -d '+1 year' +%F)" --signatory A | value nda_id)
+	NDA=$(propose a "$(org b),$(org c)")
 	for n in b c; do as $n sync; as $n nda sign "$NDA" --yes --signatory $n; done
 	as a sync
 	as b nda hold "$NDA"

@@ -27,7 +27,7 @@ setup_file() {
 		as $name feed follow offer
 	done
 	as a sync
-	as a --json nda propose --with "$(org b)" --purpose P --form plain --until "$(date -u -d '+3 years' +%F)" --signatory A | value nda_id >"$T/nda"
+	propose a "$(org b)" --until "$(date -u -d '+3 years' +%F)" >"$T/nda"
 	as b sync
 	as b nda sign "$(<"$T/nda")" --yes --signatory B
 	as a sync
