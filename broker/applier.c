@@ -160,9 +160,20 @@ static void count_commit(enum metric count, enum metric sum_us, int64_t began_us
 	metrics_max(M_COMMIT_MAX_US, us);
 }
 
+/* How long nothing will be due: 0 when something is. */
+static int idle_ms(const struct applier *a)
+{
+	int64_t next = apply_next_due(a->path->apply), now = sequence_time(a->path->sequence), pause = a->due_after_ms - path_monotonic_ms(), ms;
+
+	if (a->was_off || atomic_load(&a->path->stopping) || next - now > IDLE_MS)
+		return IDLE_MS;
+	ms = next - now > pause ? next - now : pause;
+	return ms > 0 ? (int)(ms < IDLE_MS ? ms : IDLE_MS) : 0;
+}
+
 static bool is_due(const struct applier *a)
 {
-	return !a->was_off && !atomic_load(&a->path->stopping) && apply_next_due(a->path->apply) <= sequence_time(a->path->sequence) && path_monotonic_ms() >= a->due_after_ms;
+	return idle_ms(a) == 0;
 }
 
 static void run_due(struct applier *a)
@@ -340,17 +351,6 @@ static bool check_clock(struct applier *a, int64_t *time_ms)
 	a->was_off = !ok;
 	atomic_store(&a->path->clock_off, !ok);
 	return ok;
-}
-
-/* How long nothing will be due: 0 when something is. */
-static int idle_ms(struct applier *a)
-{
-	int64_t next = apply_next_due(a->path->apply), now = sequence_time(a->path->sequence), pause = a->due_after_ms - path_monotonic_ms(), ms;
-
-	if (a->was_off || atomic_load(&a->path->stopping) || next - now > IDLE_MS)
-		return IDLE_MS;
-	ms = next - now > pause ? next - now : pause;
-	return ms > 0 ? (int)(ms < IDLE_MS ? ms : IDLE_MS) : 0;
 }
 
 static void check_readers(struct applier *a, int64_t now_ms)

@@ -90,13 +90,14 @@ static void handle_event(struct deliver *d, struct deliver_event *e)
 		atomic_fetch_sub(&d->path->live_bytes, deliver_event_bytes(e));
 		/* What nobody follows is not kept. */
 		if (readers_feed(d->readers, &e->stream) != NULL)
-			pages_put(d->pages, &e->stream, &e->page, d->now_ms);
+			(void)pages_put(d->pages, &e->stream, &e->page, d->now_ms, d->now_ms);
 		return;
 	case DELIVER_STREAM:
 		f = readers_feed(d->readers, &e->stream);
 		if (f == NULL || e->seq <= f->head)
 			return;
 		f->head = e->seq;
+		f->grown_ms = d->now_ms;
 		LIST_FOREACH(s, &f->subscriptions, of_feed)
 			deliver_wake(d, s->reader);
 		return;
@@ -235,7 +236,6 @@ static bool run_reader(struct deliver *d, struct reader *r)
 			continue;
 		if (code == RK_BUSY) {
 			reader_again(s);
-			readers_place(d->readers, r, READER_WAITS);
 			return true;
 		}
 		/* Trimmed to its end, or unreadable: not tried again before the stream grows (empty_at). */
@@ -249,20 +249,15 @@ static bool run_reader(struct deliver *d, struct reader *r)
 static bool run_readers(struct deliver *d)
 {
 	struct reader_list *run = readers_list(d->readers, READER_RUNS), *wait = readers_list(d->readers, READER_WAITS);
-	unsigned places = deliver_load_places(d);
 	struct reader *r, *next;
 	bool any = false;
 
 	for (r = TAILQ_FIRST(wait); r != NULL; r = next) {
 		next = TAILQ_NEXT(r, list);
-		/* As many as there are places, who has waited longest first. */
-		if (r->load.is_slot_awaited && places > 0 && deliver_may_ask(d, r)) {
-			r->load.is_slot_awaited = false;
-			places--;
-		}
-		if (r->retry_ms <= d->now_ms && !r->load.is_awaited && !r->load.is_slot_awaited && (r->store_mark == 0 || path_may_read(d->path, &r->store_mark)))
+		if (r->retry_ms <= d->now_ms && (r->store_mark == 0 || path_may_read(d->path, &r->store_mark)))
 			readers_place(d->readers, r, READER_RUNS);
 	}
+	deliver_let_ask(d);
 	for (unsigned i = 0; i < TURN_REQUESTS && d->under_way < PATH_DELIVERIES_MAX; i++) {
 		r = TAILQ_FIRST(run);
 		if (r == NULL)

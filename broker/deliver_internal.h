@@ -16,7 +16,7 @@ struct deliver {
 	struct page_load loads[PATH_LOADS_MAX];
 	bool has_pages_thread;
 	struct arena *load_arena;   /* for loads without it */
-	size_t load_bytes_max;      /* so that all loads together take half of the memory for pages */
+	size_t load_bytes_max;      /* so that all loads together take half of the memory for pages, and an entry each */
 	int64_t now_ms;
 	struct message_in *waiting; /* a SUBSCRIBE, and what stands behind it in the ring: until the tables have all that was answered */
 	uint64_t store_mark;        /* of path_may_read, for it */
@@ -31,14 +31,12 @@ void deliver_wake(struct deliver *, struct reader *);
 /* ---- deliver_load.c */
 /**
  * The page after a subscription's cursor, from memory, or loaded; borrowed until the next call.  entries_max: for a load.
- * RK_BUSY: not yet; the reader waits (reader.load, reader.store_mark, reader.retry_ms).  RK_ENOTFOUND: nothing there; RK_ENOMEM; RK_ESTORE or RK_EIO: the
+ * RK_BUSY: not yet; the reader has been put where it waits.  RK_ENOTFOUND: nothing there; RK_ENOMEM; RK_ESTORE, RK_EINTEGRITY or RK_EIO: the
  * store cannot be read; then the subscription rests until its stream has grown.
  */
 int deliver_page(struct deliver *, struct reader *, struct subscription *, unsigned entries_max, struct page **);
-/** How many may be asked for now. */
-unsigned deliver_load_places(const struct deliver *);
-/** Is there one for a reader that waits to ask (load.is_slot_awaited)? */
-bool deliver_may_ask(struct deliver *, const struct reader *);
+/** Readers that wait to ask (READER_ASKS) run, as many as there are loads for. */
+void deliver_let_ask(struct deliver *);
 /** Takes the loads that came back; true if there were any. */
 bool deliver_take_loads(struct deliver *);
 /** At the end: the pages of loads that nobody took. */

@@ -1,18 +1,19 @@
 /*
  * deliver_load: pages that are not in memory.  A reader asks for a load and waits; the others go on.  What comes back goes into memory, where all who
- * wait find it, each in its turn; or learn that there was nothing, or an error.  PATH_LOADS_MAX are out at a time, together at
- * most half of the memory that there is for pages.
+ * wait for it find it, each in its turn; or they learn that there was nothing, or an error.  PATH_LOADS_MAX are out at a time: together they take half of
+ * the memory that there is for pages, and an entry each.
  */
 #include "broker/deliver_internal.h"
 
 #include "broker/metrics.h"
 #include "proto/errcode.h"
 
-/* Too old to be kept for long, but not before the reader it was read for has had a turn. */
+/* Too old to be kept for long, but not before the reader it was read for has had a turn: what is withdrawn meanwhile is served so much longer. */
 #define AGE_WHEN_PUT_MAX_MS 500
 #define BUSY_PAUSE_MS 250
-/* Who is so little behind is served at once: mail that has just come, and the last of a channel, which were written a moment ago. */
+/* A few entries that were written a moment ago, such as mail, are read at once: no disk has to be waited for. */
 #define NEAR_ENTRIES 4
+#define NEAR_MS 1000
 #define TRIES_MAX 3 /* of one turn: what was loaded is in memory, or there is none */
 
 static bool is_at(const struct page_load *l, const struct stream_id *stream, uint64_t cursor)
@@ -20,7 +21,7 @@ static bool is_at(const struct page_load *l, const struct stream_id *stream, uin
 	return l->cursor == cursor && memcmp(&l->stream, stream, sizeof(*stream)) == 0;
 }
 
-static struct page_load *load_of_place(struct deliver *d, const struct stream_id *stream, uint64_t cursor)
+static struct page_load *load_out(struct deliver *d, const struct stream_id *stream, uint64_t cursor)
 {
 	for (unsigned i = 0; i < PATH_LOADS_MAX; i++)
 		if (d->loads[i].is_out && is_at(&d->loads[i], stream, cursor))
@@ -29,7 +30,7 @@ static struct page_load *load_of_place(struct deliver *d, const struct stream_id
 }
 
 /* One to be used.  NULL: all are out, or one is for this device: it has one at a time, whatever it subscribes. */
-static struct page_load *unused_load(struct deliver *d, const uint8_t device_id[16])
+static struct page_load *load_unused(struct deliver *d, const uint8_t device_id[16])
 {
 	struct page_load *unused = NULL;
 
@@ -42,49 +43,39 @@ static struct page_load *unused_load(struct deliver *d, const uint8_t device_id[
 	return unused;
 }
 
-unsigned deliver_load_places(const struct deliver *d)
+static unsigned count_unused(const struct deliver *d)
 {
-	unsigned places = 0;
+	unsigned count = 0;
 
 	for (unsigned i = 0; i < PATH_LOADS_MAX; i++)
-		places += !d->loads[i].is_out;
-	return places;
+		count += !d->loads[i].is_out;
+	return count;
 }
 
-bool deliver_may_ask(struct deliver *d, const struct reader *r)
+void deliver_let_ask(struct deliver *d)
 {
-	return unused_load(d, r->key.id) != NULL;
+	struct reader_list *asks = readers_list(d->readers, READER_ASKS);
+	unsigned unused = TAILQ_EMPTY(asks) ? 0 : count_unused(d);
+	struct reader *r, *next;
+
+	for (r = TAILQ_FIRST(asks); r != NULL && unused > 0; r = next) {
+		next = TAILQ_NEXT(r, list);
+		if (load_unused(d, r->key.id) == NULL)
+			continue;
+		readers_run_first(d->readers, r); /* before those who come just now */
+		unused--;
+	}
 }
 
 /* ---- what came back */
 
 static void learn(struct reader *r, const struct page_load *l, int code)
 {
-	r->load.state = LOAD_BACK;
-	r->load.stream = l->stream;
-	r->load.cursor = l->cursor;
-	r->load.code = code;
-	r->load.is_of_all = l->is_of_all;
-	r->load.head = l->head;
+	r->load = (struct reader_load){
+		.is_back = true, .stream = l->stream, .cursor = l->cursor, .code = code, .is_of_all = l->is_of_all, .head = l->head};
 }
 
-/* Who waits for this place learns what came of it.  It will ask for what follows: who waits to ask is before it then. */
-static void tell(struct deliver *d, const struct page_load *l, int code)
-{
-	struct reader *r, *next;
-
-	for (r = TAILQ_FIRST(readers_list(d->readers, READER_WAITS)); r != NULL; r = next) {
-		next = TAILQ_NEXT(r, list);
-		if (!r->load.is_awaited || !is_at(l, &r->load.stream, r->load.cursor))
-			continue;
-		r->load.is_awaited = false;
-		learn(r, l, code);
-		readers_place(d->readers, r, READER_NOWHERE);
-		readers_place(d->readers, r, READER_WAITS);
-	}
-}
-
-/* The pages go into memory.  What a reader is to know: RK_OK: there are some. */
+/* The pages go into memory.  What a reader is to know; RK_OK: there are some. */
 static int keep(struct deliver *d, struct page_load *l)
 {
 	/* An error behind the first page is met again when its turn comes. */
@@ -92,18 +83,27 @@ static int keep(struct deliver *d, struct page_load *l)
 	int64_t read_ms = l->read_ms > d->now_ms - AGE_WHEN_PUT_MAX_MS ? l->read_ms : d->now_ms - AGE_WHEN_PUT_MAX_MS;
 	struct loaded_page *p;
 
-	SLIST_FOREACH(p, &l->pages, next)
-		pages_put(d->pages, &l->stream, &p->page, read_ms);
+	SLIST_FOREACH(p, &l->pages, next) /* the first page comes last */
+		if (!pages_put(d->pages, &l->stream, &p->page, read_ms, d->now_ms) && SLIST_NEXT(p, next) == NULL)
+			code = RK_ENOMEM;
 	page_load_clear(l);
 	return code;
 }
 
+/* Who waits for this place learns what came of it, and runs. */
 static void take(struct deliver *d, struct page_load *l)
 {
 	int code = keep(d, l);
+	struct reader *r, *next;
 
 	l->is_out = false;
-	tell(d, l, code);
+	for (r = TAILQ_FIRST(readers_list(d->readers, READER_LOADS)); r != NULL; r = next) {
+		next = TAILQ_NEXT(r, list);
+		if (!is_at(l, &r->load.stream, r->load.cursor))
+			continue;
+		learn(r, l, code);
+		readers_place(d->readers, r, READER_RUNS);
+	}
 }
 
 bool deliver_take_loads(struct deliver *d)
@@ -128,7 +128,7 @@ void deliver_free_loads(struct deliver *d)
 		page_load_clear(l);
 }
 
-/* ---- asking */
+/* ---- asking; is_of_all: the tables have just had all that was answered */
 
 static struct page_load load_for(struct deliver *d, const struct reader *r, const struct subscription *s, unsigned entries_max, bool is_of_all)
 {
@@ -143,7 +143,6 @@ static struct page_load load_for(struct deliver *d, const struct reader *r, cons
 	};
 
 	memcpy(l.device_id, r->key.id, sizeof(l.device_id));
-	metrics_add(M_LOADS, 1);
 	return l;
 }
 
@@ -158,70 +157,75 @@ static void load_now(struct deliver *d, struct reader *r, const struct subscript
 /* The reader waits for what follows its cursor, which is asked for unless somebody did. */
 static void wait_for(struct deliver *d, struct reader *r, const struct subscription *s, unsigned entries_max, bool is_of_all)
 {
-	struct page_load *l = load_of_place(d, &s->feed->stream, s->cursor);
+	struct page_load *l = load_out(d, &s->feed->stream, s->cursor);
 
 	if (l == NULL) {
-		l = unused_load(d, r->key.id);
-		r->load.is_slot_awaited = l == NULL;
-		if (l == NULL)
+		l = load_unused(d, r->key.id);
+		if (l == NULL) {
+			readers_place(d->readers, r, READER_ASKS);
 			return;
+		}
 		*l = load_for(d, r, s, entries_max, is_of_all);
 		l->is_out = true;
+		metrics_add(M_LOADS, 1);
 		(void)ring_push(d->path->deliver_pages, l); /* never full: there are no more loads than places in it */
 	}
-	r->load.is_awaited = true;
-	r->load.state = LOAD_OUT;
-	r->load.stream = s->feed->stream;
-	r->load.cursor = s->cursor;
+	r->load = (struct reader_load){.stream = s->feed->stream, .cursor = s->cursor};
+	readers_place(d->readers, r, READER_LOADS);
 }
 
 /* False: the reader has to wait. */
 static bool load(struct deliver *d, struct reader *r, const struct subscription *s, unsigned entries_max, bool is_of_all)
 {
-	bool is_near = s->feed->head - s->cursor <= NEAR_ENTRIES;
+	bool is_near = s->feed->head - s->cursor <= NEAR_ENTRIES && d->now_ms - s->feed->grown_ms < NEAR_MS;
 
-	if (is_near || !d->has_pages_thread)
-		load_now(d, r, s, entries_max, is_of_all);
-	else
+	if (d->has_pages_thread && !is_near) {
 		wait_for(d, r, s, entries_max, is_of_all);
-	return is_near || !d->has_pages_thread;
+		return false;
+	}
+	load_now(d, r, s, entries_max, is_of_all);
+	return true;
 }
 
 /* What came of reading this place; RK_OK where nothing did, or it has been used. */
 static int answer(struct reader *r, const struct subscription *s)
 {
 	struct reader_load *l = &r->load;
-	bool is_here = l->state == LOAD_BACK && l->cursor == s->cursor && memcmp(&l->stream, &s->feed->stream, sizeof(l->stream)) == 0;
+	bool is_here = l->is_back && l->cursor == s->cursor && memcmp(&l->stream, &s->feed->stream, sizeof(l->stream)) == 0;
 
-	l->state = LOAD_NONE;
+	l->is_back = false;
 	return is_here ? l->code : RK_OK;
 }
 
-/* What is in the tables may be sent whatever is not there yet; who has come to its end waits for the rest, and looks again. */
-static bool has_to_look_again(const struct reader *r, int code)
+static int wait_until(struct deliver *d, struct reader *r, int64_t retry_ms)
 {
-	return code == RK_ENOTFOUND && !r->load.is_of_all;
+	r->retry_ms = retry_ms;
+	readers_place(d->readers, r, READER_WAITS);
+	return RK_BUSY;
 }
 
 int deliver_page(struct deliver *d, struct reader *r, struct subscription *s, unsigned entries_max, struct page **p)
 {
 	for (unsigned i = 0; i < TRIES_MAX; i++) {
+		bool is_empty;
 		int code;
 
 		*p = pages_find(d->pages, &s->feed->stream, s->cursor, d->now_ms);
 		code = answer(r, s);
 		if (*p != NULL)
 			return RK_OK;
-		if (code == RK_BUSY) {
-			r->retry_ms = d->now_ms + BUSY_PAUSE_MS;
-			return RK_BUSY;
-		}
-		if (code != RK_OK && !has_to_look_again(r, code)) {
+		if (code == RK_BUSY)
+			return wait_until(d, r, d->now_ms + BUSY_PAUSE_MS);
+		is_empty = code == RK_ENOTFOUND;
+		if (code != RK_OK && !(is_empty && !r->load.is_of_all)) {
 			/* As of the time of asking: what has come since is looked for. */
 			s->empty_at = r->load.head;
 			return code;
 		}
-		if ((code != RK_OK && !path_may_read(d->path, &r->store_mark)) || !load(d, r, s, entries_max, code != RK_OK))
+		/* What is in the tables may be sent whatever is not there yet; who has come to its end waits for the rest, and looks again. */
+		if (is_empty && !path_may_read(d->path, &r->store_mark))
+			return wait_until(d, r, d->now_ms);
+		if (!load(d, r, s, entries_max, is_empty))
 			return RK_BUSY;
 	}
 	s->empty_at = s->feed->head;

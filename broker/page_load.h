@@ -25,13 +25,13 @@ struct page_load {
 	size_t bytes_max;          /* it ends with the entry that reaches this */
 	uint8_t device_id[16];     /* of the reader for whom */
 	/* deliver's own. */
-	bool is_out;               /* asked for, and not back yet */
+	bool is_out;               /* asked of the thread, and not back yet */
 	bool is_of_all;            /* when it was asked for, the tables had all that was answered … */
 	uint64_t head;             /* … and this was the stream's head, as far as deliver knew */
 	/* The answer.  Pages may be there beside an error: what was read before it is good. */
 	SLIST_HEAD(, loaded_page) pages; /* the last one first: what is put into memory last stays longest, and the first one is waited for */
 	int64_t read_ms;           /* when the transaction began */
-	int code;                  /* RK_OK, also where there is nothing; RK_ENOMEM; RK_BUSY, RK_ESTORE, RK_EIO: the store cannot be read */
+	int code;                  /* RK_OK, also where there is nothing; RK_ENOMEM; RK_BUSY, RK_ESTORE, RK_EINTEGRITY, RK_EIO: the store cannot be read */
 };
 
 /** Does it.  Any thread; the arena is for announcements. */

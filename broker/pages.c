@@ -84,23 +84,24 @@ static void drop_stale(struct pages *p, int64_t now_ms)
 		drop(p, n);
 }
 
-void pages_put(struct pages *p, const struct stream_id *stream, struct page *page, int64_t now_ms)
+bool pages_put(struct pages *p, const struct stream_id *stream, struct page *page, int64_t read_ms, int64_t now_ms)
 {
 	struct node *n = calloc(1, sizeof(*n));
 
 	drop_stale(p, now_ms); /* here too: somebody may post while nobody reads */
 	if (n == NULL) {
 		page_clear(page);
-		return;
+		return false;
 	}
 	n->page = *page; /* libzmq's messages may be moved as they are, as long as only one of the two is used */
 	page->frame_count = 0;
 	n->stream = *stream;
-	n->read_ms = now_ms;
+	n->read_ms = read_ms;
 	/* Should there be one at this place already, this one is found first, and both go in their time. */
 	TAILQ_INSERT_TAIL(&p->ages, n, age);
 	LIST_INSERT_HEAD(bucket_of(p, stream, n->page.cursor), n, bucket);
 	p->bytes += n->page.bytes + sizeof(*n);
+	return true;
 }
 
 struct page *pages_find(struct pages *p, const struct stream_id *stream, uint64_t cursor, int64_t now_ms)

@@ -18,7 +18,7 @@ void pages_free(struct pages *);
  * so.  Borrowed until the next call.  NULL: it is not here.
  */
 struct page *pages_find(struct pages *, const struct stream_id *, uint64_t cursor, int64_t now_ms);
-/** Keeps a page, of what the store had at now_ms; takes it over.  Without memory it is forgotten. */
-void pages_put(struct pages *, const struct stream_id *, struct page *, int64_t now_ms);
+/** Keeps a page for a second from read_ms on, when the store had it so; takes it over.  False without memory: it is gone. */
+bool pages_put(struct pages *, const struct stream_id *, struct page *, int64_t read_ms, int64_t now_ms);
 
 #endif

@@ -9,7 +9,7 @@
 struct readers {
 	struct idtable *table;
 	uint64_t epoch;             /* last one given out: they are never reused */
-	struct reader_list run, wait;
+	struct reader_list lists[READER_PLACES];
 	LIST_HEAD(feeds, feed) buckets[BUCKETS];
 };
 
@@ -19,8 +19,8 @@ struct readers *readers_new(size_t capacity)
 
 	if (rs == NULL)
 		return NULL;
-	TAILQ_INIT(&rs->run);
-	TAILQ_INIT(&rs->wait);
+	for (unsigned i = 0; i < READER_PLACES; i++)
+		TAILQ_INIT(&rs->lists[i]);
 	rs->table = idtable_new(capacity, sizeof(struct reader));
 	if (rs->table == NULL) {
 		free(rs);
@@ -201,7 +201,7 @@ void readers_drop(struct readers *rs, struct reader *r)
 struct reader_list *readers_list(struct readers *rs, enum reader_place place)
 {
 	assert(place != READER_NOWHERE);
-	return place == READER_RUNS ? &rs->run : &rs->wait;
+	return &rs->lists[place];
 }
 
 void readers_place(struct readers *rs, struct reader *r, enum reader_place place)
@@ -213,6 +213,13 @@ void readers_place(struct readers *rs, struct reader *r, enum reader_place place
 	r->place = place;
 	if (place != READER_NOWHERE)
 		TAILQ_INSERT_TAIL(readers_list(rs, place), r, list);
+}
+
+void readers_run_first(struct readers *rs, struct reader *r)
+{
+	readers_place(rs, r, READER_NOWHERE);
+	r->place = READER_RUNS;
+	TAILQ_INSERT_HEAD(readers_list(rs, READER_RUNS), r, list);
 }
 
 /* ---- credit and flight */

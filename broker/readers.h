@@ -22,6 +22,7 @@ struct feed {
 	LIST_ENTRY(feed) bucket;
 	struct stream_id stream;
 	uint64_t head;
+	int64_t grown_ms;          /* when an event of apply last raised it */
 	LIST_HEAD(subscriptions, subscription) subscriptions;
 };
 
@@ -41,20 +42,18 @@ struct flight {
 	size_t bytes;
 };
 
-/* Reading that a reader has asked for, or waits for (deliver_load.c). */
+/* What came of reading a place that was not in memory (deliver_load.c); where the reader stands in READER_LOADS, which place that is. */
 struct reader_load {
-	enum { LOAD_NONE, LOAD_OUT, LOAD_BACK } state; /* of what was read, or is, for stream and cursor */
-	bool is_awaited;           /* the reader waits for that … */
-	bool is_slot_awaited;      /* … or for a place to ask */
+	bool is_back;              /* … and has not been used */
 	struct stream_id stream;
 	uint64_t cursor;
-	/* LOAD_BACK.  The last two as in page_load.h. */
 	int code;                  /* RK_ENOTFOUND: nothing there */
-	bool is_of_all;
+	bool is_of_all;            /* this and the next as in page_load.h */
 	uint64_t head;
 };
 
-enum reader_place { READER_NOWHERE, READER_RUNS, READER_WAITS };
+/* RUNS: has something to send.  WAITS: for a time, or for the tables.  ASKS: for one of the loads to be free.  LOADS: for one that is out. */
+enum reader_place { READER_NOWHERE, READER_RUNS, READER_WAITS, READER_ASKS, READER_LOADS, READER_PLACES };
 
 struct reader {
 	struct idtable_key key;
@@ -67,7 +66,7 @@ struct reader {
 	unsigned flight_first, flight_count;
 	uint64_t epoch;            /* of the deliveries under way; a rewind takes a new one */
 	int64_t retry_ms, pause_ms;
-	uint64_t store_mark;       /* of path_may_read */
+	uint64_t store_mark;       /* of path_may_read; with retry_ms, what READER_WAITS is for */
 	struct reader_load load;
 	enum reader_place place;
 	TAILQ_ENTRY(reader) list;
@@ -93,8 +92,10 @@ void readers_unsubscribe(struct readers *, struct reader *, const struct stream_
 /** The feed of a stream that somebody reads, or NULL. */
 struct feed *readers_feed(struct readers *, const struct stream_id *);
 
-/** Where a reader stands: at the end of the list of those to run or to wait. */
+/** Where a reader stands: at the end of the list of that place. */
 void readers_place(struct readers *, struct reader *, enum reader_place);
+/** It runs next. */
+void readers_run_first(struct readers *, struct reader *);
 struct reader_list *readers_list(struct readers *, enum reader_place);
 
 /** The next subscription with something to send, in turn; NULL if none or no credit. */

@@ -290,20 +290,27 @@ static void who_came_later_has_his_turn(void **state)
 	assert_int_equal(run_all(r).entries, 200 - r->config.page_entries);
 }
 
-/* A few entries, which were written a moment ago, wait for no other thread. */
+/* A few entries that were written a moment ago wait for no other thread; older ones do, however few. */
 static void who_is_little_behind_is_served_at_once(void **state)
 {
 	struct rig *r = *state;
 
 	r->peer.bundles = true;
-	rig_append(r, 4, 1000);
 	subscribe(r, 0);
+	rig_run(r, 0);
+	rig_append(r, 4, 1000);
+	rig_tell(r, 4);
 	assert_int_equal(rig_run(r, 0), 4);
 	assert_null(next_load(r));
 	rig_append(r, 5, 1000);
 	rig_tell(r, 9);
 	assert_int_equal(rig_run(r, 0), 0);
 	assert_int_equal(run_all(r).entries, 5);
+	r->channel = RK__CHANNEL__NEED;
+	rig_append(r, 2, 1000);
+	subscribe(r, 0);
+	assert_int_equal(rig_run(r, 0), 0);
+	assert_int_equal(run_all(r).entries, 2);
 }
 
 #define ENTRIES 120
