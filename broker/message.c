@@ -291,6 +291,20 @@ bool message_out_copy(struct message_out *o, struct bytes b)
 	return true;
 }
 
+static void free_data(void *data, void *hint)
+{
+	(void)hint;
+	free(data);
+}
+
+bool message_frame_take(zmq_msg_t *frame, struct bundle *b)
+{
+	if (zmq_msg_init_data(frame, b->data, b->len, free_data, NULL) != 0)
+		return false;
+	*b = (struct bundle){0};
+	return true;
+}
+
 bool message_out_share(struct message_out *o, zmq_msg_t *from)
 {
 	zmq_msg_t *frame = &o->frames[o->frame_count];

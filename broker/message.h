@@ -9,6 +9,7 @@
 #include <zmq.h>
 
 #include "broker/command.h"
+#include "proto/bundle.h"
 #include "store/stream.h"
 
 /* All commands inside the broker, of all threads: what bounds memory between front and commit. */
@@ -110,6 +111,9 @@ struct message_out {
 	unsigned entries;
 	enum message_result result;  /* set by front */
 };
+
+/** A frame of what a bundle holds: takes its memory over, and the bundle is empty.  False without memory: it stays as it was. */
+bool message_frame_take(zmq_msg_t *frame, struct bundle *);
 
 /** Without frames; NULL without memory. */
 struct message_out *message_out_new(enum message_out_kind, const struct peer *);

@@ -100,26 +100,18 @@ int page_add(struct page_builder *b, const struct stream_id *stream, uint64_t cu
 	return RK_OK;
 }
 
-static void free_data(void *data, void *hint)
-{
-	(void)hint;
-	free(data);
-}
-
 int page_finish(struct page_builder *b, struct page *p)
 {
 	struct bundle *bundle = &b->bundle;
+	int code;
 
 	if (bundle->count == 0)
 		return RK_ENOTFOUND;
 	bundle_shrink(bundle);
 	*p = (struct page){.cursor = b->cursor, .last = b->last, .count = bundle->count, .bytes = b->bytes, .frame_count = 1, .is_bundle = true};
-	if (zmq_msg_init_data(&p->frames[0], bundle->data, bundle->len, free_data, NULL) != 0) {
-		page_builder_clear(b);
-		return RK_ENOMEM;
-	}
-	*b = (struct page_builder){0}; /* the frame has its memory now */
-	return RK_OK;
+	code = message_frame_take(&p->frames[0], bundle) ? RK_OK : RK_ENOMEM;
+	page_builder_clear(b);
+	return code;
 }
 
 static bool add_frame(struct page *p, struct bytes b)

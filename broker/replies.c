@@ -37,12 +37,6 @@ void replies_free(struct replies *r)
 	free(r);
 }
 
-static void free_data(void *data, void *hint)
-{
-	(void)hint;
-	free(data);
-}
-
 /* What was gathered is the message's one frame. */
 static void close_bundle(struct place *p)
 {
@@ -51,7 +45,7 @@ static void close_bundle(struct place *p)
 
 	if (p->bundle.count == 0)
 		return;
-	if (zmq_msg_init_data(&frame, p->bundle.data, p->bundle.len, free_data, NULL) != 0) {
+	if (!message_frame_take(&frame, &p->bundle)) {
 		/* The first one goes; the others' numbers will be asked for again. */
 		metrics_add(M_SEND_LOST, p->bundle.count - 1);
 		bundle_clear(&p->bundle);
@@ -59,8 +53,7 @@ static void close_bundle(struct place *p)
 	}
 	zmq_msg_close(&o->frames[0]);
 	o->frames[0] = frame;
-	o->bytes = p->bundle.len;
-	p->bundle = (struct bundle){0};
+	o->bytes = zmq_msg_size(&o->frames[0]);
 }
 
 static void put(struct replies *r, struct place *p)
