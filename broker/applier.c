@@ -39,7 +39,7 @@ struct applier {
 	int64_t saved_ms, stored_by_ms; /* the last batch that was saved; when the first of them has to be in the tables */
 	int64_t store_after_ms;      /* after a failed one, not before this */
 	bool with_due;               /* the batch in hand */
-	int64_t due_after_ms;        /* what is due is not looked at before this */
+	int64_t due_after_ms;        /* what is due makes no batch one that is committed before this */
 };
 
 struct applier *applier_new(struct path *path)
@@ -201,6 +201,8 @@ static int run_batch(struct applier *a, int64_t time_ms)
 		prefetch_next(a, i);
 		apply_command(a->path->apply, &a->batch[i]->command);
 	}
+	/* A batch that is committed takes along what is due, whether it is time or not. */
+	a->with_due = a->with_due || !apply_is_saving(a->path->apply);
 	if (a->with_due)
 		run_due(a);
 	began = monotonic_us();

@@ -265,6 +265,11 @@ void apply_gather(struct apply *a)
 	env_gather(a->txn);
 }
 
+bool apply_is_saving(const struct apply *a)
+{
+	return a->is_saving;
+}
+
 void apply_command(struct apply *a, struct command *c)
 {
 	struct result r = {0};

@@ -58,6 +58,8 @@ int64_t apply_next_due(const struct apply *);
 /** After begin, before any command: this batch may be saved in the store's journal instead of being committed.  Only posts and acknowledgements
  *  of what was read are; a batch with anything else, or that does not fit, is committed with all that was saved before. */
 void apply_gather(struct apply *);
+/** It may still be: nothing so far demands a commit. */
+bool apply_is_saving(const struct apply *);
 /** Durable on RK_OK.  RK_EDISKFULL / RK_STORE_FULL: nothing happened, the effects are turned into refusals `store-full`.
  *  RK_EIO, RK_ESTORE: unknown outcome, stop the process (HAZARDS L8); there are no effects. */
 int apply_commit(struct apply *) __attribute__((warn_unused_result));
