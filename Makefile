@@ -70,7 +70,7 @@ help:
 	@echo "fuzz     replay the corpora and fuzz each target for RENKEI_FUZZ_SECONDS (5)"
 	@echo "counts   instructions and allocations a message against those kept (counts-write: keep these)"
 	@echo "demo     deps, build, and a guided tour        bench    measure (bench-quick: in 3 minutes)"
-	@echo "bench-long  catch-up, storm of connections, growth, agreements (SHORT=1: in minutes); by hand"
+	@echo "bench-long  catch-up, growth, retention, storm of connections, agreements (SHORT=1: in minutes); by hand"
 	@echo "soak-attachment  2 GiB (or SIZE, in MiB) through kills of both sides; by hand"
 	@echo "install  programs, manual pages and units into DESTDIR/PREFIX ($(PREFIX))"
 	@echo "clean    remove every build folder             headers  compile every header by itself"

@@ -1,5 +1,5 @@
 #!/bin/bash
-# long.sh: what the comparison does not show because it takes long: catch-up, a storm of connections, growth, the agreements' path.  One line a
+# long.sh: what the comparison does not show because it takes long: catch-up, growth, retention, a storm of connections, the agreements' path.  One line a
 # figure, with its aim and whether it is reached; JSON lines in build/bench/long.jsonl.  See tests/bench/DESIGN.md, "Long runs".
 # SHORT=1: a few minutes.  PARTS="catchup growth retention storm nda" chooses; CATCHUP, GROWTH, EXPIRING (entries), MEMBERS say how much.
 set -euo pipefail
@@ -11,7 +11,7 @@ out=$RENKEI_BUILD/bench/long.jsonl
 : "${PARTS:=catchup growth retention storm nda}"
 if [[ ${SHORT:-} ]]; then
 	: "${CATCHUP:=200000}" "${GROWTH:=1000000}" "${EXPIRING:=50000}" "${MEMBERS:=5700}"
-	rounds=3 live_seconds=5 growth_posts=60000
+	rounds=3 live_seconds=7 growth_posts=60000
 else
 	: "${CATCHUP:=1000000}" "${GROWTH:=10000000}" "${EXPIRING:=200000}" "${MEMBERS:=5700}"
 	rounds=5 live_seconds=10 growth_posts=60000
@@ -249,12 +249,13 @@ part_growth() {
 # at_rate LABEL: a reader and a writer, 1,000 posts a second; adds to `longest` and `p99` of that label.
 at_rate() {
 	load old "$1" --rate 1000 --seconds "$live_seconds" --posts $((live_seconds * 1000 + 1250)) --warm-up 250
-	longest[$1]+=$(field max_ms <<<"$LINE")$'\n'
-	p99[$1]+=$(field p99_ms <<<"$LINE")$'\n'
+	longest[$1]+=${longest[$1]:+$'\n'}$(field max_ms <<<"$LINE")
+	p99[$1]+=${p99[$1]:+$'\n'}$(field p99_ms <<<"$LINE")
 }
 
 part_retention() {
 	local due life seconds=$((EXPIRING / 5000 + 2 * live_seconds + 10)) # to seal and to send them, and for the run before
+	local deleting=$((EXPIRING / 5000))                                 # longer than it takes
 	local -A longest=() p99=()
 	say "retention: $EXPIRING posts that expire at once"
 	new_broker old 64
@@ -262,10 +263,11 @@ part_retention() {
 		due=$((EPOCHSECONDS + seconds))
 		load old "posts that expire" --writers 4 --window 1000 --warm-up 1 --posts "$EXPIRING" --seconds 600 --life "$seconds"
 		at_rate alone
-		life=$((due - EPOCHSECONDS - 1))
+		life=$((due - EPOCHSECONDS - 2))
 		((life > 0)) || { say "too slow: the posts expired before"; return 1; }
 		sleep "$life"
 		at_rate beside
+		sleep "$deleting"
 	done
 	stop old
 	(($(grep -o ' due_done=[0-9]*' "$T/old/log" | tail -n 1 | cut -d= -f2) >= rounds * EXPIRING)) || { say "not all posts have expired"; return 1; }
