@@ -53,7 +53,7 @@ static void usage(const char *program)
 	fprintf(stderr,
 		"usage: %s --pid BROKER --endpoint WHERE [--path FILE] [--subscribers N] [--window N] [--seconds S] [--posts MAX]\n"
 		"          [--warm-up POSTS] [--rate POSTS_A_SECOND] [--writers N] [--idle N] [--stuck N]\n"
-		"          [--life S] [--expiring POSTS_A_SECOND]\n",
+		"          [--life S]\n",
 		program);
 	exit(2);
 }
@@ -63,7 +63,7 @@ static const struct option options[] = {
 	{"subscribers", required_argument, NULL, 's'}, {"window", required_argument, NULL, 'w'}, {"seconds", required_argument, NULL, 't'},
 	{"posts", required_argument, NULL, 'n'},   {"warm-up", required_argument, NULL, 'u'},  {"rate", required_argument, NULL, 'r'},
 	{"writers", required_argument, NULL, 'W'}, {"idle", required_argument, NULL, 'i'},     {"stuck", required_argument, NULL, 'k'},
-	{"life", required_argument, NULL, 'l'},    {"expiring", required_argument, NULL, 'x'},
+	{"life", required_argument, NULL, 'l'},
 	{NULL, 0, NULL, 0},
 };
 
@@ -88,12 +88,11 @@ void load_options(struct load *l, const char *system, int argc, char **argv)
 		case 'i': l->idle = (unsigned)atoi(optarg); break;
 		case 'k': l->stuck = (unsigned)atoi(optarg); break;
 		case 'l': l->life = atof(optarg); break;
-		case 'x': l->expiring = atof(optarg); break;
 		default: usage(argv[0]);
 		}
 	}
 	if (optind != argc || l->pid <= 0 || l->endpoint == NULL || l->subscribers < 1 || l->subscribers > LOAD_SUBSCRIBERS_MAX ||
-	    l->window < 1 || l->window > SENT_SLOTS || l->warm_up < 1 || l->posts <= l->warm_up || l->writers < 1 || l->life <= 0 || l->expiring < 0)
+	    l->window < 1 || l->window > SENT_SLOTS || l->warm_up < 1 || l->posts <= l->warm_up || l->writers < 1 || l->life <= 0)
 		usage(argv[0]);
 	l->sent_slots = SENT_SLOTS;
 	l->latency_room = l->rate > 0 ? LATENCY_ROOM : 0;

@@ -20,7 +20,7 @@ struct load {
 	int pid;                  /* the broker's */
 	unsigned subscribers, window;
 	unsigned writers, idle, stuck;          /* used by load_renkei alone, as are … */
-	double life, expiring;    /* … seconds until the first post expires (90 days), and how many expire a second from then on; 0: all at once */
+	double life;              /* … seconds until the posts expire: 90 days */
 	double seconds;           /* no new post after this time of the second phase */
 	uint64_t posts;           /* nor beyond this number, of both phases */
 	uint64_t warm_up;         /* posts of the first phase */

@@ -202,11 +202,6 @@ static void on_message(void *user, unsigned peer, struct peer_message *m)
 
 /* ---- before the start */
 
-static int64_t life_ms(const struct load *l, uint64_t post)
-{
-	return (int64_t)(1e3 * (l->life + (l->expiring > 0 ? (double)post / l->expiring : 0)));
-}
-
 static void seal_all(struct run *r)
 {
 	struct timespec t;
@@ -220,7 +215,7 @@ static void seal_all(struct run *r)
 	for (uint64_t i = 0; i < r->l.posts; i++) {
 		unsigned w = (unsigned)(i % r->l.writers);
 		crowd_seal(&r->crowd, &devices[w], r->writers[w].epoch, i / r->l.writers + 1,
-			   (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000, life_ms(&r->l, i), r->arena, &r->posts[i]);
+			   (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000, (int64_t)(1e3 * r->l.life), r->arena, &r->posts[i]);
 	}
 	free(devices);
 }
