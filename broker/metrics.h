@@ -50,7 +50,7 @@
 	X(BLOB_ORPHANS, "blob_orphans")              \
 	X(BLOB_DROPPED, "blob_files_dropped")        \
 	X(BLOB_FAILED, "blob_io_errors")             \
-	X(LOADS, "page_loads")                        \
+	X(LOADS, "page_loads")                       \
 	X(DELIVERED, "delivered")                    \
 	X(DELIVER_RETRY, "deliver_retry")            \
 	X(DELIVER_DROPPED, "deliver_dropped_sessions")
