@@ -290,6 +290,29 @@ static void who_came_later_has_his_turn(void **state)
 	assert_int_equal(run_all(r).entries, 200 - r->config.page_entries);
 }
 
+/* The one place that falls free is for who has waited, not for who comes in the same moment. */
+static void who_waits_to_ask_is_before_who_comes(void **state)
+{
+	struct rig *r = *state;
+	struct page_load *l;
+
+	r->peer.bundles = true;
+	rig_append(r, 200, 100);
+	for (unsigned i = 1; i <= PATH_LOADS_MAX + 1; i++)
+		subscribe_other(r, (uint8_t)i, i);
+	rig_run(r, 0);
+	read_pages(r, next_load(r));
+	subscribe(r, 50);
+	rig_run(r, 0);
+	for (unsigned i = 2; i <= PATH_LOADS_MAX + 1; i++) {
+		assert_non_null(l = next_load(r));
+		assert_int_equal(l->cursor, i);
+		read_pages(r, l);
+	}
+	assert_null(next_load(r));
+	assert_int_equal(run_all(r).entries, 150);
+}
+
 /* A few entries that were written a moment ago wait for no other thread; older ones do, however few. */
 static void who_is_little_behind_is_served_at_once(void **state)
 {
@@ -638,6 +661,7 @@ int main(void)
 		TEST(a_load_that_comes_back_makes_room_for_one),
 		TEST(who_wanders_has_one_load),
 		TEST(who_came_later_has_his_turn),
+		TEST(who_waits_to_ask_is_before_who_comes),
 		TEST(who_is_little_behind_is_served_at_once),
 		TEST(whose_reading_ended_gets_nothing),
 		TEST(who_subscribes_elsewhere_reads_from_there),
