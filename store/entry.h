@@ -19,7 +19,10 @@ int entry_read(struct txn *, uint64_t position, enum entry_bulk, struct stream_e
 /** The same for many of one transaction, in the order of their positions at best.  {txn} at first; entry_walk_end at the end. */
 struct entry_walk {
 	struct txn *txn;
-	struct env_cursor *entries, *bulk;
+	struct entry_column {
+		struct env_cursor *cursor;
+		uint64_t position;    /* where the cursor stands; 0: nowhere known */
+	} entries, bulk;
 };
 int entry_walk_read(struct entry_walk *, uint64_t position, enum entry_bulk, struct stream_entry *e);
 void entry_walk_end(struct entry_walk *);

@@ -530,6 +530,46 @@ static void same_operations_make_equal_stores(void **state)
 }
 
 /* FIELDS: this layout took 1.10 to 1.27 times the bytes given. */
+struct compare {
+	struct txn *txn;
+	struct stream_id id;
+	size_t count, with_bulk;
+};
+
+static int is_as_read_alone(void *user, uint64_t seq, const struct stream_entry *e)
+{
+	struct compare *c = user;
+	struct stream_entry alone;
+	uint64_t position;
+	assert_int_equal(stream_position(c->txn, &c->id, seq, &position), RK_OK);
+	assert_int_equal(stream_read(c->txn, position, true, &alone), RK_OK);
+	assert_int_equal(e->flags, alone.flags);
+	assert_int_equal(e->control_seq, alone.control_seq);
+	assert_true(bytes_equal(e->object, alone.object));
+	assert_true(bytes_equal(e->wraps, alone.wraps));
+	assert_true(bytes_equal(e->body, alone.body));
+	c->count++;
+	c->with_bulk += e->body.len > 0;
+	return 0;
+}
+
+/* Entries side by side and far from each other, with bulk inside, apart, dropped and none: a walk takes short ways between them. */
+static void a_page_shows_what_single_reads_show(void **state)
+{
+	struct fixture *f = *state;
+	play(f->txn, 7);
+	for (int i = 0; i < 60; i++)
+		append(f->txn, stream_channel(RK__CHANNEL__NEED), entry_of(300, 0, i % 5 == 0 ? 0 : i % 3 == 0 ? 40 : 1100));
+	for (int channel = RK__CHANNEL__OFFER; channel <= RK__CHANNEL__NOTICE; channel++) {
+		struct compare c = {.txn = f->txn, .id = stream_channel((Rk__Channel)channel)};
+		uint64_t first, head;
+		assert_int_equal(stream_bounds(f->txn, &c.id, &first, &head), RK_OK);
+		assert_int_equal(stream_page(f->txn, &c.id, 0, 1000, is_as_read_alone, &c), RK_OK);
+		assert_int_equal(c.count, head + 1 - first);
+		assert_true(c.count > 10 && c.with_bulk > 5 && c.with_bulk < c.count);
+	}
+}
+
 static void the_file_stays_near_the_size_of_its_data(void **state)
 {
 	struct fixture *f = *state;
@@ -575,6 +615,7 @@ int main(void)
 		WITH_STORE(a_record_in_the_wrong_place_is_never_served),
 		WITH_STORE(a_missing_record_is_damage),
 		WITH_STORE(same_operations_make_equal_stores),
+		WITH_STORE(a_page_shows_what_single_reads_show),
 		WITH_STORE(the_file_stays_near_the_size_of_its_data),
 	};
 	return cmocka_run_group_tests_name("stream", tests, NULL, NULL);
