@@ -25,7 +25,7 @@
 #define IDLE_MS 1000
 #define STORE_POLL_MS 1             /* should apply's bell not come */
 
-struct deliver *deliver_new(struct path *path, bool has_pages_thread)
+struct deliver *deliver_new(struct path *path)
 {
 	struct deliver *d = calloc(1, sizeof(*d));
 	size_t share;
@@ -37,7 +37,8 @@ struct deliver *deliver_new(struct path *path, bool has_pages_thread)
 	d->path = path;
 	d->readers = readers_new(2 * (size_t)path->config->connections);
 	d->pages = pages_new((size_t)path->config->cache_bytes);
-	d->has_pages_thread = has_pages_thread;
+	for (unsigned i = 0; i < PATH_LOADS_MAX; i++)
+		TAILQ_INIT(&d->waiters[i]);
 	d->load_arena = arena_new(0);
 	if (d->readers == NULL || d->pages == NULL || d->load_arena == NULL) {
 		deliver_free(d);

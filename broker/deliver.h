@@ -34,8 +34,8 @@ static inline size_t deliver_event_bytes(const struct deliver_event *e)
 /** Any kind: closes what a PAGE holds. */
 void deliver_event_free(struct deliver_event *);
 
-/** NULL without memory.  has_pages_thread: page_load_thread runs; without it all pages are loaded in deliver_turn. */
-struct deliver *deliver_new(struct path *, bool has_pages_thread);
+/** NULL without memory.  For readers that are behind somebody has to run page_load_thread, or page_load_turn. */
+struct deliver *deliver_new(struct path *);
 void deliver_free(struct deliver *);
 /** Takes what came, then lets readers go on.  True if there was anything. */
 bool deliver_turn(struct deliver *);

@@ -14,8 +14,8 @@ struct deliver {
 	struct readers *readers;
 	struct pages *pages;
 	struct page_load loads[PATH_LOADS_MAX];
-	bool has_pages_thread;
-	struct arena *load_arena;   /* for loads without it */
+	struct reader_list waiters[PATH_LOADS_MAX]; /* for each of them */
+	struct arena *load_arena;   /* for the few entries that are read at once */
 	size_t load_bytes_max;      /* so that all loads together take half of the memory for pages, and an entry each */
 	int64_t now_ms;
 	struct message_in *waiting; /* a SUBSCRIBE, and what stands behind it in the ring: until the tables have all that was answered */

@@ -29,6 +29,11 @@ static struct page_load *load_out(struct deliver *d, const struct stream_id *str
 	return NULL;
 }
 
+static struct reader_list *waiters_of(struct deliver *d, const struct page_load *l)
+{
+	return &d->waiters[l - d->loads];
+}
+
 /* One to be used.  NULL: all are out, or one is for this device: it has one at a time, whatever it subscribes. */
 static struct page_load *load_unused(struct deliver *d, const uint8_t device_id[16])
 {
@@ -93,14 +98,12 @@ static int keep(struct deliver *d, struct page_load *l)
 /* Who waits for this place learns what came of it, and runs. */
 static void take(struct deliver *d, struct page_load *l)
 {
+	struct reader_list *waiters = waiters_of(d, l);
 	int code = keep(d, l);
-	struct reader *r, *next;
+	struct reader *r;
 
 	l->is_out = false;
-	for (r = TAILQ_FIRST(readers_list(d->readers, READER_LOADS)); r != NULL; r = next) {
-		next = TAILQ_NEXT(r, list);
-		if (!is_at(l, &r->load.stream, r->load.cursor))
-			continue;
+	while ((r = TAILQ_FIRST(waiters)) != NULL) {
 		learn(r, l, code);
 		readers_place(d->readers, r, READER_RUNS);
 	}
@@ -170,8 +173,7 @@ static void wait_for(struct deliver *d, struct reader *r, const struct subscript
 		metrics_add(M_LOADS, 1);
 		(void)ring_push(d->path->deliver_pages, l); /* never full: there are no more loads than places in it */
 	}
-	r->load = (struct reader_load){.stream = s->feed->stream, .cursor = s->cursor};
-	readers_place(d->readers, r, READER_LOADS);
+	readers_place_at(r, waiters_of(d, l));
 }
 
 /* False: the reader has to wait. */
@@ -179,7 +181,7 @@ static bool load(struct deliver *d, struct reader *r, const struct subscription 
 {
 	bool is_near = s->feed->head - s->cursor <= NEAR_ENTRIES && d->now_ms - s->feed->grown_ms < NEAR_MS;
 
-	if (d->has_pages_thread && !is_near) {
+	if (!is_near) {
 		wait_for(d, r, s, entries_max, is_of_all);
 		return false;
 	}

@@ -105,7 +105,7 @@ void page_load_clear(struct page_load *load)
 	}
 }
 
-static bool turn(struct path *p, struct arena *arena)
+bool page_load_turn(struct path *p, struct arena *arena)
 {
 	struct page_load *load = ring_pop(p->deliver_pages);
 
@@ -127,7 +127,7 @@ void *page_load_thread(void *path)
 	}
 	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), BULK_NICE); /* where it may not be set, all is as right */
 	while (!atomic_load(&p->stopping)) {
-		if (turn(p, arena))
+		if (page_load_turn(p, arena))
 			continue;
 		ring_bell_arm(p->pages_bell);
 		if (!ring_is_empty(p->deliver_pages) || atomic_load(&p->stopping))

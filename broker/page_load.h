@@ -39,7 +39,9 @@ void page_load_run(struct page_load *, struct env *, struct arena *);
 /** Frees the pages that are left in it. */
 void page_load_clear(struct page_load *);
 
-/** The thread: takes loads from path->deliver_pages, and gives them back to path->pages_deliver.  Ends when path->stopping.  */
+/** Takes a load from path->deliver_pages, and gives it back to path->pages_deliver.  False: there is none. */
+bool page_load_turn(struct path *, struct arena *);
+/** The thread that does so until path->stopping. */
 void *page_load_thread(void *path);
 
 #endif

@@ -9,7 +9,7 @@
 struct readers {
 	struct idtable *table;
 	uint64_t epoch;             /* last one given out: they are never reused */
-	struct reader_list lists[READER_PLACES];
+	struct reader_list lists[READER_LISTS];
 	LIST_HEAD(feeds, feed) buckets[BUCKETS];
 };
 
@@ -19,7 +19,7 @@ struct readers *readers_new(size_t capacity)
 
 	if (rs == NULL)
 		return NULL;
-	for (unsigned i = 0; i < READER_PLACES; i++)
+	for (unsigned i = 0; i < READER_LISTS; i++)
 		TAILQ_INIT(&rs->lists[i]);
 	rs->table = idtable_new(capacity, sizeof(struct reader));
 	if (rs->table == NULL) {
@@ -200,26 +200,44 @@ void readers_drop(struct readers *rs, struct reader *r)
 
 struct reader_list *readers_list(struct readers *rs, enum reader_place place)
 {
-	assert(place != READER_NOWHERE);
+	assert(place != READER_NOWHERE && place < READER_LISTS);
 	return &rs->lists[place];
+}
+
+static void leave(struct reader *r)
+{
+	if (r->place != READER_NOWHERE)
+		TAILQ_REMOVE(r->in, r, list);
+	r->place = READER_NOWHERE;
+}
+
+static void enter(struct reader *r, enum reader_place place, struct reader_list *in)
+{
+	leave(r);
+	r->place = place;
+	r->in = in;
+	TAILQ_INSERT_TAIL(in, r, list);
 }
 
 void readers_place(struct readers *rs, struct reader *r, enum reader_place place)
 {
-	if (r->place == place)
-		return;
-	if (r->place != READER_NOWHERE)
-		TAILQ_REMOVE(readers_list(rs, r->place), r, list);
-	r->place = place;
-	if (place != READER_NOWHERE)
-		TAILQ_INSERT_TAIL(readers_list(rs, place), r, list);
+	if (place == READER_NOWHERE)
+		leave(r);
+	else if (r->place != place)
+		enter(r, place, readers_list(rs, place));
+}
+
+void readers_place_at(struct reader *r, struct reader_list *load)
+{
+	enter(r, READER_LOADS, load);
 }
 
 void readers_run_first(struct readers *rs, struct reader *r)
 {
-	readers_place(rs, r, READER_NOWHERE);
+	leave(r);
 	r->place = READER_RUNS;
-	TAILQ_INSERT_HEAD(readers_list(rs, READER_RUNS), r, list);
+	r->in = readers_list(rs, READER_RUNS);
+	TAILQ_INSERT_HEAD(r->in, r, list);
 }
 
 /* ---- credit and flight */

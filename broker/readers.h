@@ -42,7 +42,7 @@ struct flight {
 	size_t bytes;
 };
 
-/* What came of reading a place that was not in memory (deliver_load.c); where the reader stands in READER_LOADS, which place that is. */
+/* What came of reading a place that was not in memory (deliver_load.c). */
 struct reader_load {
 	bool is_back;              /* … and has not been used */
 	struct stream_id stream;
@@ -52,8 +52,10 @@ struct reader_load {
 	uint64_t head;
 };
 
-/* RUNS: has something to send.  WAITS: for a time, or for the tables.  ASKS: for one of the loads to be free.  LOADS: for one that is out. */
-enum reader_place { READER_NOWHERE, READER_RUNS, READER_WAITS, READER_ASKS, READER_LOADS, READER_PLACES };
+/* RUNS: has something to send.  WAITS: for a time, or for the tables.  ASKS: for one of the loads to be free.  LOADS: for one that is out, in its list. */
+enum reader_place { READER_NOWHERE, READER_RUNS, READER_WAITS, READER_ASKS, READER_LISTS, READER_LOADS = READER_LISTS };
+
+TAILQ_HEAD(reader_list, reader);
 
 struct reader {
 	struct idtable_key key;
@@ -69,10 +71,9 @@ struct reader {
 	uint64_t store_mark;       /* of path_may_read; with retry_ms, what READER_WAITS is for */
 	struct reader_load load;
 	enum reader_place place;
+	struct reader_list *in;    /* the list of its place */
 	TAILQ_ENTRY(reader) list;
 };
-
-TAILQ_HEAD(reader_list, reader);
 
 struct readers;
 
@@ -92,8 +93,10 @@ void readers_unsubscribe(struct readers *, struct reader *, const struct stream_
 /** The feed of a stream that somebody reads, or NULL. */
 struct feed *readers_feed(struct readers *, const struct stream_id *);
 
-/** Where a reader stands: at the end of the list of that place. */
+/** Where a reader stands: at the end of the list of that place; all but READER_LOADS. */
 void readers_place(struct readers *, struct reader *, enum reader_place);
+/** READER_LOADS: at the end of the list of those who wait for one load. */
+void readers_place_at(struct reader *, struct reader_list *load);
 /** It runs next. */
 void readers_run_first(struct readers *, struct reader *);
 struct reader_list *readers_list(struct readers *, enum reader_place);

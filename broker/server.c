@@ -85,7 +85,7 @@ int server_start(struct path *path, void *router, void *zap_socket, struct serve
 	s->admit = admit_new(path);
 	s->verify = verify_new(path->roster, path->exchange_id);
 	s->applier = applier_new(path);
-	s->deliver = deliver_new(path, true);
+	s->deliver = deliver_new(path);
 	if ((code = blobs_new(path, &s->blobs)) != RK_OK) {
 		server_free(s);
 		return code;

@@ -51,7 +51,7 @@ struct kind {
 	COUNTED(name, admit, admit_turn(r->net.admit)) \
 	COUNTED(name, verify, rig_verify(r)) \
 	COUNTED(name, apply, rig_apply(r)) \
-	COUNTED(name, deliver, deliver_turn(r->net.deliver)) \
+	COUNTED(name, deliver, rig_deliver(r)) \
 	static const struct kind name = {name##_front, name##_admit, name##_verify, name##_apply, name##_deliver, \
 		{&figure_##name##_front, &figure_##name##_admit, &figure_##name##_verify, &figure_##name##_apply, \
 		&figure_##name##_deliver}};

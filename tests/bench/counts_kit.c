@@ -148,7 +148,8 @@ struct rig *rig_open(void)
 		world_admit(&r->w, org);
 	open_path(r);
 	open_sockets(r, endpoint);
-	r->net = (struct net){&r->path, front_new(&r->path, r->router), admit_new(&r->path), deliver_new(&r->path, false)};
+	r->net = (struct net){&r->path, front_new(&r->path, r->router), admit_new(&r->path), deliver_new(&r->path)};
+	need((r->pages = arena_new(0)) != NULL);
 	r->applier = applier_new(&r->path);
 	r->verify = (struct verify_thread){&r->path, verify_new(r->path.roster, r->path.exchange_id), 0};
 	need(r->net.front != NULL && r->net.admit != NULL && r->net.deliver != NULL && r->applier != NULL && r->verify.verify != NULL);
@@ -174,6 +175,7 @@ void rig_close(struct rig *r)
 	admit_free(r->net.admit);
 	deliver_free(r->net.deliver);
 	applier_free(r->applier);
+	arena_free(r->pages);
 	verify_free(r->verify.verify);
 	signer_free(p->signer);
 	sequence_free(p->sequence);
@@ -199,6 +201,14 @@ void rig_apply(struct rig *r)
 	atomic_store(&r->path.stopping, false);
 }
 
+/* With what the thread of pages does for it. */
+void rig_deliver(struct rig *r)
+{
+	do
+		(void)deliver_turn(r->net.deliver);
+	while (page_load_turn(&r->path, r->pages));
+}
+
 static void all_steps(struct rig *r)
 {
 	for (int i = 0; i < 2; i++) {
@@ -207,10 +217,10 @@ static void all_steps(struct rig *r)
 		rig_verify(r);
 		(void)admit_turn(r->net.admit);
 		rig_apply(r);
-		(void)deliver_turn(r->net.deliver);
+		rig_deliver(r);
 	}
 	(void)front_turn(r->net.front);
-	(void)deliver_turn(r->net.deliver);
+	rig_deliver(r);
 }
 
 /* ---- the other ends */

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "broker/page_load.h"
 #include "proto/bundle.h"
 #include "proto/errcode.h"
 #include "proto/strict.h"
@@ -14,7 +15,7 @@
 
 uint8_t rig_filler[RIG_LARGE_BODY];
 
-static int set_up(void **state, bool has_pages_thread)
+int rig_set_up(void **state)
 {
 	struct rig *r = calloc(1, sizeof(*r));
 	uint8_t log_sk[64] = {1};
@@ -34,21 +35,20 @@ static int set_up(void **state, bool has_pages_thread)
 	memcpy(r->peer.id, r->device.device_id, 16);
 	r->peer.routing_id_len = 1;
 	r->channel = RK__CHANNEL__OFFER;
-	r->deliver = deliver_new(&r->path, has_pages_thread);
+	r->deliver = deliver_new(&r->path);
 	r->arena = arena_new(1 << 20);
 	assert_non_null(r->deliver);
 	*state = r;
 	return 0;
 }
 
-int rig_set_up(void **state)
-{
-	return set_up(state, false);
-}
-
 int rig_set_up_with_loads(void **state)
 {
-	return set_up(state, true);
+	int code = rig_set_up(state);
+	struct rig *r = *state;
+
+	r->plays_pages = true;
+	return code;
 }
 
 int rig_tear_down(void **state)
@@ -217,6 +217,15 @@ static void take(struct rig *r, struct message_out *o, uint64_t gap_to)
 	ring_push_wait(r->path.front_deliver, o);
 }
 
+bool rig_turn(struct rig *r)
+{
+	bool any = deliver_turn(r->deliver);
+
+	while (!r->plays_pages && page_load_turn(&r->path, r->arena))
+		any |= deliver_turn(r->deliver);
+	return any;
+}
+
 unsigned rig_run(struct rig *r, uint64_t gap_to)
 {
 	struct message_out *o;
@@ -225,7 +234,7 @@ unsigned rig_run(struct rig *r, uint64_t gap_to)
 	r->entries = r->messages = r->bundles = r->others = r->reply_count = 0;
 	for (unsigned turns = 0; any; turns++) {
 		assert_true(turns < 10000);
-		any = deliver_turn(r->deliver);
+		any = rig_turn(r);
 		while ((o = ring_pop(r->path.admit_front)) != NULL)
 			message_out_free(o);
 		while ((o = ring_pop(r->path.deliver_front)) != NULL) {

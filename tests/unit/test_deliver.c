@@ -127,7 +127,7 @@ static void a_full_connection_takes_it_up_again(void **state)
 	r->peer.bundles = true;
 	rig_subscribe(r, 0);
 	rig_credit(r, 200, 1 << 25);
-	assert_true(deliver_turn(r->deliver));
+	assert_true(rig_turn(r));
 	while ((o = ring_pop(r->path.deliver_front)) != NULL) {
 		if (o->kind != MESSAGE_DELIVERY) {
 			message_out_free(o);
@@ -139,7 +139,7 @@ static void a_full_connection_takes_it_up_again(void **state)
 		o->frame_count = 0;
 		ring_push_wait(r->path.front_deliver, o);
 	}
-	assert_true(deliver_turn(r->deliver));
+	assert_true(rig_turn(r));
 	for (int i = 0; i < 100 && rig_run(r, 0) == 0; i++) {
 		const struct timespec t = {.tv_nsec = 10000000};
 

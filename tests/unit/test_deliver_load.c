@@ -636,7 +636,7 @@ static void what_is_larger_than_the_memory_for_pages_is_delivered(void **state)
 
 	deliver_free(r->deliver);
 	r->config.cache_bytes = RIG_LARGE_BODY / 2;
-	assert_non_null(r->deliver = deliver_new(&r->path, true));
+	assert_non_null(r->deliver = deliver_new(&r->path));
 	r->peer.bundles = true;
 	rig_append(r, 2, RIG_LARGE_BODY);
 	rig_append(r, 1, 1000);

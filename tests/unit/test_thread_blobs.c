@@ -25,6 +25,7 @@
 #include "broker/log.h"
 #include "broker/metrics.h"
 #include "broker/net.h"
+#include "broker/page_load.h"
 #include "broker/signer.h"
 #include "proto/ids.h"
 #include "proto/strict.h"
@@ -49,7 +50,7 @@ struct rig {
 	struct verify *verify;
 	struct blobs *blobs;
 	struct verify_thread part;
-	pthread_t net_thread, apply_thread, verify_thread, blobs_thread;
+	pthread_t net_thread, apply_thread, verify_thread, blobs_thread, pages_thread;
 	char folder[300];
 	uint8_t nda[32];
 	uint8_t *data;            /* LEN bytes of an attachment */
@@ -115,10 +116,11 @@ static void rig_start(struct rig *r)
 	assert_non_null(p->signer = signer_new(r->w.f.log.sk));
 	r->admit = admit_new(p);
 	r->applier = applier_new(p);
-	r->deliver = deliver_new(p, false);
+	r->deliver = deliver_new(p);
 	r->verify = verify_new(p->roster, p->exchange_id);
 	assert_int_equal(blobs_new(p, &r->blobs), RK_OK);
 	pthread_create(&r->apply_thread, NULL, applier_run, r->applier);
+	pthread_create(&r->pages_thread, NULL, page_load_thread, p);
 	if (!r->disk_hangs)
 		pthread_create(&r->blobs_thread, NULL, blobs_run, r->blobs);
 	r->part = (struct verify_thread){p, r->verify, 0};
@@ -275,6 +277,7 @@ static void rig_stop(struct rig *r)
 	path_wake(p);
 	pthread_join(r->verify_thread, NULL);
 	pthread_join(r->blobs_thread, NULL);
+	pthread_join(r->pages_thread, NULL);
 	pthread_join(r->apply_thread, NULL);
 	atomic_store(&r->path.closing, true);
 	path_wake(&r->path);

@@ -108,7 +108,7 @@ static void rig_start(struct rig *r)
 	signer_commit(p->signer, &head);
 	r->admit = admit_new(p);
 	r->applier = applier_new(p);
-	r->deliver = deliver_new(p, true);
+	r->deliver = deliver_new(p);
 	r->verify = verify_new(p->roster, p->exchange_id);
 	assert_true(r->admit != NULL && r->applier != NULL && r->deliver != NULL && r->verify != NULL);
 	pthread_create(&r->apply_thread, NULL, applier_run, r->applier);

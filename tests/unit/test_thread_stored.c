@@ -61,7 +61,7 @@ static int set_up(void **state)
 	apply_head(path.apply, &head);
 	signer_commit(path.signer, &head);
 	assert_non_null(applier = applier_new(&path));
-	assert_non_null(deliver = deliver_new(&path, true));
+	assert_non_null(deliver = deliver_new(&path));
 	assert_int_equal(pthread_create(&thread, NULL, applier_run, applier), 0);
 	assert_int_equal(pthread_create(&pages_thread, NULL, page_load_thread, &path), 0);
 	seq = told_head = 0;
