@@ -223,7 +223,7 @@ bench: all $(HELPERS) $(FOREIGN)
 bench-quick: all $(BENCH) $(FOREIGN) $(BUILD)/tests/bench/floor
 	@RENKEI_BUILD=$(abspath $(BUILD)) tests/bench/compare.sh quick
 
-bench-long: all $(BENCH) $(addprefix $(BUILD)/tests/bench/,bare bench bench_nda)
+bench-long: all $(BENCH) $(addprefix $(BUILD)/tests/bench/,bare bench_gate bench_nda)
 	@RENKEI_BUILD=$(abspath $(BUILD)) SHORT=$(SHORT) tests/bench/long.sh
 
 install: all

@@ -5,7 +5,6 @@
  *                                                           broker CPU per delivery, deliveries a second
  *   bench idle BROKER_PID CONNECTIONS HOME...               resident memory of the broker with that many idle connections, shared
  *                                                           out among the homes: handshakes of one key are bounded
- *   bench gate FOLDER RECORDS                               one lookup and one decision among that many agreements
  */
 #include <pthread.h>
 #include <sodium.h>
@@ -15,8 +14,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "proto/nda.h"
-#include "store/tables.h"
 #include "tests/unit/member.h"
 
 #define WINDOW 200     /* unanswered requests of the writer; the protocol allows 256 */
@@ -206,82 +203,12 @@ static int bench_idle(int pid, int connections, char **homes, int home_count)
 	return 0;
 }
 
-/* ---- the gate's decision */
-
-static void nda_of(struct nda_row *row, uint32_t i)
-{
-	memset(row, 0, sizeof(*row));
-	crypto_generichash(row->nda_id, 32, (const uint8_t *)&i, sizeof(i), NULL, 0);
-	row->not_before = 1;
-	row->not_after = (int64_t)1 << 50;
-	row->accept_by = (int64_t)1 << 50;
-	row->complete_at = 1;
-	row->party_count = 2;
-	for (unsigned p = 0; p < 2; p++) {
-		row->parties[p].org_id[0] = (uint8_t)(p + 1);
-		row->parties[p].may_disclose = row->parties[p].may_receive = row->parties[p].has_accepted = 1;
-		row->parties[p].accepted_at = 1;
-	}
-}
-
-static int bench_gate(const char *folder, uint32_t records)
-{
-	struct env_options options = {.path = folder, .tables = broker_tables, .table_count = BROKER_TABLE_COUNT,
-	                              .map_bytes = (uint64_t)64 << 30, .format = STORE_FORMAT, .create = true};
-	struct env *env;
-	struct txn *txn = NULL;
-	struct nda_row row;
-	struct bytes value;
-	uint8_t from[16] = {1}, to[16] = {2};
-	const uint8_t *recipients[1] = {to};
-	struct nda_question q = {from, recipients, 1, false, 1000, 3};
-	const int asked = 1000000;
-	int open = 0;
-
-	if (sodium_init() < 0 || env_open(&options, &env) != RK_OK)
-		return 1;
-	for (uint32_t i = 0; i < records; i++) {
-		if (txn == NULL && env_begin(env, true, &txn) != RK_OK)
-			return 1;
-		nda_of(&row, i);
-		env_put(txn, T_NDA, BYTES_OF(row.nda_id), bytes_make(&row, sizeof(row)), ENV_PUT);
-		if (i % 2000 == 1999 || i + 1 == records) {
-			if (env_commit(txn) != RK_OK)
-				return 1;
-			txn = NULL;
-		}
-	}
-	if (env_begin(env, false, &txn) != RK_OK)
-		return 1;
-	uint8_t (*ids)[32] = calloc((size_t)asked, 32);
-	for (int i = 0; i < asked; i++) {
-		uint32_t k = randombytes_uniform(records);
-		crypto_generichash(ids[i], 32, (const uint8_t *)&k, sizeof(k), NULL, 0);
-	}
-	double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
-	for (int i = 0; i < asked; i++) {
-		if (env_get(txn, T_NDA, BYTES_OF(ids[i]), &value) != RK_OK || value.len != sizeof(row))
-			return 1;
-		memcpy(&row, value.data, sizeof(row));
-		open += nda_gate(&row, &q) == RK_OK;
-	}
-	cpu = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
-	env_abort(txn);
-	env_close(env);
-	printf("gate: %u agreements, %.2f us CPU per lookup and decision (%d of %d open)\n", records, cpu / asked * 1e6, open,
-	       asked);
-	free(ids);
-	return open == asked ? 0 : 1;
-}
-
 int main(int argc, char **argv)
 {
 	if (argc == 6 && strcmp(argv[1], "feed") == 0)
 		return bench_feed(atoi(argv[2]), argv[3], argv[4], strtoul(argv[5], NULL, 10));
 	if (argc >= 5 && strcmp(argv[1], "idle") == 0)
 		return bench_idle(atoi(argv[2]), atoi(argv[3]), argv + 4, argc - 4);
-	if (argc == 4 && strcmp(argv[1], "gate") == 0)
-		return bench_gate(argv[2], (uint32_t)strtoul(argv[3], NULL, 10));
-	fprintf(stderr, "usage: bench feed PID READER WRITER POSTS | idle PID COUNT HOME... | gate FOLDER RECORDS\n");
+	fprintf(stderr, "usage: bench feed PID READER WRITER POSTS | idle PID COUNT HOME...\n");
 	return 2;
 }

@@ -321,8 +321,9 @@ part_nda() {
 }
 
 gate() {
-	GATE=$("$bin/bench" gate "$T/gate$1" "$1" | sed -n 's/.*agreements, \([0-9.]*\) us.*/\1/p')
-	keep gate "{\"agreements\": $1, \"us\": $GATE}"
+	LINE=$("$bin/bench_gate" "$T/gate$1" "$1")
+	keep gate "$LINE"
+	GATE=$(field us <<<"$LINE")
 	rm -rf "$T/gate$1"
 }
 

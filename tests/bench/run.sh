@@ -26,6 +26,6 @@ broker_stop
 broker_run --config "$T/bench.ini"
 "$bench" idle "$BROKER" 1000 "$T/reader" "$T/writer" "$T/one" "$T/two" "$T/three"
 broker_stop
-"$bench" gate "$T/gate" 1000000
+"$RENKEI_BUILD/tests/bench/bench_gate" "$T/gate" 1000000
 "$RENKEI_BUILD/tests/bench/bench_apply"
 "$RENKEI_BUILD/tests/bench/bench_tree" "$T/tree" "${RENKEI_BENCH_LEAVES:-10000000}"
