@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "broker/admit_judge.h"
 #include "broker/apply.h"
 #include "broker/log.h"
 #include "broker/metrics.h"
@@ -23,7 +24,6 @@
 #define BLOBS_ORG_MAX (PATH_BLOBS_MAX / 4) /* of one organisation, however many devices it has */
 #define BLOBS_SHARES 1024
 #define QUEUED_MAX 8192     /* commands that wait for others of their device, all devices together; then intake stops */
-#define PROOFS_MAX 256      /* GET_PROOFs that wait for deliver: others' requests to it wait behind them */
 #define PARKED_POLL_MS 5
 #define IDLE_MS 1000
 
@@ -303,62 +303,6 @@ static bool look_again(struct admit *a)
 
 /* ---- intake */
 
-/* Is the member still one?  Early word only: apply asks the store itself. */
-static bool is_revoked(struct admit *a, const struct peer *peer)
-{
-	struct roster_device device;
-
-	return !peer->is_invite && (!roster_device(a->path->roster, peer->id, &device) || !device.active);
-}
-
-/* Everything that may be said before the command goes anywhere.  RK_OK or the refusal. */
-static int judge(struct admit *a, struct session *s, struct command *c)
-{
-	bool is_ping;
-	int r = request_parse(c);
-
-	if (is_revoked(a, &c->peer)) {
-		if (s != NULL)
-			session_end(s);
-		return RK_REVOKED;
-	}
-	if (r != RK_OK)
-		return r;
-	if (s == NULL)
-		return RK_BUSY;
-	if ((r = request_check_peer(c)) != RK_OK)
-		return r;
-	/* It may still ask what became of its enrolment, but no longer read what the exchange says to members. */
-	if (c->peer.is_invite && c->req->op == RK__OP__OP_GET_OBJECT &&
-	    !roster_invite_is_open(a->path->roster, c->peer.id, sequence_time(a->path->sequence)))
-		return RK_INVITE_EXPIRED;
-	is_ping = c->req->op == RK__OP__OP_PING;
-	if (!is_ping && atomic_load(&a->path->draining))
-		return RK_MOVING;
-	if (c->req->op == RK__OP__OP_HELLO)
-		session_hello(s, &c->peer, c->req->hello->bundles);
-	else if (!c->peer.is_invite && (r = session_check(s, &c->peer)) != RK_OK)
-		return r;
-	c->peer.bundles = s->bundles;
-	/* Nothing is sequenced while the clock is off (CRYPTO 2.12). */
-	if (atomic_load(&a->path->clock_off) && request_route(c) != REQUEST_ANSWER &&
-	    request_route(c) != REQUEST_DELIVER)
-		return RK_BUSY;
-	return RK_OK;
-}
-
-/* Proofs are work for deliver and little for who asks: what they cost is taken before, and they do not fill deliver's ring. */
-static int take_proof(struct admit *a, struct session *s, const Rk__GetProof *q)
-{
-	const struct config *c = a->path->config;
-
-	if (atomic_load(&a->path->proofs) >= PROOFS_MAX ||
-	    !session_take_proof(s, q->n_indexes, c->rate_per_s, c->burst, a->now_ms))
-		return RK_BUSY;
-	atomic_fetch_add(&a->path->proofs, 1);
-	return RK_OK;
-}
-
 /* Deliver has more to do than it gets done.  A message for it carries nothing that was taken but a proof's place. */
 static void refuse_deliver(struct admit *a, struct message_in *m)
 {
@@ -383,9 +327,7 @@ static void take(struct admit *a, struct message_in *m)
 		message_in_free(m);
 		return;
 	}
-	r = judge(a, s, c);
-	if (r == RK_OK && c->req->op == RK__OP__OP_GET_PROOF)
-		r = take_proof(a, s, c->req->get_proof);
+	r = admit_judge(a->path, s, c, a->now_ms);
 	if (r < 0)
 		r = RK_BUSY;
 	if (r != RK_OK || request_route(c) == REQUEST_ANSWER) {
