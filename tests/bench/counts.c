@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "broker/apply_internal.h"
+#include "broker/metrics.h"
 #include "tests/bench/counts_kit.h"
 
 #define BATCH 20          /* below what a reader may have under way (32) and what a connection's queue takes (64) */
@@ -60,6 +61,7 @@ KIND(warm)
 KIND(count_post)
 KIND(count_fan)
 KIND(count_disclosure)
+KIND(count_saved) /* of which only apply is another than a post's */
 
 /* ---- one batch, in the order in which the threads have it */
 
@@ -155,6 +157,21 @@ static void ask_the_gate(struct rig *r)
 	world_need(apply_commit(r->w.apply) == RK_OK);
 }
 
+/* ---- posts that come one by one: each is a batch and saved, and all of a round are stored behind the last of them */
+
+static void count_saved_posts(void)
+{
+	struct rig *r = rig_open(true);
+
+	rig_connect(r, WRITER);
+	rig_connect(r, READER);
+	rig_subscribe(r, READER, stream_channel(RK__CHANNEL__OFFER));
+	run(r, &count_saved, make_post, READER + 1);
+	/* Of all that this process did, these alone. */
+	world_need(metrics_get(M_SAVED) == (WARM_ROUNDS + ROUNDS) * BATCH && metrics_get(M_STORES) == WARM_ROUNDS + ROUNDS);
+	rig_close(r);
+}
+
 static void print(const struct figure *f)
 {
 	printf("%s %llu %llu\n", f->name, (unsigned long long)f->messages, (unsigned long long)f->allocations);
@@ -176,17 +193,22 @@ static void count_all(struct rig *r)
 	rig_subscribe(r, READER, stream_mailbox(r->w.orgs[READER].id));
 	run(r, &count_disclosure, make_disclosure, READER + 1);
 	ask_the_gate(r);
+}
+
+static void print_all(void)
+{
 	print_kind(&count_post);
 	print_kind(&count_fan);
 	print_kind(&count_disclosure);
 	print(&figure_gate);
+	print(&figure_count_saved_apply);
 }
 
 /* Its argument: how many batches of posts; NULL for every kind. */
 static void *run_thread(void *rounds_only)
 {
 	const unsigned *n = rounds_only;
-	struct rig *r = rig_open();
+	struct rig *r = rig_open(false);
 
 	world_agree(&r->w, 1u << WRITER | 1u << READER, nda_id);
 	for (int org = WRITER; org < READERS_END; org++)
@@ -197,6 +219,10 @@ static void *run_thread(void *rounds_only)
 	else
 		count_all(r);
 	rig_close(r);
+	if (n == NULL) {
+		count_saved_posts();
+		print_all();
+	}
 	return NULL;
 }
 

@@ -101,7 +101,6 @@ static void open_path(struct rig *r)
 	struct path *p = &r->path;
 	struct checkpoint head;
 
-	configure(&r->config);
 	need(path_init(p, &r->config) == RK_OK);
 	p->roster = r->w.roster;
 	p->env = r->w.env;
@@ -137,15 +136,26 @@ static void *connect_to(struct rig *r, const char *endpoint, const struct fixed_
 	return s;
 }
 
-struct rig *rig_open(void)
+/* The store of a world has no journal before it is opened again. */
+static void save_each(struct rig *r)
+{
+	r->config.batch_commands = 1;
+	r->w.journal_bytes = (uint64_t)r->config.journal_bytes;
+	world_restart(&r->w);
+}
+
+struct rig *rig_open(bool saves)
 {
 	struct rig *r = calloc(1, sizeof(*r));
 	char endpoint[SOCKET_ENDPOINT_CHARS];
 
 	need(r != NULL);
+	configure(&r->config);
 	world_open(&r->w);
 	for (int org = 1; org < WORLD_ORGS; org++)
 		world_admit(&r->w, org);
+	if (saves)
+		save_each(r);
 	open_path(r);
 	open_sockets(r, endpoint);
 	r->net = (struct net){&r->path, front_new(&r->path, r->router), admit_new(&r->path), deliver_new(&r->path)};

@@ -29,8 +29,9 @@ struct rig {
 	void *client_context, *clients[WORLD_ORGS]; /* of each organisation's first device; NULL: not connected */
 };
 
-/** An exchange of all of the world's organisations, the path over its store, nobody connected. */
-struct rig *rig_open(void);
+/** An exchange of all of the world's organisations, the path over its store, nobody connected.  The store has no journal: each batch is committed.
+ *  saves: it has one, and each command is a batch of its own, as where they come one by one; rig_apply ends with the commit of what was saved. */
+struct rig *rig_open(bool saves);
 void rig_close(struct rig *);
 /** Connects an organisation's first device; HELLO. */
 void rig_connect(struct rig *, int org);
