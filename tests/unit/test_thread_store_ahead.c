@@ -1,4 +1,4 @@
-/* ahead: the data file grows beside commits, and no page is hit; how far it grows, and when it does not. */
+/* env_ahead: the data file grows beside commits, and no page is hit; how far it grows.  test_store_ahead.c says when. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +14,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "broker/ahead.h"
 #include "store/tables.h"
 #include "tests/unit/store_kit.h"
 
@@ -290,80 +289,6 @@ static void the_reserve_of_the_disk_is_left_alone(void **state)
 	assert_int_equal(store_kit_file_bytes(f->folder), before);
 }
 
-/* ---- when: the broker's turns, by a clock of our own */
-
-static unsigned turns(struct fixture *f, struct ahead *a, int64_t *now_ms, int64_t for_ms)
-{
-	uint64_t before = store_kit_file_bytes(f->folder);
-	int64_t end_ms = *now_ms + for_ms;
-
-	while (*now_ms < end_ms)
-		*now_ms += ahead_turn(a, *now_ms);
-	return (unsigned)((store_kit_file_bytes(f->folder) - before) / ENV_AHEAD_CHUNK_BYTES);
-}
-
-static void quiet_time_is_used(void **state)
-{
-	struct fixture *f = *state;
-	struct ahead a = {.env = f->env, .target_bytes = AHEAD_BYTES}, none = {.env = f->env};
-	struct ahead poor = {.env = f->env, .target_bytes = AHEAD_BYTES, .reserve_bytes = UINT64_MAX - AHEAD_BYTES};
-	int64_t now_ms = 5000;
-
-	put_all(f);
-	assert_int_equal(turns(f, &none, &now_ms, 10000), 0);
-	assert_int_equal(turns(f, &poor, &now_ms, 10000), 0);
-	/* The first second only says that it is quiet. */
-	assert_int_equal(turns(f, &a, &now_ms, 999), 0);
-	assert_true(turns(f, &a, &now_ms, 1000) >= AHEAD_BYTES / ENV_AHEAD_CHUNK_BYTES);
-	assert_in_range(lies_ahead(f), AHEAD_BYTES, AHEAD_BYTES + ENV_AHEAD_CHUNK_BYTES);
-	assert_int_equal(turns(f, &a, &now_ms, 10000), 0);
-}
-
-static void put_once(struct fixture *f, uint32_t rows)
-{
-	struct txn *t = begin(f, true);
-	for (uint32_t i = 0; i < rows; i++) {
-		uint8_t key[4], *room;
-		put_u32be(key, 1000000 + f->next++);
-		assert_int_equal(env_reserve(t, T_BULK, BYTES_OF(key), ROW_MAX_BYTES, ENV_PUT, &room), RK_OK);
-		memset(room, 1, ROW_MAX_BYTES);
-	}
-	assert_int_equal(env_commit(t), RK_OK);
-}
-
-/* What expires makes room for what comes: no growth, and yet much to do. */
-static void a_store_that_does_not_grow_may_be_busy(void **state)
-{
-	struct fixture *f = *state;
-	struct ahead a = {.env = f->env, .target_bytes = AHEAD_BYTES};
-	int64_t now_ms = 5000;
-
-	put_all(f);
-	turns(f, &a, &now_ms, 1);
-	for (uint32_t i = 0; i < 20; i++) {
-		struct txn *t = begin(f, true);
-		put(f, t, 5);
-		assert_int_equal(env_commit(t), RK_OK);
-	}
-	assert_in_range(turns(f, &a, &now_ms, 200), 2, 12);
-}
-
-static void nothing_is_written_beside_much(void **state)
-{
-	struct fixture *f = *state;
-	struct ahead a = {.env = f->env, .target_bytes = AHEAD_BYTES};
-	int64_t now_ms = 5000;
-
-	turns(f, &a, &now_ms, 1);
-	for (int second = 0; second < 3; second++) {
-		put_once(f, 100); /* 6 MiB a second */
-		assert_int_equal(turns(f, &a, &now_ms, 1000), 0);
-	}
-	/* With less of it, some: not as fast as in quiet time. */
-	put_once(f, 20);
-	assert_in_range(turns(f, &a, &now_ms, 200), 2, 12);
-}
-
 static void a_full_disk_ends_it(void **state)
 {
 	struct fixture *f = *state;
@@ -401,10 +326,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(as_much_lies_ahead_as_was_asked_for, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_map_is_the_end, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_reserve_of_the_disk_is_left_alone, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(quiet_time_is_used, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_store_that_does_not_grow_may_be_busy, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(nothing_is_written_beside_much, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_full_disk_ends_it, set_up, tear_down),
 	};
-	return cmocka_run_group_tests_name("ahead", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("env_ahead", tests, NULL, NULL);
 }
