@@ -116,6 +116,34 @@ static void damage_before_a_whole_record_is_told(void **state)
 	assert_int_equal(journal_kit_read(7, 0, RK_OK), 506);
 }
 
+/* The first record at any byte: alone it is a last one, whose end may never have come; the page behind it is nobody's. */
+static void a_first_record_that_is_alone_is_absent(void **state)
+{
+	const size_t len = AT_ROWS + 3 * (ROW_HEAD + 3 + 9);
+	int rows = 9;
+
+	(void)state;
+	journal_kit_write(7, 0, 3);
+	for (size_t i = 0; i < PAGE; i++) {
+		uint8_t good, bad;
+
+		journal_kit_get_file(PAGE + i, &good, 1);
+		bad = (uint8_t)(good ^ 1u << i % 8);
+		journal_kit_set_file(PAGE + i, &bad, 1);
+		assert_int_equal(journal_kit_read(7, 0, RK_OK), i < len ? 0 : 3);
+		journal_kit_set_file(PAGE + i, &good, 1);
+	}
+	assert_int_equal(journal_kit_read(7, 0, RK_OK), 3);
+	/* Who wrote it knows that it was there. */
+	journal_kit_set_file(PAGE + len - 1, (const uint8_t[]){0}, 1);
+	assert_int_equal(journal_read(journal_kit.j, 7, journal_kit_refuse, &rows), RK_EINTEGRITY);
+	assert_int_equal(rows, 9);
+	/* For whoever comes next, its place is free. */
+	assert_int_equal(journal_kit_read(7, 0, RK_OK), 0);
+	journal_kit_write(7, 0, 2);
+	assert_int_equal(journal_kit_read(7, 0, RK_OK), 2);
+}
+
 /* A record as journal.c would make it, of one row's bytes. */
 static size_t make_record(uint8_t *out, const uint8_t *id, uint64_t number, uint64_t index, uint64_t at, const uint8_t *rows, size_t len)
 {
@@ -289,6 +317,7 @@ int main(void)
 		WITH_FILE(a_last_record_changed_at_any_byte_is_absent),
 		WITH_FILE(a_last_record_cut_short_is_absent),
 		WITH_FILE(damage_before_a_whole_record_is_told),
+		WITH_FILE(a_first_record_that_is_alone_is_absent),
 		WITH_FILE(rows_that_overrun_are_told),
 		WITH_FILE(a_record_out_of_its_place_is_not_given),
 		WITH_FILE(records_of_another_number_are_never_given),

@@ -1,4 +1,7 @@
-/* save_back: what was saved comes back in no more pages than it had; beside an older copy of its store, or in a map that is too small, it is not lost. */
+/*
+ * save_back: what was saved comes back in no more pages than it had; beside an older copy of its store, or in a map that is too small, it is not
+ * lost; and nothing comes back where a part of it is damaged.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -168,6 +171,99 @@ static void a_map_smaller_than_the_store_has_room_for_it(void **state)
 	env_close(e);
 }
 
+/* ---- a journal whose first record is damaged */
+
+static void check_file(const char *name, const uint8_t *data, size_t len)
+{
+	size_t now_len;
+	uint8_t *now = save_kit_file(folder, name, &now_len);
+
+	assert_non_null(now);
+	assert_true(bytes_equal(bytes_make(now, now_len), bytes_make(data, len)));
+	free(now);
+}
+
+/* Saves these, and gives the store's two files as a kill leaves them. */
+static void save_and_kill(const char *const *keys, unsigned count, uint8_t *files[2], size_t len[2])
+{
+	struct env *env = save_kit_open(folder);
+
+	for (unsigned i = 0; i < count; i++)
+		save_text(env, keys[i], "saved");
+	env_close(env);
+	assert_non_null(files[0] = save_kit_file(folder, "data.mdb", &len[0]));
+	assert_non_null(files[1] = save_kit_file(folder, JOURNAL_NAME, &len[1]));
+}
+
+static size_t first_record_bytes(const uint8_t *journal)
+{
+	const size_t head = 48, bytes_at = 40; /* store/DESIGN.md, "The journal" */
+
+	return head + get_u64be(journal + JOURNAL_PAGE_BYTES + bytes_at);
+}
+
+static const char *const saved_keys[] = {"first", "second", "third"};
+
+/* Nobody starts on a part of what was answered, and nothing is made worse. */
+static void damage_before_what_is_whole_is_refused(void **state)
+{
+	uint8_t *files[2];
+	struct env *env;
+	size_t len[2];
+
+	(void)state;
+	save_and_kill(saved_keys, 3, files, len);
+	for (size_t i = 0, end = first_record_bytes(files[1]); i < end; i++) {
+		uint8_t *at = files[1] + JOURNAL_PAGE_BYTES + i;
+
+		*at ^= 0x20;
+		save_kit_set_file(folder, JOURNAL_NAME, files[1], len[1]);
+		for (unsigned size = 0; size < 2; size++) {
+			assert_int_equal(save_kit_try(folder, true, size * SAVE_KIT_JOURNAL_BYTES, &env), RK_EINTEGRITY);
+			assert_null(env);
+			check_file("data.mdb", files[0], len[0]);
+			check_file(JOURNAL_NAME, files[1], len[1]);
+		}
+		*at ^= 0x20;
+	}
+	save_kit_set_file(folder, JOURNAL_NAME, files[1], len[1]);
+	env = save_kit_open(folder);
+	for (unsigned i = 0; i < 3; i++)
+		save_kit_check_in(env, saved_keys[i], "saved");
+	env_close(env);
+	free(files[0]);
+	free(files[1]);
+}
+
+/* It may be one that a kill cut short, and was never answered. */
+static void damage_of_all_there_is_is_a_kill(void **state)
+{
+	uint8_t *files[2];
+	struct env *env;
+	size_t len[2];
+
+	(void)state;
+	save_and_kill(saved_keys, 1, files, len);
+	for (size_t i = 0, end = first_record_bytes(files[1]); i < end; i++) {
+		uint8_t *at = files[1] + JOURNAL_PAGE_BYTES + i;
+
+		*at ^= 0x20;
+		save_kit_set_file(folder, "data.mdb", files[0], len[0]);
+		save_kit_set_file(folder, JOURNAL_NAME, files[1], len[1]);
+		*at ^= 0x20;
+		env = save_kit_open(folder);
+		save_kit_check_in(env, "first", NULL);
+		save_text(env, "second", "saved");
+		env_close(env);
+		env = save_kit_open(folder);
+		save_kit_check_in(env, "first", NULL);
+		save_kit_check_in(env, "second", "saved");
+		env_close(env);
+	}
+	free(files[0]);
+	free(files[1]);
+}
+
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -177,6 +273,8 @@ int main(void)
 		IN_FOLDER(an_appended_row_that_was_put_again_comes_back),
 		IN_FOLDER(an_older_copy_beside_a_journal_is_refused),
 		IN_FOLDER(a_map_smaller_than_the_store_has_room_for_it),
+		IN_FOLDER(damage_before_what_is_whole_is_refused),
+		IN_FOLDER(damage_of_all_there_is_is_a_kill),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
