@@ -124,10 +124,10 @@ static int fill(struct journal *j, uint64_t bytes)
 	return code;
 }
 
-/* An empty first page is a file that was being made. */
+/* An empty first page is a file that was being made: then there is nothing behind it yet. */
 static int look(struct journal *j)
 {
-	uint8_t page[JOURNAL_PAGE_BYTES] = {0};
+	uint8_t page[JOURNAL_PAGE_BYTES] = {0}, behind[JOURNAL_PAGE_BYTES] = {0};
 	struct stat st;
 	int code = RK_OK;
 
@@ -135,8 +135,12 @@ static int look(struct journal *j)
 		return code_of_errno();
 	j->bytes = 0;
 	j->end = JOURNAL_PAGE_BYTES;
-	if (!read_all(j->fd, page, sizeof(page), 0, &code) || page[0] == 0)
+	if (!read_all(j->fd, page, sizeof(page), 0, &code))
 		return code;
+	if (bytes_is_zero(page, sizeof(page))) {
+		(void)read_all(j->fd, behind, sizeof(behind), JOURNAL_PAGE_BYTES, &code); /* or there is not even that */
+		return code == RK_OK && !bytes_is_zero(behind, sizeof(behind)) ? RK_ESTORE : code;
+	}
 	if (memcmp(page, MAGIC, MAGIC_BYTES) != 0)
 		return RK_ESTORE;
 	if (memcmp(page + MAGIC_BYTES, j->store_id, JOURNAL_STORE_ID_BYTES) != 0)

@@ -36,7 +36,7 @@ int journal_renew(struct journal *, uint64_t bytes);
 /**
  * Calls fn for every row of the records that belong to transaction `number`, in the order in which they were written; records are added behind
  * them from then on.  Stops at fn's first non-zero and returns it.  RK_EINTEGRITY: a record is damaged that was durable, since one behind it is whole.  A damaged
- * last record cannot be told from one that a kill cut short, and is taken as that.
+ * last record cannot be told from one that a kill cut short, and is taken as that, unless this process wrote it.
  */
 int journal_read(struct journal *, uint64_t number, int (*fn)(void *, unsigned table, struct bytes key, struct bytes value), void *user);
 /** Are there records of transaction `number`, as far as was read or written? */

@@ -91,9 +91,16 @@ static void opening_says_whose_it_is(void **state)
 	assert_int_equal(journal_open(journal_kit.folder, journal_kit_id, &other), RK_ESTORE);
 	assert_null(other);
 	page[3] ^= 1;
+	/* Its first byte is lost, or all of the page: what stands behind it was answered. */
+	journal_kit_set_file(0, page, PAGE);
+	journal_kit_set_file(0, nothing, 1);
+	assert_int_equal(journal_open(journal_kit.folder, journal_kit_id, &other), RK_ESTORE);
+	journal_kit_set_file(0, nothing, PAGE);
+	assert_int_equal(journal_open(journal_kit.folder, journal_kit_id, &other), RK_ESTORE);
 	journal_kit_set_file(0, page, PAGE);
 	assert_int_equal(journal_kit_read(7, 0, RK_OK), 3);
 	/* A file that was being made: it holds nothing, and takes nothing before it is made anew. */
+	journal_kit_set_file(PAGE, nothing, PAGE);
 	for (unsigned is_empty = 0; is_empty < 2; is_empty++) {
 		if (is_empty)
 			assert_int_equal(ftruncate(journal_kit.fd, 0), 0);
