@@ -245,12 +245,14 @@ int apply_begin(struct apply *a, int64_t time_ms)
 
 	assert(!a->in_batch);
 	apply_batch_reset(a);
-	if (!a->txn && (rc = env_begin(a->env, true, &a->txn)) != RK_OK)
-		return rc;
+	if (!a->txn) {
+		if ((rc = env_begin(a->env, true, &a->txn)) != RK_OK)
+			return rc;
+		a->mark = mark_of(a); /* as of the last commit: batches that are saved do not change it */
+	}
 	a->in_batch = true;
 	a->is_saving = false;
 	a->now_ms = time_ms > a->last_time_ms ? time_ms : a->last_time_ms;
-	a->mark = mark_of(a);
 	a->next_head = a->head;
 	return RK_OK;
 }
