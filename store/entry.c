@@ -65,13 +65,15 @@ static void prefetch_next(struct bytes value)
 	const uintptr_t at = (uintptr_t)value.data, leaf = at & ~(uintptr_t)(LEAF_PAGE_BYTES - 1);
 	uintptr_t next = at - ROW_BYTES - value.len;
 
+	if (value.len > LEAF_BYTES / 2)
+		return; /* it has pages of its own, and what follows lies anywhere */
 	if (next < leaf + ROW_BYTES)
 		next = leaf + 2 * LEAF_PAGE_BYTES - value.len;
 	for (uintptr_t line = next & ~(uintptr_t)63; line < next + value.len; line += 64)
 		__builtin_prefetch((const void *)line);
 }
 
-/* The row after the one that was read last needs no search.  Should it be of another position, because one is missing, its tag says so. */
+/* The row after the one that was read last needs no search. */
 static int column_get(struct txn *t, struct entry_column *c, unsigned table, uint64_t position, struct bytes key, struct bytes *value)
 {
 	struct bytes found;
@@ -79,10 +81,10 @@ static int column_get(struct txn *t, struct entry_column *c, unsigned table, uin
 
 	if (r != RK_OK)
 		return r;
-	if (c->position != 0 && c->position + 1 == position)
-		r = env_cursor_next(c->cursor, &found, value);
-	else
+	if (c->position == 0 || c->position + 1 != position)
 		r = env_cursor_find(c->cursor, key, value);
+	else if ((r = env_cursor_next(c->cursor, &found, value)) == RK_OK && !bytes_equal(found, key))
+		r = RK_ENOTFOUND; /* there is a hole */
 	c->position = r == RK_OK ? position : 0;
 	if (r == RK_OK)
 		prefetch_next(*value);
