@@ -1,7 +1,7 @@
 /*
  * rows: the state rows of the broker's store, one fixed packed format a table, and nothing else knows their bytes.  All
  * integers big-endian, no padding, no pointers; a row of another length is damage (RK_ESTORE), never guessed at.
- * Streams, entries and cursors are store/stream's; T_NDA is a struct nda_row as it stands in memory, up to its last party; T_LOG is LogEntry
+ * Streams, entries and cursors are store/stream's; T_NDA is a struct nda_row as it stands in memory; T_LOG is LogEntry
  * bytes.  Sizes in parentheses.
  *
  *   T_META      "exchange"  exchange_id 32

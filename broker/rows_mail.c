@@ -224,12 +224,7 @@ int rows_put_quota(struct txn *t, enum rows_quota_kind kind, const uint8_t a[16]
 	return env_put(t, T_QUOTA, k, BYTES_OF(v), ENV_HOLD);
 }
 
-/* ---- agreements; the parties there are, and no room for more: the gate reads one of a million, and waits for memory */
-static size_t nda_row_bytes(const struct nda_row *row)
-{
-	return offsetof(struct nda_row, parties) + row->party_count * sizeof(row->parties[0]);
-}
-
+/* ---- agreements */
 int rows_get_nda(struct txn *t, const uint8_t nda_id[32], struct nda_row *row)
 {
 	struct bytes value;
@@ -237,20 +232,15 @@ int rows_get_nda(struct txn *t, const uint8_t nda_id[32], struct nda_row *row)
 
 	if (rc != RK_OK)
 		return rc;
-	if (value.len < offsetof(struct nda_row, parties) || value.len > sizeof(*row))
+	if (value.len != sizeof(*row))
 		return RK_ESTORE;
-	memcpy(row, value.data, value.len);
-	memset((uint8_t *)row + value.len, 0, sizeof(*row) - value.len);
-	/* Longer: it was written when rows had room for all parties that there may be. */
-	if (row->party_count > NDA_PARTIES_MAX || value.len < nda_row_bytes(row) || memcmp(row->nda_id, nda_id, 32) != 0)
-		return RK_ESTORE;
-	return RK_OK;
+	memcpy(row, value.data, sizeof(*row));
+	return row->party_count <= NDA_PARTIES_MAX && memcmp(row->nda_id, nda_id, 32) == 0 ? RK_OK : RK_ESTORE;
 }
 
 int rows_put_nda(struct txn *t, const struct nda_row *row)
 {
-	assert(row->party_count <= NDA_PARTIES_MAX);
-	return env_put(t, T_NDA, bytes_make(row->nda_id, 32), bytes_make(row, nda_row_bytes(row)), ENV_PUT);
+	return env_put(t, T_NDA, bytes_make(row->nda_id, 32), bytes_make(row, sizeof(*row)), ENV_PUT);
 }
 
 #define ACT_BYTES 74
