@@ -1,7 +1,7 @@
 /*
  * renkeid check: reads the whole store, and checks what proves itself: the log is dense and its tree is what its leaves
- * make, every trust object hashes to the name it lies under, every entry can be read.  It changes nothing and may run beside `renkeid
- * run`.
+ * make, every trust object hashes to the name it lies under, every entry can be read, what the gate judges by is what terms and acts of an agreement
+ * say.  It changes nothing and may run beside `renkeid run`.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,7 +11,9 @@
 #include "broker/cmd_blobs.h"
 #include "broker/rows.h"
 #include "proto/errcode.h"
+#include "proto/ids.h"
 #include "proto/object.h"
+#include "proto/strict.h"
 #include "store/stream.h"
 #include "store/tables.h"
 
@@ -145,6 +147,46 @@ static int check_tree(struct env *env, struct check *c)
 	return code == RK_ENOTFOUND ? RK_OK : code;
 }
 
+/* The gate's row, once more from the terms that its name proves and from the acts. */
+static bool is_row_of_acts(struct txn *t, struct check *c, struct bytes key, struct bytes terms_bytes)
+{
+	struct nda_row stored, made;
+	struct nda_act acts[NDA_ACTS_MAX];
+	Rk__NdaTerms *terms;
+	uint8_t nda_id[32];
+	size_t n;
+
+	arena_reset(c->arena, arena_budget(terms_bytes.len));
+	ids_nda(nda_id, c->w->exchange_id, terms_bytes);
+	if (!bytes_equal(key, BYTES_OF(nda_id)) || STRICT_PARSE(nda_terms, terms_bytes, c->arena, &terms) != RK_OK ||
+	    nda_check_terms(terms, c->w->exchange_id) != RK_OK || rows_get_acts(t, nda_id, acts, &n) != RK_OK || rows_get_nda(t, nda_id, &stored) != RK_OK)
+		return false;
+	nda_row_init(&made, nda_id, terms);
+	nda_fold(&made, acts, n);
+	return memcmp(&made, &stored, sizeof(made)) == 0;
+}
+
+static int check_agreements(struct env *env, struct check *c)
+{
+	struct env_cursor *cursor = NULL;
+	struct bytes key, value, from = {NULL, 0};
+	struct txn *txn;
+	int r = env_begin(env, false, &txn);
+
+	if (r != RK_OK)
+		return r;
+	r = env_cursor_open(txn, T_NDA_TERMS, &cursor);
+	if (r == RK_OK)
+		for (r = env_cursor_seek(cursor, from, &key, &value); r == RK_OK; r = env_cursor_next(cursor, &key, &value))
+			if (!is_row_of_acts(txn, c, key, value))
+				complain(c, T_NDA, key, "an agreement that is not what its terms and acts say");
+	env_cursor_free(cursor);
+	env_abort(txn);
+	if (c->w->rows[T_NDA] != c->w->rows[T_NDA_TERMS])
+		complain(c, T_NDA, from, "agreements and terms are not as many");
+	return r == RK_ENOTFOUND ? RK_OK : r;
+}
+
 static int read_exchange(struct env *env, struct cmd_walked *w)
 {
 	struct txn *txn;
@@ -172,6 +214,8 @@ int cmd_walk(struct env *env, struct cmd_walked *w)
 		r = check_entries(env, &c);
 	if (r == RK_OK)
 		r = check_tree(env, &c);
+	if (r == RK_OK)
+		r = check_agreements(env, &c);
 	arena_free(c.arena);
 	return r;
 }
