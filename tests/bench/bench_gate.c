@@ -97,7 +97,7 @@ int main(int argc, char **argv)
 	struct env_options options = {.tables = broker_tables, .table_count = BROKER_TABLE_COUNT, .map_bytes = MAP_BYTES, .format = STORE_FORMAT,
 	                              .create = true};
 	uint32_t records = argc == 3 ? (uint32_t)strtoul(argv[2], NULL, 10) : 0;
-	struct env *env;
+	struct env *env = NULL;
 
 	if (records == 0) {
 		fprintf(stderr, "usage: bench_gate FOLDER RECORDS\n");
