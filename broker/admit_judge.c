@@ -17,7 +17,7 @@ static bool is_revoked(struct path *path, const struct peer *peer)
 	return !peer->is_invite && (!roster_device(path->roster, peer->id, &device) || !device.active);
 }
 
-/* Proofs are work for deliver and little for who asks: what they cost is taken before, and they do not fill deliver's ring. */
+/* Proofs are work for deliver and little for who asks; PROOFS_MAX keeps them from filling its ring. */
 static int take_proof(struct path *path, struct session *s, const Rk__GetProof *q, int64_t now_ms)
 {
 	const struct config *c = path->config;

@@ -10,7 +10,8 @@
 
 /**
  * Parses the command, whose arena must be there, and judges it.  The session is its peer's; NULL: there is no room for one.  RK_OK, the
- * refusal, or less than 0 without memory.  HELLO is obeyed at once; a GET_PROOF that gets RK_OK has been counted in path->proofs.
+ * refusal, or RK_ENOMEM.  HELLO is obeyed at once; who was cut loses the session; peer.bundles is what the session says; a GET_PROOF that gets RK_OK has
+ * been counted in path->proofs.
  */
 int admit_judge(struct path *, struct session *, struct command *, int64_t now_ms);
 

@@ -108,13 +108,13 @@ struct apply {
 
 	struct txn *txn;                /* NULL: none; between batches, what was saved and not stored is in it */
 	bool has_saved;                 /* batches of it are in the journal, durable */
+	enum mark mark;                 /* how full the map was when it began: as of the last commit, and batches that are saved make none */
 
 	/* The batch. */
 	bool in_batch;
 	bool is_saving;                 /* gathered, and nothing so far demands a commit */
 	int64_t now_ms;
 	struct rows_tree next_head;     /* what head becomes with the commit */
-	enum mark mark;
 	uint64_t room;                  /* on the disk of the attachments */
 	int failed;                     /* first failure; the batch is lost */
 	bool batch_wrote, command_wrote;

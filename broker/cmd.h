@@ -60,7 +60,7 @@ struct cmd_walked {
 	uint8_t exchange_id[32];
 	uint64_t rows[BROKER_TABLE_COUNT], bytes, log_size;
 	uint8_t log_root[32];   /* of the tree over its leaves */
-	uint64_t wrong;         /* records that do not prove themselves */
+	uint64_t wrong;         /* records that do not prove themselves, or are not what others make of them */
 };
 /** Reads every record, and names what is damaged on stderr (the first 20).  RK_OK also then; else why it could not be read.
  * cmd_check.c */

@@ -27,7 +27,7 @@ struct check {
 static void complain(struct check *c, unsigned table, struct bytes key, const char *what)
 {
 	if (c->w->wrong++ < 20) {
-		fprintf(stderr, "renkeid: %s: %s, key ", broker_tables[table], what);
+		fprintf(stderr, "renkeid: %s: %s%s", broker_tables[table], what, key.len > 0 ? ", key " : "");
 		for (size_t i = 0; i < key.len && i < 48; i++)
 			fprintf(stderr, "%02x", key.data[i]);
 		fputc('\n', stderr);
@@ -148,7 +148,7 @@ static int check_tree(struct env *env, struct check *c)
 }
 
 /* The gate's row, once more from the terms that its name proves and from the acts. */
-static bool is_row_of_acts(struct txn *t, struct check *c, struct bytes key, struct bytes terms_bytes)
+static bool is_row_of_terms_and_acts(struct txn *t, struct check *c, struct bytes key, struct bytes terms_bytes)
 {
 	struct nda_row stored, made;
 	struct nda_act acts[NDA_ACTS_MAX];
@@ -178,12 +178,12 @@ static int check_agreements(struct env *env, struct check *c)
 	r = env_cursor_open(txn, T_NDA_TERMS, &cursor);
 	if (r == RK_OK)
 		for (r = env_cursor_seek(cursor, from, &key, &value); r == RK_OK; r = env_cursor_next(cursor, &key, &value))
-			if (!is_row_of_acts(txn, c, key, value))
+			if (!is_row_of_terms_and_acts(txn, c, key, value))
 				complain(c, T_NDA, key, "an agreement that is not what its terms and acts say");
 	env_cursor_free(cursor);
 	env_abort(txn);
 	if (c->w->rows[T_NDA] != c->w->rows[T_NDA_TERMS])
-		complain(c, T_NDA, from, "agreements and terms are not as many");
+		complain(c, T_NDA, from, "there are not as many agreements as terms");
 	return r == RK_ENOTFOUND ? RK_OK : r;
 }
 

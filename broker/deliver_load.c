@@ -173,7 +173,7 @@ static void wait_for(struct deliver *d, struct reader *r, const struct subscript
 		metrics_add(M_LOADS, 1);
 		(void)ring_push(d->path->deliver_pages, l); /* never full: there are no more loads than places in it */
 	}
-	readers_place_at(r, waiters_of(d, l));
+	readers_wait_for_load(r, waiters_of(d, l));
 }
 
 /* False: the reader has to wait. */

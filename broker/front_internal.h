@@ -7,7 +7,7 @@
 #include "broker/front.h"
 #include "broker/slots.h"
 
-#define FRONT_TURN_MESSAGES 256      /* received or sent in one turn, so that neither side starves the other */
+#define FRONT_TURN_MESSAGES 256      /* received (as many as admit takes: more would fill its ring) or sent in one turn, so that neither side starves the other */
 
 struct front {
 	struct path *path;

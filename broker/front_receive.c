@@ -213,7 +213,6 @@ static unsigned take(struct front *f, struct parts *p)
 	return count;
 }
 
-/* As many as admit takes in a turn: more would only fill its ring. */
 bool front_receive_some(struct front *f)
 {
 	struct parts p;

@@ -39,7 +39,7 @@ void page_load_run(struct page_load *, struct env *, struct arena *);
 /** Frees the pages that are left in it. */
 void page_load_clear(struct page_load *);
 
-/** Takes a load from path->deliver_pages, and gives it back to path->pages_deliver.  False: there is none. */
+/** Runs the next load of path->deliver_pages, and gives it back to path->pages_deliver.  False: there is none.  One thread at a time. */
 bool page_load_turn(struct path *, struct arena *);
 /** The thread that does so until path->stopping. */
 void *page_load_thread(void *path);

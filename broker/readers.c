@@ -227,7 +227,7 @@ void readers_place(struct readers *rs, struct reader *r, enum reader_place place
 		enter(r, place, readers_list(rs, place));
 }
 
-void readers_place_at(struct reader *r, struct reader_list *load)
+void readers_wait_for_load(struct reader *r, struct reader_list *load)
 {
 	enter(r, READER_LOADS, load);
 }

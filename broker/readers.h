@@ -52,7 +52,8 @@ struct reader_load {
 	uint64_t head;
 };
 
-/* RUNS: has something to send.  WAITS: for a time, or for the tables.  ASKS: for one of the loads to be free.  LOADS: for one that is out, in its list. */
+/* RUNS: has something to send.  WAITS: for a time, or for the tables.  ASKS: for one of the loads to be free.  LOADS: for one that is out, in its list; the places
+ * between the first and this one have a list each. */
 enum reader_place { READER_NOWHERE, READER_RUNS, READER_WAITS, READER_ASKS, READER_LISTS, READER_LOADS = READER_LISTS };
 
 TAILQ_HEAD(reader_list, reader);
@@ -95,10 +96,11 @@ struct feed *readers_feed(struct readers *, const struct stream_id *);
 
 /** Where a reader stands: at the end of the list of that place; all but READER_LOADS. */
 void readers_place(struct readers *, struct reader *, enum reader_place);
-/** READER_LOADS: at the end of the list of those who wait for one load. */
-void readers_place_at(struct reader *, struct reader_list *load);
+/** READER_LOADS: at the end of the list of those who wait for one load, which outlives the stay in it. */
+void readers_wait_for_load(struct reader *, struct reader_list *load);
 /** It runs next. */
 void readers_run_first(struct readers *, struct reader *);
+/** Those at a place, of RUNS, WAITS and ASKS. */
 struct reader_list *readers_list(struct readers *, enum reader_place);
 
 /** The next subscription with something to send, in turn; NULL if none or no credit. */

@@ -226,6 +226,7 @@ enum rows_quota_kind {
 int rows_get_quota(struct txn *, enum rows_quota_kind, const uint8_t a[16], const uint8_t *b, uint64_t *value);
 int rows_put_quota(struct txn *, enum rows_quota_kind, const uint8_t a[16], const uint8_t *b, uint64_t value);
 
+/** RK_ENOTFOUND; RK_ESTORE: another length, too many parties, or another agreement's. */
 int rows_get_nda(struct txn *, const uint8_t nda_id[32], struct nda_row *);
 int rows_put_nda(struct txn *, const struct nda_row *);
 /** All acts in log order, at most NDA_ACTS_MAX. */

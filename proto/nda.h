@@ -50,7 +50,7 @@ struct nda_party {
 	int64_t accepted_at, terminated_at; /* log time of the act, 0 without one */
 };
 
-/* Fixed size, no pointers: stored as it is by one build on one machine, rebuilt from acts by renkeid check. */
+/* Fixed size, no pointers: stored as it is by one build on one machine; renkeid check makes it once more from terms and acts, and compares. */
 struct nda_row {
 	uint8_t nda_id[32];
 	uint8_t nda_set[32];       /* over all acts folded in */

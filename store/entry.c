@@ -65,7 +65,7 @@ static void prefetch_next(struct bytes value)
 	const uintptr_t at = (uintptr_t)value.data, leaf = at & ~(uintptr_t)(LEAF_PAGE_BYTES - 1);
 	uintptr_t next = at - ROW_BYTES - value.len;
 
-	if (value.len > LEAF_BYTES / 2)
+	if (value.len > LEAF_BYTES / 2 - ROW_BYTES)
 		return; /* it has pages of its own, and what follows lies anywhere */
 	if (next < leaf + ROW_BYTES)
 		next = leaf + 2 * LEAF_PAGE_BYTES - value.len;
@@ -84,7 +84,7 @@ static int column_get(struct txn *t, struct entry_column *c, unsigned table, uin
 	if (c->position == 0 || c->position + 1 != position)
 		r = env_cursor_find(c->cursor, key, value);
 	else if ((r = env_cursor_next(c->cursor, &found, value)) == RK_OK && !bytes_equal(found, key))
-		r = RK_ENOTFOUND; /* there is a hole */
+		r = RK_ENOTFOUND; /* there is a hole: its tag would refuse it too, but the cursor stood elsewhere than is known here */
 	c->position = r == RK_OK ? position : 0;
 	if (r == RK_OK)
 		prefetch_next(*value);

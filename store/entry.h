@@ -16,10 +16,10 @@ enum entry_bulk {
 int entry_put(struct txn *, uint64_t position, const struct stream_entry *e, size_t references);
 /** Reads and proves it; borrowed from the transaction.  RK_ENOTFOUND, RK_EINTEGRITY. */
 int entry_read(struct txn *, uint64_t position, enum entry_bulk, struct stream_entry *e);
-/** The same for many of one transaction, in the order of their positions at best.  {txn} at first; entry_walk_end at the end. */
+/** The same for many of one transaction, in the order of their positions at best; nothing is deleted meanwhile.  {txn} at first; entry_walk_end at the end. */
 struct entry_walk {
 	struct txn *txn;
-	struct entry_column {
+	struct entry_column {         /* of one table */
 		struct env_cursor *cursor;
 		uint64_t position;    /* where the cursor stands; 0: nowhere known */
 	} entries, bulk;

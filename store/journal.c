@@ -124,7 +124,8 @@ static int fill(struct journal *j, uint64_t bytes)
 	return code;
 }
 
-/* An empty first page is a file that was being made: then there is nothing behind it yet. */
+/* The first page is written last (fill), and the first record stands right behind it.  So zeros in both are a file that was being made; zeros before
+ * anything else are a page that was lost. */
 static int look(struct journal *j)
 {
 	uint8_t page[JOURNAL_PAGE_BYTES] = {0}, behind[JOURNAL_PAGE_BYTES] = {0};

@@ -23,7 +23,7 @@
 struct journal;
 
 /**
- * Opens folder/journal, as long as it is, or makes an empty one.  RK_CONFLICT: it is another store's; RK_ESTORE: it is no journal; RK_EIO,
+ * Opens folder/journal, as long as it is, or makes an empty one.  RK_CONFLICT: it is another store's; RK_ESTORE: it is no journal, or has lost its first page; RK_EIO,
  * RK_EDISKFULL, RK_ENOMEM.
  */
 int journal_open(const char *folder, const uint8_t store_id[JOURNAL_STORE_ID_BYTES], struct journal **out);

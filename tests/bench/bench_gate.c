@@ -1,10 +1,11 @@
 /*
- * bench_gate FOLDER RECORDS: the look-up and the decision of the gate, among that many agreements of two parties, a million times, each of them chosen
+ * bench_gate FOLDER RECORDS: the lookup and the decision of the gate, among that many agreements of two parties, a million times, each of them chosen
  * at random.  The store is made in FOLDER.  One line of JSON; time is the process's CPU.
  */
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "broker/rows.h"
@@ -72,7 +73,7 @@ static void fill(struct env *env, uint32_t records)
 static double ask(struct env *env, uint32_t records)
 {
 	const uint8_t *recipients[1] = {to};
-	const struct nda_question q = {from, recipients, 1, false, 1000, 3};
+	const struct nda_question q = {.sender_org = from, .recipients = recipients, .recipient_count = 1, .t_ms = 1000, .active = 3};
 	uint8_t (*ids)[32] = calloc(ASKED, sizeof(*ids));
 	struct txn *t;
 	double cpu;
@@ -84,7 +85,8 @@ static double ask(struct env *env, uint32_t records)
 	for (int i = 0; i < ASKED; i++) {
 		struct nda_row row;
 
-		need(rows_get_nda(t, ids[i], &row) == RK_OK && nda_gate(&row, &q) == RK_OK, "the gate is shut");
+		need(rows_get_nda(t, ids[i], &row) == RK_OK, "get");
+		need(nda_gate(&row, &q) == RK_OK, "the gate is shut");
 	}
 	cpu = cpu_seconds() - cpu;
 	env_abort(t);

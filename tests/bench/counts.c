@@ -159,7 +159,7 @@ static void ask_the_gate(struct rig *r)
 
 /* ---- posts that come one by one: each is a batch and saved, and all of a round are stored behind the last of them */
 
-static void count_saved_posts(void)
+static void run_saved_posts(void)
 {
 	struct rig *r = rig_open(true);
 
@@ -184,7 +184,7 @@ static void print_kind(const struct kind *k)
 }
 
 /* One reader, then all of them, then mail. */
-static void count_all(struct rig *r)
+static void run_all(struct rig *r)
 {
 	run(r, &count_post, make_post, READER + 1);
 	for (int org = READER + 1; org < READERS_END; org++)
@@ -217,10 +217,10 @@ static void *run_thread(void *rounds_only)
 	if (n != NULL)
 		rounds(r, &warm, *n, make_post, READER + 1);
 	else
-		count_all(r);
+		run_all(r);
 	rig_close(r);
 	if (n == NULL) {
-		count_saved_posts();
+		run_saved_posts();
 		print_all();
 	}
 	return NULL;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <zmq.h>
 
+#include "broker/page_load.h"
 #include "broker/request.h"
 #include "broker/sequence.h"
 #include "broker/signer.h"
@@ -159,7 +160,7 @@ struct rig *rig_open(bool saves)
 	open_path(r);
 	open_sockets(r, endpoint);
 	r->net = (struct net){&r->path, front_new(&r->path, r->router), admit_new(&r->path), deliver_new(&r->path)};
-	need((r->pages = arena_new(0)) != NULL);
+	need((r->pages_arena = arena_new(0)) != NULL);
 	r->applier = applier_new(&r->path);
 	r->verify = (struct verify_thread){&r->path, verify_new(r->path.roster, r->path.exchange_id), 0};
 	need(r->net.front != NULL && r->net.admit != NULL && r->net.deliver != NULL && r->applier != NULL && r->verify.verify != NULL);
@@ -185,7 +186,7 @@ void rig_close(struct rig *r)
 	admit_free(r->net.admit);
 	deliver_free(r->net.deliver);
 	applier_free(r->applier);
-	arena_free(r->pages);
+	arena_free(r->pages_arena);
 	verify_free(r->verify.verify);
 	signer_free(p->signer);
 	sequence_free(p->sequence);
@@ -216,7 +217,7 @@ void rig_deliver(struct rig *r)
 {
 	do
 		(void)deliver_turn(r->net.deliver);
-	while (page_load_turn(&r->path, r->pages));
+	while (page_load_turn(&r->path, r->pages_arena));
 }
 
 static void all_steps(struct rig *r)

@@ -10,7 +10,6 @@
 
 #include "broker/applier.h"
 #include "broker/net.h"
-#include "broker/page_load.h"
 #include "broker/verify.h"
 #include "broker/zap.h"
 #include "tests/unit/world.h"
@@ -22,7 +21,7 @@ struct rig {
 	struct net net;              /* front, admit, deliver */
 	struct applier *applier;
 	struct verify_thread verify;
-	struct arena *pages;         /* of the thread of pages */
+	struct arena *pages_arena;
 	struct zap zap;
 	pthread_t zap_thread;
 	void *router;                /* front's: here only to wait for what has arrived */
@@ -44,7 +43,7 @@ void rig_send(struct rig *, int org, const struct command *);
 /** The steps of the threads behind net's, here and now, until there is nothing left for them. */
 void rig_verify(struct rig *);
 void rig_apply(struct rig *);
-/** deliver, and that thread for it. */
+/** deliver, and what rk-pages does for it (page_load_turn). */
 void rig_deliver(struct rig *);
 /** Waits for n messages; how many of them are deliveries.  Any reply but RK_OK ends the program. */
 unsigned rig_receive(struct rig *, int org, unsigned n);

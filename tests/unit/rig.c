@@ -47,7 +47,7 @@ int rig_set_up_with_loads(void **state)
 	int code = rig_set_up(state);
 	struct rig *r = *state;
 
-	r->plays_pages = true;
+	r->test_plays_pages = true;
 	return code;
 }
 
@@ -221,7 +221,7 @@ bool rig_turn(struct rig *r)
 {
 	bool any = deliver_turn(r->deliver);
 
-	while (!r->plays_pages && page_load_turn(&r->path, r->arena))
+	while (!r->test_plays_pages && page_load_turn(&r->path, r->arena))
 		any |= deliver_turn(r->deliver);
 	return any;
 }

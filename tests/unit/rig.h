@@ -18,7 +18,7 @@ struct rig {
 	struct env *env;
 	struct deliver *deliver;
 	struct arena *arena;
-	bool plays_pages;  /* the test does what the thread of pages would; else rig_run does */
+	bool test_plays_pages; /* the test is the thread of pages; else rig_turn is */
 	struct roster_device device;
 	struct peer peer;  /* who asks: the device, unless the test says otherwise */
 	Rk__Channel channel; /* that is written, told of and subscribed: of offers, unless the test says otherwise */
@@ -36,7 +36,7 @@ extern uint8_t rig_filler[RIG_LARGE_BODY];
 
 /** As cmocka calls them. */
 int rig_set_up(void **state);
-int rig_set_up_with_loads(void **state); /* plays_pages: what deliver asks for stands in path.deliver_pages */
+int rig_set_up_with_loads(void **state); /* test_plays_pages: what deliver asks for stands in path.deliver_pages */
 int rig_tear_down(void **state);
 /** Entries in the store, with bodies of so many bytes. */
 void rig_append(struct rig *, unsigned count, size_t body);
@@ -46,7 +46,7 @@ void rig_page(struct rig *, uint64_t first, unsigned count);
 void rig_ask(struct rig *, Rk__Request *);
 void rig_subscribe(struct rig *, uint64_t cursor);
 void rig_credit(struct rig *, uint32_t entries, uint32_t bytes);
-/** A turn of deliver, with what the thread of pages does for it; true if there was anything to do. */
+/** A turn of deliver, with what the thread of pages does for it, unless the test plays that; true if there was anything to do. */
 bool rig_turn(struct rig *);
 /** Turns until nothing moves; what is for front is taken, and given back as sent.  How many entries came; the first one tells of a gap. */
 unsigned rig_run(struct rig *, uint64_t gap_to);

@@ -3,7 +3,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -95,6 +94,7 @@ static void a_sound_store_has_no_complaint(void **state)
 	assert_int_equal(wrong(), 0);
 }
 
+/* Each byte of one row; of the two others, which have other acts, one in 17. */
 static void no_byte_of_the_gate_s_row_can_be_another(void **state)
 {
 	const uint8_t *const ids[] = {agreed, held, proposed};
@@ -116,7 +116,7 @@ static void no_byte_of_the_gate_s_row_can_be_another(void **state)
 	}
 }
 
-/* As when a row of before came back. */
+/* As when an older copy of the row, or of the acts, came back. */
 static void an_act_more_or_less_is_told(void **state)
 {
 	uint8_t key[ENV_KEY_MAX_BYTES], value[8192], last[ENV_KEY_MAX_BYTES];

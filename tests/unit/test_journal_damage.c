@@ -116,8 +116,8 @@ static void damage_before_a_whole_record_is_told(void **state)
 	assert_int_equal(journal_kit_read(7, 0, RK_OK), 506);
 }
 
-/* The first record at any byte: alone it is a last one, whose end may never have come; the page behind it is nobody's. */
-static void a_first_record_that_is_alone_is_absent(void **state)
+/* The first record at any byte: alone it is a last one, whose end may never have come; the rest of its page is nobody's. */
+static void a_damaged_record_that_is_alone_is_absent(void **state)
 {
 	const size_t len = AT_ROWS + 3 * (ROW_HEAD + 3 + 9);
 	int rows = 9;
@@ -317,7 +317,7 @@ int main(void)
 		WITH_FILE(a_last_record_changed_at_any_byte_is_absent),
 		WITH_FILE(a_last_record_cut_short_is_absent),
 		WITH_FILE(damage_before_a_whole_record_is_told),
-		WITH_FILE(a_first_record_that_is_alone_is_absent),
+		WITH_FILE(a_damaged_record_that_is_alone_is_absent),
 		WITH_FILE(rows_that_overrun_are_told),
 		WITH_FILE(a_record_out_of_its_place_is_not_given),
 		WITH_FILE(records_of_another_number_are_never_given),

@@ -42,7 +42,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* All bytes of it are something. */
+/* Random in every byte, padding too, but the count. */
 static struct nda_row row_of(uint8_t party_count)
 {
 	struct nda_row row;

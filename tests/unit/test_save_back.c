@@ -218,8 +218,8 @@ static void damage_before_what_is_whole_is_refused(void **state)
 
 		*at ^= 0x20;
 		save_kit_set_file(folder, JOURNAL_NAME, files[1], len[1]);
-		for (unsigned size = 0; size < 2; size++) {
-			assert_int_equal(save_kit_try(folder, true, size * SAVE_KIT_JOURNAL_BYTES, &env), RK_EINTEGRITY);
+		for (unsigned has_journal = 0; has_journal < 2; has_journal++) { /* the next start: without one, with one */
+			assert_int_equal(save_kit_try(folder, true, has_journal * SAVE_KIT_JOURNAL_BYTES, &env), RK_EINTEGRITY);
 			assert_null(env);
 			check_file("data.mdb", files[0], len[0]);
 			check_file(JOURNAL_NAME, files[1], len[1]);
@@ -236,7 +236,7 @@ static void damage_before_what_is_whole_is_refused(void **state)
 }
 
 /* It may be one that a kill cut short, and was never answered. */
-static void damage_of_all_there_is_is_a_kill(void **state)
+static void a_damaged_only_record_is_taken_for_one_cut_short(void **state)
 {
 	uint8_t *files[2];
 	struct env *env;
@@ -274,7 +274,7 @@ int main(void)
 		IN_FOLDER(an_older_copy_beside_a_journal_is_refused),
 		IN_FOLDER(a_map_smaller_than_the_store_has_room_for_it),
 		IN_FOLDER(damage_before_what_is_whole_is_refused),
-		IN_FOLDER(damage_of_all_there_is_is_a_kill),
+		IN_FOLDER(a_damaged_only_record_is_taken_for_one_cut_short),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -108,8 +108,8 @@ static unsigned turns(struct fixture *f, struct ahead *a, int64_t for_ms)
 	return (unsigned)((store_kit_file_bytes(f->folder) - before + CHUNK - 1) / CHUNK);
 }
 
-/* A second's turns, which begin with a look, of one whose target or bound is `enough`: nothing down to three quarters of it, and below them all of
- * it.  True: below them. */
+/* A second's turns.  `enough`: the target, or the bound beside load.  While three quarters of it lie ahead nothing is written, below them all of it is.
+ * True: it was below. */
 static bool second_with_quarters(struct fixture *f, struct ahead *a, uint64_t enough)
 {
 	bool is_below = lies_ahead(f) < enough - enough / 4;
@@ -290,5 +290,5 @@ int main(void)
 		TEST(much_is_what_is_above_the_loaded_rate),
 		TEST(much_ends_what_was_begun),
 	};
-	return cmocka_run_group_tests_name("ahead", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("store_ahead", tests, NULL, NULL);
 }

@@ -328,5 +328,5 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_reserve_of_the_disk_is_left_alone, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_full_disk_ends_it, set_up, tear_down),
 	};
-	return cmocka_run_group_tests_name("env_ahead", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("thread_store_ahead", tests, NULL, NULL);
 }
