@@ -77,26 +77,32 @@ static int on_row(void *user, unsigned table, struct bytes key, struct bytes val
 	return 0;
 }
 
-/* Every entry that a stream refers to must be readable, bulk and all. */
-static int check_entries(struct env *env, struct check *c)
+/* Each row of a table, in one read transaction with whatever fn looks up beside it. */
+static int each_row(struct env *env, struct check *c, unsigned table, void (*fn)(struct check *, struct txn *, struct bytes key, struct bytes value))
 {
 	struct env_cursor *cursor = NULL;
-	struct bytes key, value, from = {NULL, 0};
-	struct stream_entry entry;
+	struct bytes key, value;
 	struct txn *txn;
 	int r = env_begin(env, false, &txn);
 
 	if (r != RK_OK)
 		return r;
-	r = env_cursor_open(txn, T_ENTRY, &cursor);
-	if (r == RK_OK)
-		for (r = env_cursor_seek(cursor, from, &key, &value); r == RK_OK;
-		     r = env_cursor_next(cursor, &key, &value))
-			if (key.len != 8 || stream_read(txn, get_u64be(key.data), true, &entry) != RK_OK)
-				complain(c, T_ENTRY, key, "an entry that cannot be read");
+	if ((r = env_cursor_open(txn, table, &cursor)) == RK_OK)
+		for (r = env_cursor_seek(cursor, bytes_make(NULL, 0), &key, &value); r == RK_OK; r = env_cursor_next(cursor, &key, &value))
+			fn(c, txn, key, value);
 	env_cursor_free(cursor);
 	env_abort(txn);
 	return r == RK_ENOTFOUND ? RK_OK : r;
+}
+
+/* Every entry that a stream refers to must be readable, bulk and all. */
+static void check_entry(struct check *c, struct txn *t, struct bytes key, struct bytes value)
+{
+	struct stream_entry entry;
+
+	(void)value;
+	if (key.len != 8 || stream_read(t, get_u64be(key.data), true, &entry) != RK_OK)
+		complain(c, T_ENTRY, key, "an entry that cannot be read");
 }
 
 /* The tree anew from the leaves: each node must be the one that is stored, and lead to the root that was committed. */
@@ -166,25 +172,10 @@ static bool is_row_of_terms_and_acts(struct txn *t, struct check *c, struct byte
 	return memcmp(&made, &stored, sizeof(made)) == 0;
 }
 
-static int check_agreements(struct env *env, struct check *c)
+static void check_agreement(struct check *c, struct txn *t, struct bytes key, struct bytes terms_bytes)
 {
-	struct env_cursor *cursor = NULL;
-	struct bytes key, value, from = {NULL, 0};
-	struct txn *txn;
-	int r = env_begin(env, false, &txn);
-
-	if (r != RK_OK)
-		return r;
-	r = env_cursor_open(txn, T_NDA_TERMS, &cursor);
-	if (r == RK_OK)
-		for (r = env_cursor_seek(cursor, from, &key, &value); r == RK_OK; r = env_cursor_next(cursor, &key, &value))
-			if (!is_row_of_terms_and_acts(txn, c, key, value))
-				complain(c, T_NDA, key, "an agreement that is not what its terms and acts say");
-	env_cursor_free(cursor);
-	env_abort(txn);
-	if (c->w->rows[T_NDA] != c->w->rows[T_NDA_TERMS])
-		complain(c, T_NDA, from, "there are not as many agreements as terms");
-	return r == RK_ENOTFOUND ? RK_OK : r;
+	if (!is_row_of_terms_and_acts(t, c, key, terms_bytes))
+		complain(c, T_NDA, key, "an agreement that is not what its terms and acts say");
 }
 
 static int read_exchange(struct env *env, struct cmd_walked *w)
@@ -211,11 +202,13 @@ int cmd_walk(struct env *env, struct cmd_walked *w)
 	if (r == RK_OK)
 		r = env_walk(env, on_row, &c);
 	if (r == RK_OK)
-		r = check_entries(env, &c);
+		r = each_row(env, &c, T_ENTRY, check_entry);
 	if (r == RK_OK)
 		r = check_tree(env, &c);
 	if (r == RK_OK)
-		r = check_agreements(env, &c);
+		r = each_row(env, &c, T_NDA_TERMS, check_agreement);
+	if (r == RK_OK && w->rows[T_NDA] != w->rows[T_NDA_TERMS])
+		complain(&c, T_NDA, bytes_make(NULL, 0), "there are not as many agreements as terms");
 	arena_free(c.arena);
 	return r;
 }
