@@ -16,16 +16,14 @@
 #define NEAR_MS 1000
 #define TRIES_MAX 3 /* of one turn: what was loaded is in memory, or there is none */
 
-static bool is_at(const struct page_load *l, const struct stream_id *stream, uint64_t cursor)
-{
-	return l->cursor == cursor && memcmp(&l->stream, stream, sizeof(*stream)) == 0;
-}
-
 static struct page_load *load_out(struct deliver *d, const struct stream_id *stream, uint64_t cursor)
 {
-	for (unsigned i = 0; i < PATH_LOADS_MAX; i++)
-		if (d->loads[i].is_out && is_at(&d->loads[i], stream, cursor))
-			return &d->loads[i];
+	for (unsigned i = 0; i < PATH_LOADS_MAX; i++) {
+		struct page_load *l = &d->loads[i];
+
+		if (l->is_out && l->cursor == cursor && memcmp(&l->stream, stream, sizeof(*stream)) == 0)
+			return l;
+	}
 	return NULL;
 }
 
